@@ -1,0 +1,49 @@
+# kdash: `make run`, `make test`; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NATIVE := $(wildcard backends/*/*.c) $(wildcard backends/*/*.h) $(wildcard backends/*/native_build.py)
+ARGS ?=
+
+.PHONY: help run test check bench screenshots screenshots-check wheel clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
+
+run: $(STAMP) ## the dashboard (ARGS="..." for arguments)
+	@$(BIN)/kdash $(ARGS)
+
+test: check ## everything a change must pass: style, types, structure, tests
+	$(BIN)/coverage erase
+	$(BIN)/pytest -q --cov --cov-branch --cov-report=term
+
+check: $(STAMP) ## style, types and structure alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## measure this project beside its peers
+	@$(BIN)/python benchmarks/run_all.py
+
+screenshots: $(STAMP) ## draw screenshots/*.svg from the recorded inputs in tests/
+	@$(BIN)/python screenshots/draw.py
+
+screenshots-check: $(STAMP) ## fail when a screenshot is not current
+	@$(BIN)/python screenshots/draw.py --check
+
+wheel: $(STAMP) ## build the wheel into dist/
+	@$(BIN)/python -m build --no-isolation --wheel .
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) build dist *.egg-info kdash.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	find backends -name '*.so' -delete
+
+# The environment is made anew when what it is made of changes.
+$(STAMP): pyproject.toml setup.py constraints.txt $(NATIVE)
+	@PYTHON="$(PYTHON)" sh .ci/prerequisites
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade setuptools wheel cffi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,77 @@
+"""What the entropy backend tells about the kernel's generator: frozen facts, standard library only.
+
+Sources: Linux drivers/char/random.c of the versions named; proc(5); random(4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Era(Enum):
+    """Generations of the generator, told apart by behaviour; values are interface."""
+
+    BEFORE_3_17 = "before-3.17"  # no getrandom(2)
+    SINCE_3_17 = "since-3.17"  # getrandom(2), blocking pool, moving estimate
+    SINCE_5_6 = "since-5.6"  # /dev/random no longer blocks once ready, moving estimate
+    SINCE_5_18 = "since-5.18"  # poolsize 256, falls at a reseed
+    SINCE_5_19 = "since-5.19"  # poolsize 256, boot progress only
+    LRNG = "lrng"  # the alternative generator LRNG
+    REPLACED = "replaced"  # /dev/random is not character device 1:8
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareSource:
+    """The hardware generator the hw_random core uses."""
+
+    current: str  # "virtio_rng.0", "none"
+    available: tuple[str, ...] = ()
+    quality: int | None = None  # entropy per 1024 bits of input; None where not told
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One sample of the live generator. None: this signal is not available here."""
+
+    monotonic: float  # seconds, CLOCK_MONOTONIC
+    era: Era
+    ready: bool | None
+    entropy_avail: int | None  # bits
+    poolsize: int | None  # bits
+    meaning: str  # one true sentence about the number on this kernel
+    gauge: bool  # True: the number is a level that moves; False: boot progress
+    read_wakeup_threshold: int | None = None  # bits
+    write_wakeup_threshold: int | None = None  # bits
+    min_reseed_seconds: int | None = None
+    hwrng: HardwareSource | None = None
+    irq_per_second: float | None = None
+    boot_id: str = ""
+    unavailable: dict[str, str] = field(default_factory=dict)  # signal -> "needs root", ...
+    alerts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """A pool of the Linux 4.3 model after an operation."""
+
+    name: str  # "input", "blocking", "nonblocking"
+    words: tuple[int, ...]  # u32
+    entropy_count: int  # 1/8 bit
+    entropy_total: int  # bits credited since the last reset of this counter
+    size_bits: int
+    initialized: bool
+    add_ptr: int
+    input_rotate: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStep:
+    """One operation on the 4.3 model as the pane shows it."""
+
+    index: int  # ordinal, from 0
+    operation: str  # "mix 16 bytes", "credit 8 bits", "extract 10 bytes"
+    output: bytes  # what an extraction returned, else empty
+    input: PoolState
+    changed_words: frozenset[int] = frozenset()  # indexes of input words this step changed

@@ -1,0 +1,281 @@
+"""What the KVM backend tells about a guest: frozen facts, standard library only.
+
+Field names are those of the KVM API (Linux Documentation/virt/kvm/api.rst) and of the
+Intel SDM. Register values are unsigned integers of the register's own width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+
+class Mode(Enum):
+    """The execution mode a VCPU is in (Intel SDM vol. 3A, 2.2)."""
+
+    REAL = "real"
+    PROTECTED = "protected"
+    LONG = "long"
+
+
+class RunState(Enum):
+    """What the runner is doing with its guest."""
+
+    READY = "ready"  # loaded, nothing executed
+    RUNNING = "running"  # the VCPU thread is in its loop
+    STOPPED = "stopped"  # between two steps
+    ENDED = "ended"  # an outcome is known; only a restart goes on
+
+
+class Outcome(Enum):
+    """Why a run ended; the values are those of the JSON interface."""
+
+    HLT = "hlt"
+    SHUTDOWN = "shutdown"
+    INTERNAL_ERROR = "internal_error"
+    FAIL_ENTRY = "fail_entry"
+    EXIT_PORT = "exit_port"
+    SYSTEM_EVENT = "system_event"
+    UNHANDLED_EXIT = "unhandled_exit"
+    TIMEOUT = "timeout"
+    MAX_STEPS = "max_steps"
+    INTERRUPTED = "interrupted"
+
+
+class ExitReason(IntEnum):
+    """KVM_EXIT_* of <linux/kvm.h> (Linux 6.1)."""
+
+    UNKNOWN = 0
+    EXCEPTION = 1
+    IO = 2
+    HYPERCALL = 3
+    DEBUG = 4
+    HLT = 5
+    MMIO = 6
+    IRQ_WINDOW_OPEN = 7
+    SHUTDOWN = 8
+    FAIL_ENTRY = 9
+    INTR = 10
+    SET_TPR = 11
+    TPR_ACCESS = 12
+    S390_SIEIC = 13
+    S390_RESET = 14
+    DCR = 15
+    NMI = 16
+    INTERNAL_ERROR = 17
+    OSI = 18
+    PAPR_HCALL = 19
+    S390_UCONTROL = 20
+    WATCHDOG = 21
+    S390_TSCH = 22
+    EPR = 23
+    SYSTEM_EVENT = 24
+    S390_STSI = 25
+    IOAPIC_EOI = 26
+    HYPERV = 27
+    ARM_NISV = 28
+    X86_RDMSR = 29
+    X86_WRMSR = 30
+    DIRTY_RING_FULL = 31
+    AP_RESET_HOLD = 32
+    X86_BUS_LOCK = 33
+    XEN = 34
+    RISCV_SBI = 35
+    RISCV_CSR = 36
+    NOTIFY = 37
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment register with its hidden part (struct kvm_segment)."""
+
+    selector: int = 0
+    base: int = 0
+    limit: int = 0xFFFF  # bytes, inclusive
+    type: int = 0
+    present: int = 1
+    dpl: int = 0
+    db: int = 0  # 1: 32-bit default operand size
+    s: int = 1  # 0: system segment
+    l: int = 0  # noqa: E741 - the SDM's name; 1: 64-bit code
+    g: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """General, segment and control registers of one VCPU between two instructions."""
+
+    rax: int = 0
+    rbx: int = 0
+    rcx: int = 0
+    rdx: int = 0
+    rsi: int = 0
+    rdi: int = 0
+    rsp: int = 0
+    rbp: int = 0
+    r8: int = 0
+    r9: int = 0
+    r10: int = 0
+    r11: int = 0
+    r12: int = 0
+    r13: int = 0
+    r14: int = 0
+    r15: int = 0
+    rip: int = 0
+    rflags: int = 2
+    cs: Segment = Segment()
+    ds: Segment = Segment()
+    es: Segment = Segment()
+    fs: Segment = Segment()
+    gs: Segment = Segment()
+    ss: Segment = Segment()
+    cr0: int = 0
+    cr2: int = 0
+    cr3: int = 0
+    cr4: int = 0
+    cr8: int = 0
+    efer: int = 0
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that CR0.PE and EFER.LMA say."""
+        if not self.cr0 & 1:
+            return Mode.REAL
+        return Mode.LONG if self.efer & 0x400 else Mode.PROTECTED
+
+    @property
+    def code_bits(self) -> int:
+        """Default size of the code at CS:IP: 16, 32 or 64."""
+        if self.mode is Mode.LONG and self.cs.l:
+            return 64
+        return 32 if self.mode is not Mode.REAL and self.cs.db else 16
+
+    @property
+    def linear_ip(self) -> int:
+        """Linear address of the next instruction."""
+        base = 0 if self.code_bits == 64 else self.cs.base
+        return (base + self.rip) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class IoExit:
+    """KVM_EXIT_IO: a port access that KVM left to us."""
+
+    direction: str  # "in" or "out", as the guest sees it
+    port: int
+    size: int  # bytes an element: 1, 2 or 4
+    count: int  # elements; more than 1 for string instructions
+    data: bytes  # size * count bytes, as written or as answered
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The elements as unsigned integers."""
+        return tuple(
+            int.from_bytes(self.data[i : i + self.size], "little")
+            for i in range(0, len(self.data), self.size)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MmioExit:
+    """KVM_EXIT_MMIO: an access to a guest-physical address without memory."""
+
+    write: bool
+    address: int  # guest-physical
+    data: bytes  # 1 to 8 bytes, as written or as answered
+
+
+@dataclass(frozen=True, slots=True)
+class FailEntryExit:
+    """KVM_EXIT_FAIL_ENTRY: the processor refused the VCPU's state."""
+
+    hardware_entry_failure_reason: int
+    cpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class InternalErrorExit:
+    """KVM_EXIT_INTERNAL_ERROR: KVM itself could not go on."""
+
+    suberror: int  # 1: emulation failure, 2: simultaneous exceptions, 3: delivery, 4: unexpected
+    instruction: bytes  # the bytes KVM could not emulate, empty when it does not say
+
+
+@dataclass(frozen=True, slots=True)
+class SystemEventExit:
+    """KVM_EXIT_SYSTEM_EVENT: shutdown, reset or crash asked for by the guest."""
+
+    type: int
+    data: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherExit:
+    """An exit without decoded fields of its own; `raw` is the head of kvm_run's union."""
+
+    raw: bytes = b""
+
+
+ExitDetail = IoExit | MmioExit | FailEntryExit | InternalErrorExit | SystemEventExit | OtherExit
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One return of KVM_RUN that means something to the guest."""
+
+    index: int  # ordinal since the guest was loaded, from 0
+    step: int | None  # logical step in which it came, from 0; None at full speed
+    vcpu: int
+    reason: int  # KVM_EXIT_* number; see ExitReason for the known ones
+    name: str  # "IO", "HLT", ... ; "EXIT_<n>" for a number we have no name for
+    ip: int  # RIP of the instruction that caused it
+    detail: ExitDetail
+    meaning: str  # one line: "out 0x3f8, 1 byte: 0x34 '4' (serial, transmit)"
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One decoded instruction of the guest."""
+
+    ip: int  # RIP value
+    linear: int  # linear address
+    code: bytes
+    text: str  # Intel syntax; "(bad)" where the bytes are no instruction
+    current: bool = False  # the next one to execute
+    target: int | None = None  # RIP a near branch or call goes to
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All a pane needs to draw a guest, taken between two steps or from a running guest."""
+
+    guest: str  # title of the guest: file name or "article guest (12 bytes)"
+    engine: str  # "kvm"
+    state: RunState
+    steps: int  # logical steps done one by one
+    exits_total: int
+    seconds: float  # time spent executing
+    registers: Registers
+    changed: frozenset[str]  # Registers fields that differ from the previous stop
+    disassembly: tuple[Instruction, ...]  # around CS:IP, one of them current
+    exits: tuple[Exit, ...]  # the latest ones, oldest first, a bounded window
+    serial: bytes  # what the guest sent, a bounded tail
+    outcome: Outcome | None = None  # set when state is ENDED
+    detail: str = ""  # "HLT at 0x100b"
+
+
+class KvmError(Exception):
+    """KVM can't be used or refused a call: `cause` says what, `remedy` what to do.
+
+    `errno` is that of the failed call, 0 where none failed.
+    """
+
+    def __init__(self, cause: str, remedy: str, errno: int = 0) -> None:
+        super().__init__(f"{cause}: {remedy}" if remedy else cause)
+        self.cause = cause
+        self.remedy = remedy
+        self.errno = errno
+
+
+class GuestError(Exception):
+    """A guest image that can't be loaded as asked."""

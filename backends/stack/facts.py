@@ -1,0 +1,107 @@
+"""What the stack backend tells about object files: frozen facts, standard library only.
+
+Kinds, levels and JSON keys are the command line's interface and keep their names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Level(Enum):
+    """How serious a finding is; only errors change the exit status."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of finding: what it says, why it matters, how to respond."""
+
+    kind: str  # "call-without-frame"
+    message: str  # the line objtool users know: "call without frame pointer save/setup"
+    level: Level
+    protects: str  # one or two sentences: what goes wrong at run time
+    respond: str  # what to do about it, one or two sentences
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """Where an instruction came from, by the object's DWARF line table."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One step of the path from a function's entry to a finding."""
+
+    offset: int  # bytes from the function's start, else from the section's
+    text: str  # the instruction
+    edge: str  # how it was reached: fallthrough, branch, call, jump-table, alternative, ...
+    feature: str = ""  # CPU feature of an alternative edge: "X86_FEATURE_SMAP"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A site that the same cause explains."""
+
+    kind: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of disassembly around a finding's site."""
+
+    offset: int  # bytes from the start of its section
+    code: bytes
+    text: str
+    site: bool = False  # the finding is about this instruction
+    state: str = ""  # stack state before it: "CFA is rsp+8"; empty where never reached
+    symbol: str = ""  # a symbol that starts here
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One violation of one rule at one site."""
+
+    file: str  # the path as the user gave it
+    section: str
+    function: str  # "" outside functions
+    offset: int  # bytes from the function's start, else from the section's
+    address: int  # bytes from the section's start
+    kind: str
+    level: Level
+    message: str
+    expected: str = ""  # "CFA is rbp+16, rbp saved at CFA-16"
+    found: str = ""  # "CFA is rsp+8"
+    callee: str = ""
+    source: SourceLine | None = None
+    cause: str = ""  # hex digest: equal for findings of one root cause
+    path: tuple[PathStep, ...] = ()
+    related: tuple[Related, ...] = ()
+    origin: str = "kdash"
+    disassembly: tuple[Line, ...] = ()  # around the site; not part of the JSON interface
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """The result for one object file: findings, or the reason why it can't be read."""
+
+    file: str
+    findings: tuple[Finding, ...] = ()
+    error: str = ""  # one line; set when the file could not be validated
+    frame_pointer: bool = False  # whether the frame pointer rules were on
+    frame_pointer_reason: str = ""  # how auto decided, "" when the user said
+    functions: int = 0
+    instructions: int = 0
+    seconds: float = 0.0
+    sample: bool = False  # one of the bundled objects
+
+
+class ObjectError(Exception):
+    """An object file that can't be validated: one line that says what and where."""

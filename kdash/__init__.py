@@ -1,0 +1,3 @@
+"""kdash: a terminal dashboard for three kernel subsystems."""
+
+__version__ = "0.1.0"
