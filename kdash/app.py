@@ -1,0 +1,183 @@
+"""The application shell: three panes, their keys, and what happens around them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from importlib import import_module
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Footer
+
+from kdash.settings import Settings
+from kdash.terminal import few_colours
+from kdash.theme import KDASH
+from kdash.widgets.command_line import CommandLine
+from kdash.widgets.pane import CommandError, Pane
+from kdash.widgets.tab_line import TabLine
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a pane's class is; it is imported when the pane is built."""
+
+    name: str
+    title: str
+    module: str
+    attribute: str
+
+
+PLACES = (
+    Place("vcpu", "VCPU", "kdash.panes.vcpu", "VcpuPane"),
+    Place("stack", "Stack", "kdash.panes.stack", "StackPane"),
+    Place("entropy", "Entropy", "kdash.panes.entropy", "EntropyPane"),
+)
+WIDE = 150  # cells; from here on the panes stand side by side
+
+
+class KdashApp(App[int]):
+    """The dashboard. `run()` returns the exit status, None for an ordinary end."""
+
+    TITLE = "kdash"
+    CSS_PATH = "kdash.tcss"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"),
+        (WIDE, "-wide"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="VCPU pane"),
+        Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="Stack pane"),
+        Binding("3", "show_pane(2)", "Entropy", show=False, id="app.entropy", tooltip="Entropy"),
+        Binding("z", "zoom", "Zoom", show=False, id="app.zoom", tooltip="This pane alone, or all"),
+        Binding("colon", "command", "Command", show=False, id="app.command",
+                tooltip="Command prompt of this pane"),
+        Binding("question_mark,f1", "help", "Help", key_display="?", id="app.help",
+                tooltip="Every key, by pane"),
+        Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave kdash"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend",
+                tooltip="Back to the shell; fg returns"),
+    ]  # fmt: skip
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.active = settings.pane
+        self._panes: dict[int, Pane] = {}
+
+    # -- building -----------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """Lay out the shell with the first pane; the others follow once it is on screen."""
+        yield TabLine(tuple(place.title for place in PLACES))
+        with Horizontal(id="panes"):
+            yield self._build(self.active)
+        yield CommandLine()
+        yield Footer(show_command_palette=False)
+
+    def _build(self, index: int) -> Pane:
+        place = PLACES[index]
+        pane_class = getattr(import_module(place.module), place.attribute)
+        pane: Pane = pane_class(self.settings, id=place.name)
+        pane.set_class(index == self.active, "-active")
+        self._panes[index] = pane
+        return pane
+
+    def on_mount(self) -> None:
+        """Set colours and signals, then build the other panes behind the first picture."""
+        self.register_theme(KDASH)
+        self.theme = "ansi-dark" if few_colours() else KDASH.name
+        self._handle_signals()
+        self.query_one(TabLine).set_active(self.active)
+        self.call_after_refresh(self._first_picture)
+
+    async def _first_picture(self) -> None:
+        self._panes[self.active].focus_content()
+        self.run_worker(self._build_others(), group="build", exit_on_error=False)
+
+    async def _build_others(self) -> None:
+        box = self.query_one("#panes", Horizontal)
+        for index in range(len(PLACES)):
+            if index in self._panes:
+                continue
+            pane = self._build(index)
+            later = [self._panes[i] for i in sorted(self._panes) if i > index]
+            await box.mount(pane, before=later[0] if later else None)
+            await asyncio.sleep(0)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            loop.add_signal_handler(number, self.exit, None, 128 + number)
+
+    # -- panes --------------------------------------------------------------------------
+
+    @property
+    def active_pane(self) -> Pane:
+        """The pane that has the keyboard."""
+        return self._panes[self.active]
+
+    def action_show_pane(self, index: int) -> None:
+        """Give pane `index` the keyboard; on narrow terminals also the screen."""
+        if index not in self._panes:
+            return
+        self._activate(index)
+        self.active_pane.focus_content()
+
+    def _activate(self, index: int) -> None:
+        self.active = index
+        for place, pane in self._panes.items():
+            pane.set_class(place == index, "-active")
+        self.query_one(TabLine).set_active(index)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The pane in which something got the focus is the active one."""
+        for index, pane in self._panes.items():
+            if index != self.active and pane in event.widget.ancestors_with_self:
+                self._activate(index)
+
+    @on(TabLine.Selected)
+    def _tab_selected(self, event: TabLine.Selected) -> None:
+        self.action_show_pane(event.index)
+
+    @on(Pane.StatusChanged)
+    def _status_changed(self, event: Pane.StatusChanged) -> None:
+        for index, pane in self._panes.items():
+            if pane is event.pane:
+                self.query_one(TabLine).set_status(index, event.text, event.tone)
+
+    def action_zoom(self) -> None:
+        """Show the active pane alone, or all of them again."""
+        self.query_one("#panes").toggle_class("-zoomed")
+
+    # -- command prompt -----------------------------------------------------------------
+
+    async def action_command(self) -> None:
+        """Open the prompt of the active pane."""
+        await self.query_one(CommandLine).open(self.active_pane.complete)
+
+    @on(CommandLine.Closed)
+    def _prompt_closed(self) -> None:
+        self.active_pane.focus_content()
+
+    @on(CommandLine.Submitted)
+    def _command(self, event: CommandLine.Submitted) -> None:
+        line = self.query_one(CommandLine)
+        try:
+            line.answer(self.active_pane.run_command(event.line))
+        except CommandError as error:
+            line.answer(str(error), failed=True)
+
+    def on_key(self) -> None:
+        """Any key puts the answer to the last command away."""
+        self.query_one(CommandLine).answer("")
+
+    def action_help(self) -> None:
+        """Show every key, by pane."""
+        from kdash.widgets.help import HelpScreen, sections
+
+        self.push_screen(HelpScreen(sections(self, self.active_pane)))

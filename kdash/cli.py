@@ -1,0 +1,77 @@
+"""The command line: headless commands, or the dashboard on the pane that fits the argument."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from kdash import __version__
+from kdash.exit_status import ExitStatus
+
+COMMANDS = {
+    "vcpu": "run or trace a guest on /dev/kvm without the dashboard",
+    "stack": "validate the stack rules of object files, explain findings",
+    "entropy": "the state of the kernel's random-number generator, once or repeatedly",
+    "doctor": "what works on this machine, and what to do about the rest",
+}
+
+HELP = """\
+usage: kdash [GUEST | OBJECT...]          the dashboard
+       kdash COMMAND ...                  the same without a screen
+
+A terminal dashboard for three kernel subsystems: step a KVM guest, triage
+stack-validation findings, watch the random-number generator.
+
+commands (each has --help with an example):
+{commands}
+
+options:
+  -h, --help     this text
+  --version      the version
+
+arguments of the dashboard:
+  GUEST          flat binary to load into a virtual machine (default: a 12-byte sample)
+  OBJECT...      x86_64 object files (.o, .ko) or folders to validate (default: samples)
+  --mode MODE    execution mode of GUEST: real, protected or long
+
+examples:
+  kdash                          samples in all three panes
+  kdash drivers/net/foo.o        the stack pane, on that object
+  kdash vcpu run                 run the sample guest, print its serial output
+  kdash stack check build/       validate every object below build/
+  kdash entropy --format json    the generator's state as JSON
+
+A file named like a command is given with a folder: ./stack
+Exit status: 0 clean, 1 findings or a failed guest, 2 usage, 3 environment.
+"""
+
+
+def run(argv: list[str]) -> int:
+    """Carry out a command line.
+
+    Args:
+        argv: The arguments, without the program's name.
+
+    Returns:
+        The exit status (see ExitStatus).
+    """
+    first = argv[0] if argv else ""
+    if first in ("-h", "--help", "help"):
+        listing = "\n".join(f"  {name:<14} {text}" for name, text in COMMANDS.items())
+        sys.stdout.write(HELP.format(commands=listing))
+        return ExitStatus.OK
+    if first == "--version":
+        sys.stdout.write(f"kdash {__version__}\n")
+        return ExitStatus.OK
+    try:
+        if first in COMMANDS:
+            command = import_module(f"kdash.commands.{first}")
+            return int(command.run(argv[1:]))
+        dashboard = import_module("kdash.commands.dashboard")
+        return int(dashboard.run(argv))
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is left to tell it.
+        sys.stderr.close()
+        return ExitStatus.OK
+    except KeyboardInterrupt:
+        return ExitStatus.SIGINT

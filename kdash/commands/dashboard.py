@@ -1,0 +1,50 @@
+"""`kdash [GUEST | OBJECT...]`: opens the dashboard, or says why it can't."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from kdash.exit_status import ExitStatus
+from kdash.settings import Settings
+from kdash.targets import belongs_to_stack
+from kdash.terminal import unfit_reason
+
+HEADLESS = "without a terminal: kdash vcpu run | kdash stack check FILE | kdash entropy"
+
+
+def run(argv: list[str]) -> int:
+    """Open the dashboard and return its exit status."""
+    parser = argparse.ArgumentParser(prog="kdash", add_help=False, allow_abbrev=False)
+    parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
+    parser.add_argument("--mode", choices=("real", "protected", "long"))
+    arguments = parser.parse_args(argv)
+    try:
+        settings = settings_for([Path(t) for t in arguments.targets], arguments.mode)
+    except ValueError as error:
+        print(f"kdash: {error}", file=sys.stderr)  # noqa: T201
+        return ExitStatus.USAGE
+    if reason := unfit_reason():
+        print(f"kdash: no dashboard: {reason}; {HEADLESS}", file=sys.stderr)  # noqa: T201
+        return ExitStatus.USAGE
+    from kdash.app import KdashApp
+
+    return KdashApp(settings).run() or ExitStatus.OK
+
+
+def settings_for(targets: list[Path], mode: str | None) -> Settings:
+    """Sort the targets into a guest and objects.
+
+    Raises:
+        ValueError: A target that does not exist, guests and objects mixed, or two guests.
+    """
+    for target in targets:
+        if not target.exists():
+            raise ValueError(f"{target}: no such file or folder")
+    objects = tuple(target for target in targets if belongs_to_stack(target))
+    guests = [target for target in targets if target not in objects]
+    if len(guests) > 1:
+        raise ValueError(f"{guests[1]}: one guest at a time; {guests[0]} is the first")
+    guest = guests[0] if guests else None
+    return Settings(guest=guest, mode=mode, objects=objects, pane=1 if objects and not guest else 0)

@@ -1,0 +1,16 @@
+"""What the dashboard was asked to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The dashboard's arguments, sorted by pane."""
+
+    guest: Path | None = None  # None: the sample guest
+    mode: str | None = None  # "real", "protected", "long"; None: real
+    objects: tuple[Path, ...] = ()  # files and folders; empty: the bundled samples
+    pane: int = 0  # ordinal of the pane that has the keyboard first

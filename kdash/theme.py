@@ -1,0 +1,24 @@
+"""The dashboard's own colours: quiet greys, and one accent for what changed."""
+
+from textual.theme import Theme
+
+KDASH = Theme(
+    name="kdash",
+    dark=True,
+    primary="#5f87af",
+    secondary="#6c7a89",
+    accent="#e5a84b",
+    warning="#d7a65f",
+    error="#e06c75",
+    success="#7fb27f",
+    foreground="#cfd3d8",
+    background="#14171a",
+    surface="#1b1f24",
+    panel="#23282e",
+    variables={
+        "border": "#3a424b",
+        "block-cursor-blurred-background": "#2d3a4a",
+        "footer-key-foreground": "#e5a84b",
+        "input-selection-background": "#5f87af 40%",
+    },
+)

@@ -1,0 +1,120 @@
+"""The command prompt of a pane: `:`, completion with Tab, history with the arrows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, Label, Static
+
+from kdash.widgets.printable import printable
+
+Complete = Callable[[str], Sequence[str]]
+
+
+class _Completions(Suggester):
+    def __init__(self, complete: Complete) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._complete = complete
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return next(iter(self._complete(value)), None)
+
+
+class _Prompt(Input):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "Complete", id="prompt.complete", tooltip="Take the suggestion"),
+        Binding("up", "history(-1)", "Older", show=False, id="prompt.older", tooltip="Older line"),
+        Binding("down", "history(1)", "Newer", show=False, id="prompt.newer", tooltip="Newer line"),
+        Binding("escape", "leave", "Leave", id="prompt.leave", tooltip="Leave the prompt"),
+    ]
+
+    def __init__(self, history: list[str]) -> None:
+        super().__init__(compact=True)
+        self._history = history
+        self._place = len(history)
+
+    def action_complete(self) -> None:
+        """Take the suggestion."""
+        self.action_cursor_right() if self._suggestion else None
+
+    def action_history(self, by: int) -> None:
+        """Show an older or a newer line."""
+        self._place = max(0, min(self._place + by, len(self._history)))
+        lines = [*self._history, ""]
+        self.value = lines[self._place]
+        self.cursor_position = len(self.value)
+
+    def action_leave(self) -> None:
+        """Close the prompt."""
+        self.screen.query_one(CommandLine).close()
+
+
+class CommandLine(Horizontal):
+    """Hidden until opened; shows the answer to the last command until the next key."""
+
+    DEFAULT_CSS = """
+    CommandLine { dock: bottom; height: 1; display: none; background: $surface; }
+    CommandLine.-open, CommandLine.-answer { display: block; }
+    CommandLine Label { width: auto; }
+    CommandLine Input { width: 1fr; height: 1; border: none; padding: 0; display: none; }
+    CommandLine Static { width: 1fr; height: 1; }
+    CommandLine.-open Input { display: block; }
+    CommandLine.-open Static { display: none; }
+    """
+
+    class Submitted(Message):
+        """A command line was entered."""
+
+        def __init__(self, line: str) -> None:
+            super().__init__()
+            self.line = line
+
+    class Closed(Message):
+        """The prompt was left without a command."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay out the colon, the input and the answer."""
+        yield Label(":", markup=False)
+        yield Static("", markup=False)
+
+    async def open(self, complete: Complete) -> None:
+        """Show the prompt, with `complete` for suggestions."""
+        await self.query(_Prompt).remove()
+        prompt = _Prompt(self.history)
+        prompt.suggester = _Completions(complete)
+        await self.mount(prompt, after=0)
+        self.set_class(True, "-open")
+        prompt.focus()
+
+    def close(self) -> None:
+        """Hide the prompt."""
+        self.remove_class("-open")
+        self.query(_Prompt).remove()
+        self.post_message(self.Closed())
+
+    def answer(self, text: str, *, failed: bool = False) -> None:
+        """Show what came of a command; an empty text hides the line."""
+        style = "$text-error" if failed else ""
+        self.query_one(Static).update(Content.styled(printable(text).replace("\n", "  "), style))
+        self.set_class(bool(text), "-answer")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Remember the line and hand it on."""
+        event.stop()
+        line = event.value.strip()
+        if line and (not self.history or self.history[-1] != line):
+            self.history.append(line)
+        self.close()
+        if line:
+            self.post_message(self.Submitted(line))
