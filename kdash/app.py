@@ -15,7 +15,7 @@ from textual.containers import Horizontal
 from textual.widgets import Footer
 
 from kdash.settings import Settings
-from kdash.terminal import few_colours
+from kdash.terminal import colour_count
 from kdash.theme import KDASH
 from kdash.widgets.command_line import CommandLine
 from kdash.widgets.pane import CommandError, Pane
@@ -90,7 +90,7 @@ class KdashApp(App[int]):
     def on_mount(self) -> None:
         """Set colours and signals, then build the other panes behind the first picture."""
         self.register_theme(KDASH)
-        self.theme = "ansi-dark" if few_colours() else KDASH.name
+        self.theme = "ansi-dark" if colour_count() <= 16 else KDASH.name
         self._handle_signals()
         self.query_one(TabLine).set_active(self.active)
         self.call_after_refresh(self._first_picture)

@@ -1,4 +1,4 @@
-"""Whether this process has a terminal that the dashboard can be drawn on."""
+"""The terminal this process has: whether a dashboard can be drawn on it, and in what colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 def unfit_reason() -> str:
     """Say in one line why no dashboard can be drawn here; empty when one can.
 
-    The interface is written to standard error, so both it and standard input count.
+    The interface is written to standard error and read from standard input.
     """
     if not sys.stdin.isatty():
         return "standard input is not a terminal"
@@ -23,9 +23,11 @@ def unfit_reason() -> str:
     return ""
 
 
-def few_colours() -> bool:
-    """Whether the terminal has 16 colours or fewer."""
+def colour_count() -> int:
+    """How many colours the terminal says it has: 16, 256 or 16,777,216."""
     if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
-        return False
+        return 1 << 24
     term = os.environ.get("TERM", "")
-    return not ("256" in term or "direct" in term or "kitty" in term or "alacritty" in term)
+    if term.endswith("-direct") or any(name in term for name in ("kitty", "alacritty", "ghostty")):
+        return 1 << 24
+    return 256 if "256" in term else 16

@@ -1,0 +1,123 @@
+"""Collects what works on this machine: every probe of the backends and of the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from kdash.terminal import colour_count, unfit_reason
+
+
+class Probe(Protocol):
+    """What every probe of a backend tells."""
+
+    @property
+    def name(self) -> str:
+        """What was looked at."""
+
+    @property
+    def verdict(self) -> str:
+        """One of "ok", "warning" and "failed"."""
+
+    @property
+    def detail(self) -> str:
+        """What was found, one line."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty when there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalProbe:
+    """A probe of the terminal and of this process's surroundings."""
+
+    name: str
+    verdict: str
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The probes of one pane, or of the terminal."""
+
+    title: str
+    probes: tuple[Probe, ...]
+    essential: bool  # a failed probe here means that a pane can't do its main job
+
+    @property
+    def works(self) -> bool:
+        """Whether no probe failed."""
+        return all(probe.verdict != "failed" for probe in self.probes)
+
+
+def examine() -> tuple[Section, ...]:
+    """Run every probe. Takes well under a second; changes nothing."""
+    from kdash.backends.entropy.probe import probe_entropy
+    from kdash.backends.kvm.capabilities import probe_kvm
+    from kdash.backends.stack.probe import probe_stack
+
+    return (
+        Section("vcpu", probe_kvm(), essential=True),
+        Section("stack", probe_stack(), essential=True),
+        Section("entropy", probe_entropy(), essential=True),
+        Section("terminal", probe_terminal(), essential=False),
+    )
+
+
+def probe_terminal() -> tuple[TerminalProbe, ...]:
+    """Look at the terminal the dashboard would be drawn on."""
+    return (_screen(), _size(), _colours(), _encoding(), _user())
+
+
+def _screen() -> TerminalProbe:
+    if reason := unfit_reason():
+        remedy = "the headless commands work: kdash vcpu | stack | entropy"
+        return TerminalProbe("screen", "warning", reason, remedy)
+    return TerminalProbe("screen", "ok", f"TERM={os.environ['TERM']}")
+
+
+def _size() -> TerminalProbe:
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return TerminalProbe("size", "warning", "unknown: standard error is not a terminal")
+    text = f"{size.columns}x{size.lines}"
+    if size.columns < 80 or size.lines < 24:
+        return TerminalProbe("size", "warning", text, "80x24 shows one pane whole")
+    return TerminalProbe("size", "ok", text)
+
+
+def _colours() -> TerminalProbe:
+    if "NO_COLOR" in os.environ:
+        return TerminalProbe("colours", "ok", "off: NO_COLOR is set")
+    count = colour_count()
+    if count <= 16:
+        remedy = "TERM=xterm-256color or COLORTERM=truecolor, if the terminal can"
+        return TerminalProbe("colours", "warning", f"{count}", remedy)
+    return TerminalProbe("colours", "ok", f"{count:,}")
+
+
+def _encoding() -> TerminalProbe:
+    encoding = (sys.stderr.encoding or "unknown").lower()
+    if encoding.replace("-", "") != "utf8":
+        remedy = "LC_ALL=C.UTF-8 shows lines and marks as they are drawn"
+        return TerminalProbe("encoding", "warning", encoding, remedy)
+    return TerminalProbe("encoding", "ok", encoding)
+
+
+def _user() -> TerminalProbe:
+    if os.geteuid() == 0:
+        return TerminalProbe("permissions", "ok", "root: every signal can be read")
+    return TerminalProbe(
+        "permissions", "ok", f"user id {os.geteuid()}: not root, and none is needed"
+    )
+
+
+def works(sections: Iterable[Section]) -> bool:
+    """Whether all three panes can do their main job."""
+    return all(section.works for section in sections if section.essential)

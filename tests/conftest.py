@@ -1,0 +1,40 @@
+"""Markers of tests that need something of the machine: skipped with the reason without it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+def _kvm_reason() -> str:
+    if not os.path.exists("/dev/kvm"):
+        return "no /dev/kvm on this machine"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm may not be opened by this user"
+    return ""
+
+
+def _root_reason() -> str:
+    return "" if os.geteuid() == 0 else "needs root"
+
+
+def _gcc_reason() -> str:
+    return "" if shutil.which("gcc") else "gcc is not installed (Debian package gcc)"
+
+
+REASONS: dict[str, Callable[[], str]] = {
+    "kvm": _kvm_reason,
+    "root": _root_reason,
+    "gcc": _gcc_reason,
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for name, reason in REASONS.items():
+        if text := reason():
+            for item in items:
+                if item.get_closest_marker(name):
+                    item.add_marker(pytest.mark.skip(reason=text))

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import kdash
+from kdash import cli
+
+LOADED = (
+    "import sys; from kdash.cli import run\n"
+    "try: status = run({argv!r})\n"
+    "except SystemExit as end: status = end.code\n"
+    "print('textual' in sys.modules or 'rich' in sys.modules, file=sys.stderr)\n"
+)
+
+
+def kdash_process(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kdash", *argv],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def test_version_is_one_line_on_stdout() -> None:
+    result = kdash_process("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        f"kdash {kdash.__version__}\n",
+        "",
+    )
+
+
+def test_help_names_every_command() -> None:
+    result = kdash_process("--help")
+    assert result.returncode == 0
+    assert all(f"\n  {name} " in result.stdout for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_each_command_has_help_with_an_example(command: str) -> None:
+    result = kdash_process(command, "--help")
+    assert result.returncode == 0
+    assert "example" in result.stdout.lower()
+    assert result.stdout.startswith("usage: kdash")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--help"],
+        ["--version"],
+        ["doctor"],
+        ["entropy"],
+        ["vcpu", "--help"],
+        ["vcpu", "run"],
+        ["vcpu", "caps"],
+        ["stack", "explain", "unreachable"],
+        ["stack", "check", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_headless_commands_import_no_interface_library(argv: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", LOADED.format(argv=argv)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stderr.splitlines()[-1] == "False"
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    result = subprocess.run(
+        f"{sys.executable} -m kdash doctor | true", shell=True, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["/no/such/file"], "/no/such/file: no such file or folder"),
+        (["--colour"], "unrecognized arguments: --colour"),
+        (["--mode", "virtual"], "'virtual'"),
+    ],
+)
+def test_a_bad_argument_names_itself_and_exits_2(argv: list[str], words: str) -> None:
+    result = kdash_process(*argv)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert result.stdout == ""
+
+
+def test_without_a_terminal_one_line_names_the_headless_commands() -> None:
+    result = kdash_process()
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "standard input is not a terminal" in result.stderr
+    assert "kdash vcpu run" in result.stderr
