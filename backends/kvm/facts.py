@@ -43,7 +43,7 @@ class Outcome(Enum):
 
 
 class ExitReason(IntEnum):
-    """KVM_EXIT_* of <linux/kvm.h> (Linux 6.1)."""
+    """KVM_EXIT_* of <linux/kvm.h> (Linux 6.19)."""
 
     UNKNOWN = 0
     EXCEPTION = 1
@@ -83,6 +83,10 @@ class ExitReason(IntEnum):
     RISCV_SBI = 35
     RISCV_CSR = 36
     NOTIFY = 37
+    LOONGARCH_IOCSR = 38
+    MEMORY_FAULT = 39
+    TDX = 40
+    ARM_SEA = 41
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +266,27 @@ class Snapshot:
     serial: bytes  # what the guest sent, a bounded tail
     outcome: Outcome | None = None  # set when state is ENDED
     detail: str = ""  # "HLT at 0x100b"
+    failure: str = ""  # why the runner itself gave up: cause and remedy of a KvmError
+    breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing that was looked at to say whether KVM can be used here."""
+
+    name: str  # "/dev/kvm", "API version", "KVM_CAP_SYNC_REGS"
+    verdict: str  # "ok", "warning" or "failed"
+    detail: str  # what was found
+    remedy: str = ""  # what to do, unless the verdict is ok
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One answer of KVM_CHECK_EXTENSION."""
+
+    name: str  # "KVM_CAP_USER_MEMORY"
+    number: int
+    value: int  # 0: not there; otherwise 1 or a number of the capability's own meaning
 
 
 class KvmError(Exception):

@@ -1,12 +1,73 @@
-"""Builds the native module kdash.backends.kvm._native (cffi, API mode)."""
+"""Builds the native module kdash.backends.kvm._native (cffi, API mode).
+
+What cffi shall know is declared once, in native.h; the structures of <linux/kvm.h> that
+Python fills itself are named here and completed by the compiler.
+"""
+
+from pathlib import Path
 
 from cffi import FFI
 
+HERE = Path(__file__).resolve().parent
+
+#: ioctls of <linux/kvm.h> that Python issues itself.
+IOCTLS = (
+    "KVM_GET_API_VERSION",
+    "KVM_CREATE_VM",
+    "KVM_CHECK_EXTENSION",
+    "KVM_GET_VCPU_MMAP_SIZE",
+    "KVM_SET_TSS_ADDR",
+    "KVM_SET_IDENTITY_MAP_ADDR",
+    "KVM_SET_USER_MEMORY_REGION",
+    "KVM_CREATE_VCPU",
+    "KVM_GET_REGS",
+    "KVM_SET_REGS",
+    "KVM_GET_SREGS",
+    "KVM_SET_SREGS",
+    "KVM_SET_GUEST_DEBUG",
+)
+
+CONSTANTS = ("KVM_API_VERSION", "KVM_GUESTDBG_ENABLE", "KVM_GUESTDBG_SINGLESTEP")
+
+STRUCTURES = """
+struct kvm_userspace_memory_region {
+    uint32_t slot; uint32_t flags;
+    uint64_t guest_phys_addr, memory_size, userspace_addr;
+};
+struct kvm_segment {
+    uint64_t base; uint32_t limit; uint16_t selector;
+    uint8_t type, present, dpl, db, s, l, g, avl;
+    ...;
+};
+struct kvm_dtable { uint64_t base; uint16_t limit; ...; };
+struct kvm_sregs {
+    struct kvm_segment cs, ds, es, fs, gs, ss, tr, ldt;
+    struct kvm_dtable gdt, idt;
+    uint64_t cr0, cr2, cr3, cr4, cr8, efer, apic_base;
+    ...;
+};
+struct kvm_guest_debug { uint32_t control; ...; };
+"""
+
+
+def declarations() -> str:
+    """The part of native.h that cffi reads."""
+    text = (HERE / "native.h").read_text(encoding="utf-8")
+    return text.split("/* CDEF BEGIN */")[1].split("/* CDEF END */")[0]
+
+
 ffibuilder = FFI()
-ffibuilder.cdef("#define KVM_API_VERSION ...\n")
+ffibuilder.cdef(
+    "".join(f"#define {name} ...\n" for name in IOCTLS + CONSTANTS) + STRUCTURES + declarations()
+)
 ffibuilder.set_source(
     "kdash.backends.kvm._native",
-    "#include <linux/kvm.h>\n",
+    '#include "native.h"\n',
+    sources=["backends/kvm/native.c", "backends/kvm/pagewalk.c"],
+    depends=["backends/kvm/native.h"],
+    include_dirs=["backends/kvm"],
+    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra"],
+    libraries=["rt"],
     py_limited_api=True,
 )
 

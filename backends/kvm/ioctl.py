@@ -1,0 +1,52 @@
+"""KVM ioctls with their names, so that a refused one can be told to a person."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from kdash.backends.kvm._native import lib
+from kdash.backends.kvm.facts import KvmError
+
+_REMEDIES = {
+    errno.ENOTTY: "the file is no KVM device, or this kernel's KVM does not have the call",
+    errno.ENOMEM: "free memory, or give the guest less with --memory",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "too many open files on this system; close some",
+    errno.EBUSY: "another hypervisor may hold the processor's virtualisation; stop it",
+    errno.EPERM: "this process may not do it; check the container's or service's restrictions",
+    errno.EACCES: "this process may not do it; check the container's or service's restrictions",
+    errno.EIO: "the VM belongs to another process, or it is broken; restart the guest",
+}
+
+
+def failure(call: str, number: int) -> KvmError:
+    """What to raise when `call` failed with errno `number`."""
+    name = errno.errorcode.get(number, f"errno {number}")
+    remedy = _REMEDIES.get(number, "see the KVM API documentation for this call and error")
+    return KvmError(f"{call} failed: {os.strerror(number)} ({name})", remedy, number)
+
+
+def call(fd: int, name: str, argument: int = 0) -> int:
+    """Issue the ioctl `name` with an integer argument.
+
+    Raises:
+        KvmError: when it fails, naming it and its errno.
+    """
+    value = lib.kdash_ioctl(fd, getattr(lib, name), argument)
+    if value < 0:
+        raise failure(name, -value)
+    return value
+
+
+def call_pointer(fd: int, name: str, argument: Any) -> int:
+    """Issue the ioctl `name` with a pointer to a structure (cffi cdata).
+
+    Raises:
+        KvmError: when it fails, naming it and its errno.
+    """
+    value = lib.kdash_ioctl_pointer(fd, getattr(lib, name), argument)
+    if value < 0:
+        raise failure(name, -value)
+    return value

@@ -1,0 +1,388 @@
+/* The VCPU loop: KVM_RUN in batches, a record for each step or exit. */
+#include "native.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+/* Real-time signals carry no meaning of their own, and libraries take the first ones. */
+#define KICK_SIGNAL (SIGRTMIN + 5)
+
+_Static_assert(sizeof(struct kvm_regs) == KDASH_REGISTERS * sizeof(uint64_t), "kvm_regs");
+
+static __thread struct kdash_vcpu *volatile running;
+
+int kdash_ioctl(int fd, unsigned long request, uint64_t argument) {
+    int value = ioctl(fd, request, (unsigned long)argument);
+
+    return value < 0 ? -errno : value;
+}
+
+int kdash_ioctl_pointer(int fd, unsigned long request, void *argument) {
+    int value = ioctl(fd, request, argument);
+
+    return value < 0 ? -errno : value;
+}
+
+/* ---- the kick ---- */
+
+static void on_kick(int number) {
+    struct kdash_vcpu *vcpu = running;
+
+    (void)number;
+    if (vcpu == NULL)
+        return;
+    __atomic_store_n(&vcpu->kicked, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+}
+
+static int install_handler(void) {
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_kick; /* no SA_RESTART: KVM_RUN has to come back with EINTR */
+    return sigaction(KICK_SIGNAL, &action, NULL) ? -errno : 0;
+}
+
+int kdash_kick(struct kdash_vcpu *vcpu) {
+    int thread;
+
+    __atomic_store_n(&vcpu->kicked, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    thread = __atomic_load_n(&vcpu->thread, __ATOMIC_SEQ_CST);
+    if (thread == 0)
+        return 0;
+    return syscall(SYS_tgkill, getpid(), thread, KICK_SIGNAL) ? -errno : 0;
+}
+
+int kdash_tick_start(struct kdash_vcpu *vcpu, uint32_t hertz) {
+    struct sigevent event;
+    struct itimerspec period;
+    timer_t timer;
+
+    if (vcpu->ticking)
+        return 0;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = KICK_SIGNAL;
+    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer))
+        return -errno;
+    period.it_interval.tv_sec = 0;
+    period.it_interval.tv_nsec = 1000000000L / (long)hertz;
+    period.it_value = period.it_interval;
+    if (timer_settime(timer, 0, &period, NULL)) {
+        int error = errno;
+
+        timer_delete(timer);
+        return -error;
+    }
+    vcpu->timer = (void *)timer;
+    vcpu->ticking = 1;
+    return 0;
+}
+
+void kdash_tick_stop(struct kdash_vcpu *vcpu) {
+    if (vcpu->ticking)
+        timer_delete((timer_t)vcpu->timer);
+    vcpu->ticking = 0;
+}
+
+/* ---- life ---- */
+
+int kdash_vcpu_open(struct kdash_vcpu *vcpu, int fd, uint32_t run_size,
+                    struct kdash_memory *memory) {
+    void *run;
+    int error = install_handler();
+
+    if (error)
+        return error;
+    run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (run == MAP_FAILED)
+        return -errno;
+    memset(vcpu, 0, sizeof *vcpu);
+    vcpu->fd = fd;
+    vcpu->run = run;
+    vcpu->run_size = run_size;
+    vcpu->memory = memory;
+    vcpu->out_rip_after = -1;
+    vcpu->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    return 0;
+}
+
+void kdash_vcpu_close(struct kdash_vcpu *vcpu) {
+    kdash_tick_stop(vcpu);
+    if (vcpu->run != NULL)
+        munmap(vcpu->run, vcpu->run_size);
+    vcpu->run = NULL;
+}
+
+/* ---- kvm_run ---- */
+
+uint32_t kdash_exit_reason(const struct kdash_vcpu *vcpu) { return vcpu->run->exit_reason; }
+
+uint8_t *kdash_exit_union(const struct kdash_vcpu *vcpu) { return (uint8_t *)&vcpu->run->hw; }
+
+uint8_t *kdash_io_data(const struct kdash_vcpu *vcpu) {
+    const struct kvm_run *run = vcpu->run;
+    uint64_t length = (uint64_t)run->io.size * run->io.count;
+
+    if (run->io.data_offset > vcpu->run_size || length > vcpu->run_size - run->io.data_offset)
+        return NULL;
+    return (uint8_t *)run + run->io.data_offset;
+}
+
+uint64_t *kdash_sync_registers(const struct kdash_vcpu *vcpu) {
+    return (uint64_t *)&vcpu->run->s.regs.regs;
+}
+
+struct kvm_sregs *kdash_sync_sregs(const struct kdash_vcpu *vcpu) {
+    return &vcpu->run->s.regs.sregs;
+}
+
+int kdash_refresh(struct kdash_vcpu *vcpu) {
+    int result = kdash_ioctl_pointer(vcpu->fd, KVM_GET_REGS, &vcpu->run->s.regs.regs);
+
+    if (result < 0)
+        return result;
+    return kdash_ioctl_pointer(vcpu->fd, KVM_GET_SREGS, &vcpu->run->s.regs.sregs);
+}
+
+/* ---- what is at CS:IP ---- */
+
+static int is_prefix(uint8_t byte, int bits) {
+    switch (byte) {
+    case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65:
+    case 0x66: case 0x67: case 0xf0: case 0xf2: case 0xf3:
+        return 1;
+    default:
+        return bits == 64 && (byte & 0xf0) == 0x40; /* REX */
+    }
+}
+
+static int is_string(uint8_t opcode) {
+    return (opcode >= 0x6c && opcode <= 0x6f) || (opcode >= 0xa4 && opcode <= 0xa7) ||
+           (opcode >= 0xaa && opcode <= 0xaf);
+}
+
+int kdash_classify(const uint8_t *code, uint32_t length, int bits, uint32_t *instruction_length) {
+    int repeated = 0;
+    uint32_t i = 0;
+
+    *instruction_length = 0;
+    for (; i < length && is_prefix(code[i], bits); i++)
+        repeated |= code[i] == 0xf2 || code[i] == 0xf3;
+    if (i == length)
+        return KDASH_UNKNOWN;
+    if (code[i] == 0xf4) {
+        *instruction_length = i + 1;
+        return KDASH_HLT;
+    }
+    return repeated && is_string(code[i]) ? KDASH_REP : KDASH_PLAIN;
+}
+
+static int code_bits(const struct kvm_sregs *sregs) {
+    if (!(sregs->cr0 & 1))
+        return 16;
+    if ((sregs->efer & 0x400) && sregs->cs.l)
+        return 64;
+    return sregs->cs.db ? 32 : 16;
+}
+
+/* The code around RIP, as the VCPU's registers say now. */
+static void fill_code(const struct kdash_vcpu *vcpu, struct kdash_record *record) {
+    const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
+    struct kdash_paging paging = {sregs->cr0, sregs->cr3, sregs->cr4, sregs->efer};
+    uint64_t linear = record->rip;
+    uint32_t wanted = KDASH_WINDOW, got;
+
+    record->bits = (uint16_t)code_bits(sregs);
+    if (record->bits != 64)
+        linear = (linear + sregs->cs.base) & 0xffffffff;
+    record->code_length =
+        (uint8_t)kdash_read(vcpu->memory, &paging, linear, record->code, KDASH_WINDOW);
+    got = kdash_read(vcpu->memory, &paging, linear - wanted, record->before, wanted);
+    if (got < wanted && (linear & 0xfff) < wanted) {
+        /* The page before is not there; what is in this one will do. */
+        wanted = linear & 0xfff;
+        got = kdash_read(vcpu->memory, &paging, linear - wanted,
+                         record->before + KDASH_WINDOW - wanted, wanted);
+    }
+    record->before_length = (uint8_t)(got == wanted ? wanted : 0);
+}
+
+static void fill_io(const struct kdash_vcpu *vcpu, struct kdash_record *record) {
+    const struct kvm_run *run = vcpu->run;
+    const uint8_t *data = kdash_io_data(vcpu);
+    uint64_t length = (uint64_t)run->io.size * run->io.count;
+
+    record->port = run->io.port;
+    record->size = run->io.size;
+    record->write = run->io.direction == KVM_EXIT_IO_OUT;
+    record->count = run->io.count;
+    if (data != NULL && length <= KDASH_DATA)
+        memcpy(record->data, data, length);
+}
+
+static void fill_mmio(const struct kdash_vcpu *vcpu, struct kdash_record *record) {
+    const struct kvm_run *run = vcpu->run;
+
+    record->address = run->mmio.phys_addr;
+    record->size = (uint8_t)run->mmio.len;
+    record->write = run->mmio.is_write;
+    record->count = 1;
+    memcpy(record->data, run->mmio.data, sizeof run->mmio.data);
+}
+
+static void fill_exit(const struct kdash_vcpu *vcpu, struct kdash_record *record) {
+    record->reason = vcpu->run->exit_reason;
+    if (record->reason == KVM_EXIT_IO)
+        fill_io(vcpu, record);
+    else if (record->reason == KVM_EXIT_MMIO)
+        fill_mmio(vcpu, record);
+    memcpy(record->registers, &vcpu->run->s.regs.regs, sizeof record->registers);
+}
+
+void kdash_record_fill(struct kdash_vcpu *vcpu, struct kdash_record *record) {
+    memset(record, 0, sizeof *record);
+    record->rip = vcpu->run->s.regs.regs.rip;
+    fill_code(vcpu, record);
+    fill_exit(vcpu, record);
+}
+
+/* ---- running ---- */
+
+static int take_kick(struct kdash_vcpu *vcpu) {
+    if (!__atomic_load_n(&vcpu->kicked, __ATOMIC_SEQ_CST))
+        return 0;
+    /* In this order a signal in between leaves immediate_exit set and loses nothing. */
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->kicked, 0, __ATOMIC_SEQ_CST);
+    return 1;
+}
+
+static int enter(struct kdash_vcpu *vcpu) {
+    if (take_kick(vcpu))
+        return KDASH_KICKED;
+    if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
+        return vcpu->run->exit_reason == KVM_EXIT_INTR ? KDASH_KICKED : 0;
+    if (errno == EINTR || errno == EAGAIN) {
+        vcpu->run->immediate_exit = 0;
+        take_kick(vcpu);
+        return KDASH_KICKED;
+    }
+    return -errno;
+}
+
+static int complete(struct kdash_vcpu *vcpu) {
+    int result;
+
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    result = ioctl(vcpu->fd, KVM_RUN, 0) == 0 ? 0 : -errno;
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&vcpu->kicked, __ATOMIC_SEQ_CST))
+        __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    return result;
+}
+
+static void begin(struct kdash_vcpu *vcpu) {
+    running = vcpu;
+    __atomic_store_n(&vcpu->thread, (int)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+}
+
+static void end(struct kdash_vcpu *vcpu) {
+    __atomic_store_n(&vcpu->thread, 0, __ATOMIC_SEQ_CST);
+    running = NULL;
+}
+
+int kdash_enter(struct kdash_vcpu *vcpu, int complete_only) {
+    int result;
+
+    begin(vcpu);
+    result = complete_only ? complete(vcpu) : enter(vcpu);
+    end(vcpu);
+    return result;
+}
+
+/* An OUT that its device needs not see before the guest goes on. */
+static int is_posted(const struct kdash_vcpu *vcpu, const struct kdash_record *record) {
+    return record->reason == KVM_EXIT_IO && record->write && vcpu->out_rip_after >= 0 &&
+           (uint64_t)record->size * record->count <= KDASH_DATA &&
+           (vcpu->posted[record->port >> 3] >> (record->port & 7) & 1);
+}
+
+int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
+              uint32_t *filled) {
+    int result = KDASH_FULL;
+
+    begin(vcpu);
+    for (*filled = 0; *filled < capacity;) {
+        struct kdash_record *record = &records[*filled];
+
+        result = enter(vcpu);
+        if (result != 0)
+            break;
+        kdash_record_fill(vcpu, record);
+        ++*filled;
+        if (!is_posted(vcpu, record)) {
+            result = KDASH_EXIT;
+            break;
+        }
+    }
+    end(vcpu);
+    return result;
+}
+
+static int at_breakpoint(const struct kdash_vcpu *vcpu) {
+    const struct kvm_regs *regs = &vcpu->run->s.regs.regs;
+
+    for (uint32_t i = 0; i < vcpu->breakpoint_count; i++)
+        if (vcpu->breakpoints[i].rip == regs->rip && regs->rsp >= vcpu->breakpoints[i].minimum_sp)
+            return 1;
+    return 0;
+}
+
+int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
+               uint32_t *filled) {
+    int result = KDASH_FULL;
+
+    begin(vcpu);
+    for (*filled = 0; *filled < capacity;) {
+        struct kdash_record *record = &records[*filled];
+        uint32_t length;
+
+        memset(record, 0, sizeof *record);
+        record->rip = vcpu->run->s.regs.regs.rip;
+        fill_code(vcpu, record);
+        result = kdash_classify(record->code, record->code_length, record->bits, &length);
+        if (result == KDASH_HLT || result == KDASH_REP) {
+            result = KDASH_SPECIAL;
+            break;
+        }
+        result = enter(vcpu);
+        if (result != 0)
+            break;
+        fill_exit(vcpu, record);
+        ++*filled;
+        if (record->reason != KVM_EXIT_DEBUG) {
+            result = KDASH_EXIT;
+            break;
+        }
+        if (vcpu->breakpoint_count && at_breakpoint(vcpu)) {
+            result = KDASH_BREAKPOINT;
+            break;
+        }
+    }
+    end(vcpu);
+    return result;
+}

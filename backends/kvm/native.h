@@ -1,0 +1,145 @@
+/* The native half of the KVM backend: the VCPU loop, the page walk, the kick.
+ *
+ * The part between the two CDEF lines is also what cffi reads, so it holds only
+ * declarations that both compilers understand.
+ */
+#ifndef KDASH_KVM_NATIVE_H
+#define KDASH_KVM_NATIVE_H
+
+#include <linux/kvm.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* CDEF BEGIN */
+
+#define KDASH_SLOTS 32
+#define KDASH_DATA 16       /* bytes of exit data a record holds */
+#define KDASH_WINDOW 16     /* instruction bytes a record holds on each side of RIP */
+#define KDASH_POSTED 8192   /* one bit a port */
+#define KDASH_REGISTERS 18  /* struct kvm_regs as 64-bit words */
+
+/* What a batch returns, beside a negated errno. */
+#define KDASH_FULL 0        /* as many records, or steps, as asked for */
+#define KDASH_EXIT 1        /* the last record is an exit to be handled */
+#define KDASH_KICKED 2      /* a kick, a tick or another signal; no record for it */
+#define KDASH_BREAKPOINT 3  /* RIP is at a breakpoint; the last step is complete */
+#define KDASH_SPECIAL 4     /* the next instruction is not one for the fast loop */
+
+/* What an instruction is, seen before it is stepped. */
+#define KDASH_PLAIN 0
+#define KDASH_HLT 1
+#define KDASH_REP 2         /* a string instruction with a REP prefix */
+#define KDASH_UNKNOWN 3     /* no bytes could be read at CS:IP */
+
+/* One stretch of guest-physical memory. */
+struct kdash_slot {
+    uint64_t guest;
+    uint64_t size;
+    uint8_t *host;
+};
+
+struct kdash_memory {
+    uint32_t count;
+    struct kdash_slot slots[KDASH_SLOTS];
+};
+
+/* The registers that say how linear addresses are translated. */
+struct kdash_paging {
+    uint64_t cr0, cr3, cr4, efer;
+};
+
+/* A stop by RIP. With minimum_sp, only where RSP is at least that: the end of a call
+ * is told from the same place reached deeper in a recursion. */
+struct kdash_breakpoint {
+    uint64_t rip;
+    uint64_t minimum_sp;
+};
+
+/* One step (reason KVM_EXIT_DEBUG) or one exit. */
+struct kdash_record {
+    uint64_t rip;             /* step: RIP before; exit: RIP when KVM_RUN returned */
+    uint32_t reason;          /* KVM_EXIT_* */
+    uint16_t port;            /* IO */
+    uint8_t size;             /* IO: bytes an element; MMIO: bytes */
+    uint8_t write;            /* IO: 1 out; MMIO: 1 write */
+    uint32_t count;           /* IO: elements */
+    uint8_t code_length;      /* bytes valid in code */
+    uint8_t before_length;    /* bytes valid at the end of before */
+    uint16_t bits;            /* default code size: 16, 32, 64 */
+    uint64_t address;         /* MMIO: guest-physical */
+    uint8_t data[KDASH_DATA]; /* IO out, MMIO write: what the guest wrote */
+    uint8_t code[KDASH_WINDOW];   /* from rip on */
+    uint8_t before[KDASH_WINDOW]; /* up to rip */
+    uint64_t registers[KDASH_REGISTERS]; /* after, in the order of struct kvm_regs */
+};
+
+struct kvm_run;
+struct kvm_sregs;
+
+struct kdash_vcpu {
+    int fd;
+    uint32_t run_size;
+    struct kvm_run *run;
+    struct kdash_memory *memory;
+    const struct kdash_breakpoint *breakpoints;
+    uint32_t breakpoint_count;
+    int out_rip_after;        /* OUT exits come with RIP past the OUT: 1, at it: 0, not known: -1 */
+    int kicked;
+    int thread;               /* kernel id of the thread that runs it, 0: none */
+    int ticking;
+    void *timer;
+    uint8_t posted[KDASH_POSTED]; /* ports whose OUTs need no answer before the guest goes on */
+};
+
+/* An ioctl: its value, or -errno. */
+int kdash_ioctl(int fd, unsigned long request, uint64_t argument);
+int kdash_ioctl_pointer(int fd, unsigned long request, void *argument);
+
+/* Maps kvm_run and asks for the synchronised registers; 0 or -errno. */
+int kdash_vcpu_open(struct kdash_vcpu *vcpu, int fd, uint32_t run_size,
+                    struct kdash_memory *memory);
+/* Stops the ticks and unmaps; the descriptor stays with the caller. */
+void kdash_vcpu_close(struct kdash_vcpu *vcpu);
+
+/* One KVM_RUN: 0, KDASH_KICKED or -errno. With complete_only the pending access is
+ * finished and no instruction executed after it; -EINTR is then the normal answer. */
+int kdash_enter(struct kdash_vcpu *vcpu, int complete_only);
+
+/* Runs until the records are full, or something needs an answer. */
+int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
+              uint32_t *filled);
+/* The same with single-stepping on: one record a step. */
+int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
+               uint32_t *filled);
+/* Describes the state in which KVM_RUN last returned. */
+void kdash_record_fill(struct kdash_vcpu *vcpu, struct kdash_record *record);
+
+/* What is at CS:IP: KDASH_PLAIN ..., and for HLT its length. */
+int kdash_classify(const uint8_t *code, uint32_t length, int bits, uint32_t *instruction_length);
+
+/* Makes the running thread return from KVM_RUN soon; from any thread. */
+int kdash_kick(struct kdash_vcpu *vcpu);
+/* Kicks the calling thread so many times a second, until stopped. 0 or -errno. */
+int kdash_tick_start(struct kdash_vcpu *vcpu, uint32_t hertz);
+void kdash_tick_stop(struct kdash_vcpu *vcpu);
+
+/* kvm_run, field by field. */
+uint32_t kdash_exit_reason(const struct kdash_vcpu *vcpu);
+uint8_t *kdash_exit_union(const struct kdash_vcpu *vcpu);    /* 256 bytes */
+uint8_t *kdash_io_data(const struct kdash_vcpu *vcpu);       /* NULL where out of the mapping */
+uint64_t *kdash_sync_registers(const struct kdash_vcpu *vcpu);
+struct kvm_sregs *kdash_sync_sregs(const struct kdash_vcpu *vcpu);
+/* Reads the registers anew, after they were set by ioctl; 0 or -errno. */
+int kdash_refresh(struct kdash_vcpu *vcpu);
+
+/* Guest-physical address of a linear one: 0, or -1 where nothing is mapped. */
+int kdash_translate(const struct kdash_memory *memory, const struct kdash_paging *paging,
+                    uint64_t linear, uint64_t *physical);
+/* Copies from linear addresses up to the first byte that can't be reached; returns the
+ * bytes copied. */
+uint32_t kdash_read(const struct kdash_memory *memory, const struct kdash_paging *paging,
+                    uint64_t linear, uint8_t *to, uint32_t length);
+
+/* CDEF END */
+
+#endif
