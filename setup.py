@@ -3,6 +3,9 @@
 from setuptools import setup
 
 setup(
-    cffi_modules=["backends/kvm/native_build.py:ffibuilder"],
+    cffi_modules=[
+        "backends/kvm/native_build.py:ffibuilder",
+        "backends/entropy/native_build.py:ffibuilder",
+    ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -32,6 +32,32 @@ class HardwareSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Reseed:
+    """The clock of the generator's own reseeds."""
+
+    generation: int  # counts the reseeds since boot, from 1
+    seconds_since: float | None  # since the last reseed; None until one was seen to happen
+    source: str  # "vdso"
+    at_least: float = 0.0  # seconds it has been watched without a reseed: a lower bound
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """How long single calls took."""
+
+    p50_ns: int
+    p99_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetrandomLatency:
+    """What 16 bytes from getrandom cost, through each way in."""
+
+    syscall: Percentiles | None = None
+    vdso: Percentiles | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One sample of the live generator. None: this signal is not available here."""
 
@@ -49,7 +75,23 @@ class Reading:
     irq_per_second: float | None = None
     boot_id: str = ""
     unavailable: dict[str, str] = field(default_factory=dict)  # signal -> "needs root", ...
-    alerts: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()  # "name: sentence"
+    reseed: Reseed | None = None
+    latency: GetrandomLatency | None = None
+    irq_per_second_by_cpu: tuple[float, ...] = ()  # in the order of /proc/interrupts
+    random_readable: bool | None = None  # poll(/dev/random) says IN; not asked on old eras
+    blocked_readers: int | None = None  # tasks asleep in the generator; looked for on old eras
+    uptime_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether one signal can be had on this machine, for `kdash doctor`."""
+
+    name: str  # "entropy_avail", "reseed clock", ...
+    verdict: str  # "ok", "warning", "failed"
+    detail: str
+    remedy: str = ""  # what to type or change; empty when there is nothing to do
 
 
 @dataclass(frozen=True, slots=True)

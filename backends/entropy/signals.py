@@ -1,0 +1,210 @@
+"""One reading of the live generator: every signal tried, every refusal explained.
+
+Nothing is opened for writing, nothing is credited, no pool is drained. Source of the signals:
+random(4), random(7), proc(5); Linux drivers/char/random.c of the versions era.py names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from kdash.backends.entropy import era as eras
+from kdash.backends.entropy.alerts import alerts_of
+from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, Reading, Reseed
+from kdash.backends.entropy.hwrng import read_hwrng
+from kdash.backends.entropy.interrupts import InterruptClock, InterruptRates, parse_interrupts
+from kdash.backends.entropy.procfs import RANDOM_SYSCTLS, Root, Unavailable, reason
+from kdash.backends.entropy.readers import count_blocked_readers
+from kdash.backends.entropy.system import GRND_INSECURE, GRND_NONBLOCK, LiveSystem, System
+from kdash.backends.entropy.vdso import NoVdso, ReseedClock, VdsoSource
+
+_T = TypeVar("_T")
+_POLL_IN = 0x0001
+_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PLAUSIBLE_BITS = 1 << 20
+
+
+class SignalReader:
+    """Reads the signals, and remembers what rates, the reseed clock and alerts compare with."""
+
+    def __init__(
+        self,
+        root: str | Path = "/",
+        system: System | None = None,
+        vdso: VdsoSource | None = None,
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            root: The folder that holds /proc, /sys and /dev.
+            system: Who answers the system calls; the running kernel by default.
+            vdso: Who tells the reseed generation; nobody by default.
+        """
+        self._root = Root(root)
+        self._system: System = system or LiveSystem(root)
+        self._vdso: VdsoSource = vdso or NoVdso()
+        self._interrupt_clock = InterruptClock()
+        self._reseed_clock = ReseedClock()
+        self._fell_when_ready = False
+        self._last_hwrng: HardwareSource | None = None
+        self._unavailable: dict[str, str] = {}
+
+    def read(self) -> Reading:
+        """Take one reading. What can't be had is in its `unavailable`, with the reason."""
+        self._unavailable = {}
+        if self._vdso.has_symbol():
+            self._vdso.ask()  # answered while the files are read
+        now = self._system.monotonic()
+        poolsize = self._sysctl("poolsize")
+        # Before the number: a generator that turns ready in between shows a full one.
+        ready = self._try("ready", lambda: self._ready(poolsize))
+        avail = self._sysctl("entropy_avail")
+        read_wakeup = self._sysctl("read_wakeup_threshold")
+        era = self._era(poolsize, avail, ready, read_wakeup)
+        rates = self._try("irq_per_second", lambda: self._rates(now))
+        hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
+        reseed, latency = self._vdso_facts(era, now)
+        self._hwrng_rate()
+        reading = Reading(
+            monotonic=now,
+            era=era,
+            ready=ready,
+            entropy_avail=avail,
+            poolsize=poolsize,
+            meaning=eras.meaning(era, avail, poolsize, ready),
+            gauge=era in eras.MOVING,
+            read_wakeup_threshold=read_wakeup,
+            write_wakeup_threshold=self._sysctl("write_wakeup_threshold"),
+            min_reseed_seconds=self._sysctl("urandom_min_reseed_secs"),
+            hwrng=hwrng,
+            irq_per_second=rates.total if rates else None,
+            irq_per_second_by_cpu=rates.per_cpu if rates else (),
+            boot_id=self._try("boot_id", self._boot_id) or "",
+            reseed=reseed,
+            latency=latency,
+            random_readable=self._try("random_poll", lambda: self._poll(era)),
+            blocked_readers=self._blocked_readers(era, avail, read_wakeup),
+            uptime_seconds=self._try("uptime", self._root.uptime),
+        )
+        alerts = alerts_of(reading, self._last_hwrng)
+        if hwrng is not None:
+            self._last_hwrng = hwrng
+        return dataclasses.replace(reading, unavailable=dict(self._unavailable), alerts=alerts)
+
+    def close(self) -> None:
+        """Let go of what answers in the background."""
+        self._vdso.close()
+
+    def _try(self, signal: str, read: Callable[[], _T]) -> _T | None:
+        """The signal's value; None, and the reason noted, where it can't be had."""
+        try:
+            return read()
+        except Unavailable as error:
+            self._unavailable[signal] = str(error)
+        except OSError as error:
+            self._unavailable[signal] = reason(error)
+        return None
+
+    def _sysctl(self, name: str) -> int | None:
+        value = self._try(name, lambda: self._root.integer(f"{RANDOM_SYSCTLS}/{name}"))
+        if value is not None and not 0 <= value <= _PLAUSIBLE_BITS:
+            self._unavailable[name] = "holds no plausible number"
+            return None
+        return value
+
+    def _ready(self, poolsize: int | None) -> bool:
+        """Whether getrandom would answer at once; 0 bytes are asked where bytes are debited."""
+        nbytes = 1 if poolsize == eras.MODERN_POOL_BITS else 0
+        try:
+            self._system.getrandom(nbytes, GRND_NONBLOCK)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _era(
+        self, poolsize: int | None, avail: int | None, ready: bool | None, read_wakeup: int | None
+    ) -> Era:
+        if ready and avail is not None and poolsize == eras.MODERN_POOL_BITS > avail:
+            self._fell_when_ready = True
+        getrandom, insecure = self._getrandom_traits()
+        return eras.era_of(
+            eras.Traits(
+                poolsize=poolsize,
+                read_wakeup_threshold=read_wakeup is not None,
+                getrandom=getrandom,
+                insecure_flag=insecure,
+                vdso_getrandom=self._vdso.has_symbol(),
+                fell_when_ready=self._fell_when_ready,
+                lrng=self._root.exists("proc/lrng_type"),
+                random_device=self._random_device(),
+            )
+        )
+
+    def _getrandom_traits(self) -> tuple[bool | None, bool | None]:
+        """Whether there is getrandom(2), and whether it takes GRND_INSECURE."""
+        try:
+            self._system.getrandom(0, GRND_INSECURE)
+        except OSError as error:
+            if error.errno == errno.ENOSYS:
+                return False, False
+            return (True, False) if error.errno == errno.EINVAL else (None, None)
+        return True, True
+
+    def _random_device(self) -> tuple[int, int] | None:
+        try:
+            return self._system.device(self._root.path("dev/random"))
+        except OSError:
+            return None
+
+    def _rates(self, now: float) -> InterruptRates | None:
+        rates = self._interrupt_clock.rates(parse_interrupts(self._root.interrupts()), now)
+        if rates is None:
+            raise Unavailable("needs two samples that can be compared")
+        return rates
+
+    def _boot_id(self) -> str:
+        text = self._root.text(f"{RANDOM_SYSCTLS}/boot_id").strip()
+        if not _BOOT_ID.fullmatch(text):
+            raise Unavailable("holds no boot identifier")
+        return text
+
+    def _poll(self, era: Era) -> bool:
+        if era in eras.DRAINING or era is Era.UNKNOWN:
+            raise Unavailable("not asked: /dev/random is left alone where reading drains it")
+        return bool(self._system.poll_random() & _POLL_IN)
+
+    def _blocked_readers(self, era: Era, avail: int | None, read_wakeup: int | None) -> int | None:
+        """Sleepers, looked for only where the number says there can be some."""
+        if era not in eras.DRAINING or avail is None or read_wakeup is None:
+            return None
+        if avail >= read_wakeup:
+            return 0
+        return self._try("blocked_readers", lambda: count_blocked_readers(self._root))
+
+    def _vdso_facts(self, era: Era, now: float) -> tuple[Reseed | None, GetrandomLatency | None]:
+        """The reseed clock and the cost of a call, from the isolated probe."""
+        if era is not Era.SINCE_5_19:
+            self._unavailable["reseed"] = "not on this kernel"
+            self._unavailable["getrandom"] = "not sampled where that could draw from the pool"
+            return None, None
+        facts = self._try("reseed", self._vdso.answer)
+        if facts is None:
+            self._unavailable["getrandom"] = self._unavailable["reseed"]
+            return None, None
+        reseed = self._try("reseed", lambda: self._reseed_clock.tick(facts, now))
+        if facts.latency is None:
+            self._unavailable["getrandom"] = facts.latency_missing or "not sampled"
+        return reseed, facts.latency
+
+    def _hwrng_rate(self) -> None:
+        """The raw source is measured on request alone; here only whether it could be."""
+        path = self._root.path("dev/hwrng")
+        if not self._root.exists("dev/hwrng"):
+            self._unavailable["hwrng_rate"] = "not on this kernel"
+        elif not self._system.readable(path):
+            self._unavailable["hwrng_rate"] = "needs root"

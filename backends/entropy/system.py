@@ -1,0 +1,77 @@
+"""The few system calls that ask the generator something, in one object that tests can replace.
+
+None takes from the pool: getrandom is asked for 0 bytes wherever bytes are debited, /dev/random
+is opened for reading and polled, never read.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+from pathlib import Path
+from typing import Protocol
+
+GRND_NONBLOCK = 0x1  # include/uapi/linux/random.h
+GRND_INSECURE = 0x4
+
+
+class System(Protocol):
+    """What the signals ask of the running kernel. Every call may raise OSError."""
+
+    def getrandom(self, nbytes: int, flags: int) -> int:
+        """Ask the generator for bytes; returns how many it gave."""
+        ...
+
+    def poll_random(self) -> int:
+        """What poll(2) reports for /dev/random, without waiting."""
+        ...
+
+    def device(self, path: Path) -> tuple[int, int]:
+        """Major and minor of a character device; (0, 0) when the file is none."""
+        ...
+
+    def readable(self, path: Path) -> bool:
+        """Whether this process may open the file for reading."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds, CLOCK_MONOTONIC."""
+        ...
+
+
+class LiveSystem:
+    """The kernel this process runs on."""
+
+    def __init__(self, root: str | Path = "/") -> None:
+        self._random = Path(root) / "dev/random"
+
+    def getrandom(self, nbytes: int, flags: int) -> int:
+        """Ask the generator for bytes; returns how many it gave."""
+        return len(os.getrandom(nbytes, flags))
+
+    def poll_random(self) -> int:
+        """What poll(2) reports for /dev/random, without waiting."""
+        fd = os.open(self._random, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            poller = select.poll()
+            poller.register(fd, select.POLLIN | select.POLLOUT)
+            return dict(poller.poll(0)).get(fd, 0)
+        finally:
+            os.close(fd)
+
+    def device(self, path: Path) -> tuple[int, int]:
+        """Major and minor of a character device; (0, 0) when the file is none."""
+        status = path.stat()
+        if not stat.S_ISCHR(status.st_mode):
+            return 0, 0
+        return os.major(status.st_rdev), os.minor(status.st_rdev)
+
+    def readable(self, path: Path) -> bool:
+        """Whether this process may open the file for reading."""
+        return os.access(path, os.R_OK)
+
+    def monotonic(self) -> float:
+        """Seconds, CLOCK_MONOTONIC."""
+        return time.monotonic()
