@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import ClassVar
@@ -11,9 +12,11 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.containers import Horizontal
 from textual.widgets import Footer
 
+from kdash.palette import KeyProvider
 from kdash.settings import Settings
 from kdash.terminal import colour_count
 from kdash.theme import KDASH
@@ -49,16 +52,18 @@ class KdashApp(App[int]):
         (0, "-narrow"),
         (WIDE, "-wide"),
     ]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {KeyProvider}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="VCPU pane"),
-        Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="Stack pane"),
-        Binding("3", "show_pane(2)", "Entropy", show=False, id="app.entropy", tooltip="Entropy"),
+        Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="The VCPU pane"),
+        Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="The stack pane"),
+        Binding("3", "show_pane(2)", "Entropy", show=False, id="app.entropy", tooltip="The entropy pane"),
         Binding("z", "zoom", "Zoom", show=False, id="app.zoom", tooltip="This pane alone, or all"),
         Binding("colon", "command", "Command", show=False, id="app.command",
                 tooltip="Command prompt of this pane"),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="app.help",
                 tooltip="Every key, by pane"),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave kdash"),
+        Binding("ctrl+q", "quit", show=False, id="app.quit-always", tooltip="Leave kdash"),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend",
                 tooltip="Back to the shell; fg returns"),
     ]  # fmt: skip

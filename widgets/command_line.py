@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.suggester import Suggester
-from textual.widgets import Input, Label, Static
+from textual.widgets import Input, Static
 
 from kdash.widgets.printable import printable
 
@@ -42,7 +42,8 @@ class _Prompt(Input):
 
     def action_complete(self) -> None:
         """Take the suggestion."""
-        self.action_cursor_right() if self._suggestion else None
+        if self._suggestion:
+            self.action_cursor_right()
 
     def action_history(self, by: int) -> None:
         """Show an older or a newer line."""
@@ -60,13 +61,13 @@ class CommandLine(Horizontal):
     """Hidden until opened; shows the answer to the last command until the next key."""
 
     DEFAULT_CSS = """
-    CommandLine { dock: bottom; height: 1; display: none; background: $surface; }
+    CommandLine { height: 1; display: none; background: $surface; }
     CommandLine.-open, CommandLine.-answer { display: block; }
-    CommandLine Label { width: auto; }
-    CommandLine Input { width: 1fr; height: 1; border: none; padding: 0; display: none; }
-    CommandLine Static { width: 1fr; height: 1; }
-    CommandLine.-open Input { display: block; }
-    CommandLine.-open Static { display: none; }
+    CommandLine .colon { width: auto; display: none; color: $text-accent; }
+    CommandLine .answer { width: 1fr; height: 1; }
+    CommandLine Input { width: 1fr; height: 1; border: none; padding: 0; }
+    CommandLine.-open .colon { display: block; }
+    CommandLine.-open .answer { display: none; }
     """
 
     class Submitted(Message):
@@ -85,16 +86,16 @@ class CommandLine(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Lay out the colon, the input and the answer."""
-        yield Label(":", markup=False)
-        yield Static("", markup=False)
+        yield Static(":", classes="colon", markup=False)
+        yield Static("", classes="answer", markup=False)
 
     async def open(self, complete: Complete) -> None:
         """Show the prompt, with `complete` for suggestions."""
         await self.query(_Prompt).remove()
         prompt = _Prompt(self.history)
         prompt.suggester = _Completions(complete)
-        await self.mount(prompt, after=0)
-        self.set_class(True, "-open")
+        await self.mount(prompt, after=".colon")
+        self.add_class("-open")
         prompt.focus()
 
     def close(self) -> None:
@@ -106,7 +107,9 @@ class CommandLine(Horizontal):
     def answer(self, text: str, *, failed: bool = False) -> None:
         """Show what came of a command; an empty text hides the line."""
         style = "$text-error" if failed else ""
-        self.query_one(Static).update(Content.styled(printable(text).replace("\n", "  "), style))
+        self.query_one(".answer", Static).update(
+            Content.styled(printable(text).replace("\n", "  "), style)
+        )
         self.set_class(bool(text), "-answer")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -30,7 +30,9 @@ def run(argv: list[str]) -> int:
         return ExitStatus.USAGE
     from kdash.app import KdashApp
 
-    return KdashApp(settings).run() or ExitStatus.OK
+    app = KdashApp(settings)
+    app.run()
+    return app.return_code or ExitStatus.OK
 
 
 def settings_for(targets: list[Path], mode: str | None) -> Settings:

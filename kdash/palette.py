@@ -1,0 +1,44 @@
+"""The command palette: everything a key does now, found by its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from textual.binding import ActiveBinding
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+# Moving a cursor is done with its key, never from a list of commands.
+LEFT_OUT = ("list.", "prompt.", "filter.")
+
+
+class KeyProvider(Provider):
+    """Offers the action of every binding that is active, with its key."""
+
+    async def discover(self) -> Hits:
+        """Show all of them before anything is typed."""
+        for title, text, active in self._entries():
+            yield DiscoveryHit(title, partial(self._carry_out, active), help=text)
+
+    async def search(self, query: str) -> Hits:
+        """Show those whose words fit `query`."""
+        matcher = self.matcher(query)
+        for title, text, active in self._entries():
+            score = max(matcher.match(title), matcher.match(text))
+            if score > 0:
+                carry_out = partial(self._carry_out, active)
+                yield Hit(score, matcher.highlight(title), carry_out, help=text)
+
+    def _entries(self) -> Iterator[tuple[str, str, ActiveBinding]]:
+        seen = set()
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not binding.id or binding.id.startswith(LEFT_OUT) or binding.id in seen:
+                continue
+            if active.enabled and binding.description:
+                seen.add(binding.id)
+                key = self.app.get_key_display(binding)
+                yield f"{binding.description} ({key})", active.tooltip or "", active
+
+    async def _carry_out(self, active: ActiveBinding) -> None:
+        await self.app.run_action(active.binding.action, active.node)

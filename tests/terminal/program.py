@@ -1,0 +1,124 @@
+"""Runs the real program in a pseudo-terminal and reads its screen."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pexpect
+import pyte
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 30.0  # seconds; how long a busy machine may take, never how long it should
+
+
+class Program:
+    """`kdash` with these arguments on a terminal of this size."""
+
+    def __init__(
+        self,
+        *argv: str,
+        columns: int = 80,
+        lines: int = 24,
+        env: dict[str, str] | None = None,
+        shell: bool = False,
+    ) -> None:
+        """Start it, with `shell` from an interactive shell that has job control."""
+        environment = {
+            **os.environ,
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LC_ALL": "C.UTF-8",
+            **(env or {}),
+        }
+        command = [sys.executable, "-m", "kdash", *argv]
+        if shell:
+            environment["PS1"] = "$ "
+        self.child = pexpect.spawn(
+            "bash" if shell else command[0],
+            ["--norc", "--noprofile", "-i"] if shell else command[1:],
+            dimensions=(lines, columns),
+            env=environment,
+            timeout=PATIENCE,
+            cwd=str(ROOT),
+        )
+        if shell:
+            self.child.sendline(shlex.join(command))
+        self.raw = b""
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.child.close(force=True)
+
+    def pump(self, seconds: float = 0.05) -> None:
+        """Read what the program has drawn."""
+        try:
+            data = self.child.read_nonblocking(1 << 16, timeout=seconds)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            return
+        self.raw += data
+        self._stream.feed(data)
+
+    @property
+    def text(self) -> str:
+        """The screen as text."""
+        return "\n".join(self._screen.display)
+
+    def wait_for(self, *words: str) -> str:
+        """Read until every one of `words` is on the screen; returns the screen."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.pump()
+            if all(word in self.text for word in words):
+                return self.text
+            if not self.child.isalive():
+                break
+        raise AssertionError(f"{words!r} not on the screen:\n{self.text}")
+
+    def wait_without(self, word: str) -> str:
+        """Read until `word` is not on the screen any more."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.pump()
+            if word not in self.text:
+                return self.text
+        raise AssertionError(f"{word!r} still on the screen:\n{self.text}")
+
+    def press(self, *keys: str) -> None:
+        """Send keys, one write each as a person would."""
+        for key in keys:
+            self.child.send(key)
+            self.pump(0.1)
+
+    def end(self) -> int:
+        """Read to the end and return the exit status as a shell would give it."""
+        finish = time.monotonic() + PATIENCE
+        while self.child.isalive() and time.monotonic() < finish:
+            self.pump()
+        self.pump(0.2)
+        assert not self.child.isalive(), f"still running:\n{self.text}"
+        self.child.close()
+        if self.child.signalstatus is not None:
+            return 128 + int(self.child.signalstatus)
+        return int(self.child.exitstatus)
+
+    @property
+    def restored(self) -> bool:
+        """Whether the alternate screen was left and the cursor shown again, in the end."""
+        left = self.raw.rfind(b"\x1b[?1049l")
+        shown = self.raw.rfind(b"\x1b[?25h")
+        return left > self.raw.rfind(b"\x1b[?1049h") and shown > self.raw.rfind(b"\x1b[?25l")

@@ -1,0 +1,181 @@
+"""The real program on a pseudo-terminal: start, keys, signals, unfit terminals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.terminal.program import ROOT, Program
+
+pytestmark = pytest.mark.terminal
+
+
+@pytest.mark.kvm
+def test_it_opens_on_the_article_guest_with_its_registers() -> None:
+    with Program() as program:
+        screen = program.wait_for("rax", "rbx", "1000", "mov dx,3F8h")
+        assert "1 VCPU" in screen
+        program.press("q")
+        assert program.end() == 0
+        assert program.restored
+
+
+@pytest.mark.kvm
+def test_stepping_to_the_end_prints_4_and_halts() -> None:
+    with Program() as program:
+        program.wait_for("rax")
+        program.press(*"ssss")
+        program.wait_for("out 0x3f8")
+        program.press(" ")
+        program.wait_for("HLT")
+        program.press("q")
+        assert program.end() == 0
+
+
+def test_the_digits_switch_panes() -> None:
+    with Program() as program:
+        program.wait_for("1 VCPU", "3 Entropy")
+        program.press("2")
+        program.wait_for("▸2 Stack")
+        program.press("3")
+        program.wait_for("▸3 Entropy", "entropy_avail")
+        program.press("1")
+        program.wait_for("▸1 VCPU")
+        program.press("q")
+        assert program.end() == 0
+
+
+def test_three_panes_stand_side_by_side_on_a_wide_terminal() -> None:
+    with Program(columns=160, lines=48) as program:
+        program.wait_for("─ VCPU", "─ Stack", "─ Entropy")
+        program.press("2", "z")
+        program.wait_without("─ Entropy")
+        program.press("z")
+        program.wait_for("─ Entropy")
+        program.press("q")
+        assert program.end() == 0
+
+
+def test_the_help_lists_the_keys_and_closes() -> None:
+    with Program(columns=100, lines=40) as program:
+        program.wait_for("1 VCPU")
+        program.press("?")
+        program.wait_for("Everywhere", "Leave kdash")
+        program.press("\x1b")
+        program.wait_without("Leave kdash")
+        program.press("q")
+        assert program.end() == 0
+
+
+def test_an_unknown_command_word_is_answered_with_the_known_ones() -> None:
+    with Program(columns=120, lines=40) as program:
+        program.wait_for("1 VCPU")
+        program.press("3", ":")
+        program.press(*"dance\r")
+        program.wait_for("unknown command 'dance'")
+        program.press("q")
+        assert program.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_a_signal_ends_it_with_its_status_and_restores_the_terminal(
+    number: signal.Signals, status: int
+) -> None:
+    with Program() as program:
+        program.wait_for("1 VCPU", "q Quit")
+        program.child.kill(number)
+        assert program.end() == status
+        assert program.restored
+
+
+def test_suspend_goes_back_to_the_shell_and_fg_brings_the_screen_back() -> None:
+    with Program(shell=True) as program:
+        program.wait_for("q Quit")
+        program.press("\x1a")
+        program.wait_for("Stopped")
+        program.press(*"fg\r")
+        program.wait_for("q Quit")
+        program.press("q")
+        program.wait_for("$ ")
+        program.press(*"echo status $?\r")
+        program.wait_for("status 0")
+
+
+def test_nothing_is_left_running_after_the_end() -> None:
+    with Program(columns=160, lines=48) as program:
+        program.wait_for("3 Entropy")
+        child = program.child.pid
+        program.press("q")
+        program.end()
+        assert processes_of_session(child) == []
+
+
+def processes_of_session(session: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def test_markup_and_escapes_in_a_file_name_are_shown_not_obeyed(tmp_path: Path) -> None:
+    evil = tmp_path / "[red]x\x1b]0;owned\x07.o"
+    evil.write_bytes(b"not an object")
+    with Program(str(evil), columns=160, lines=40) as program:
+        program.wait_for("[red]x")
+        assert b"\x1b]0;owned" not in program.raw
+        program.press("q")
+        assert program.end() == 0
+
+
+def test_sixteen_colours_use_no_other_colours() -> None:
+    with Program(env={"TERM": "xterm", "COLORTERM": ""}) as program:
+        program.wait_for("1 VCPU", "q Quit")
+        program.press("q")
+        assert program.end() == 0
+        assert b"38;2;" not in program.raw
+        assert b"48;2;" not in program.raw
+
+
+def test_no_color_draws_no_colour() -> None:
+    with Program(env={"NO_COLOR": "1"}) as program:
+        program.wait_for("1 VCPU", "q Quit")
+        program.press("q")
+        assert program.end() == 0
+
+
+@pytest.mark.parametrize(("term", "words"), [("dumb", "TERM is dumb"), ("", "TERM is not set")])
+def test_an_unfit_terminal_is_named_in_one_line(term: str, words: str) -> None:
+    with Program(env={"TERM": term}) as program:
+        assert program.end() == 2
+        assert words in program.text.replace("\n", "")
+        assert b"\x1b[?1049h" not in program.raw
+
+
+def test_a_redirected_standard_error_is_refused_not_drawn_into() -> None:
+    controller, terminal = pty.openpty()
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "kdash"], stdin=terminal, stdout=terminal,
+            stderr=subprocess.PIPE, cwd=ROOT, timeout=30, check=False,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )  # fmt: skip
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    assert result.returncode == 2
+    assert b"standard error is not a terminal" in result.stderr
+    assert b"\x1b" not in result.stderr
