@@ -3,49 +3,110 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 Fields = Mapping[str, str]  # what one row offers to be searched: field name -> text
+EXPRESSION = re.compile(r"[\\.^$*+?{}\[\]|()]")  # a word with one of these may be an expression
+BETWEEN = "\n"  # between the fields of a search text: `.` does not cross it, `^` and `$` see it
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word of a filter."""
+    """One word of a filter, in lower case. A row passes when it is found (or not, if inverse)."""
 
     field: str  # "" searches every field
-    pattern: re.Pattern[str]
+    text: str  # plain text to look for, unless there is a pattern
+    pattern: re.Pattern[str] | None
     inverse: bool
 
-    def matches(self, fields: Fields) -> bool:
-        """Whether a row with these fields passes this term."""
-        texts = [fields[self.field]] if self.field else fields.values()
-        return any(self.pattern.search(text) for text in texts) != self.inverse
+    def found_in(self, text: str) -> bool:
+        """Whether the word occurs in `text`, which is in lower case."""
+        if self.pattern is None:
+            return self.text in text
+        return self.pattern.search(text) is not None
 
 
-def parse(text: str, known: frozenset[str]) -> tuple[Term, ...]:
+def parse(text: str, known: Iterable[str]) -> tuple[Term, ...]:
     """Read a filter such as ``kind:unreachable !file:kvm mutex_.*lock``.
 
-    Every term is a case-insensitive regular expression; one that is not a valid expression is
-    taken as plain text. A prefix that is no known field belongs to the text searched for.
+    Args:
+        text: Words separated by blanks; a row has to pass all of them.
+        known: Names of fields. A prefix that is none of them belongs to the text searched for.
+
+    Returns:
+        The terms. Every word is a case-insensitive regular expression; one that is not valid is
+        taken as plain text. Words that are not complete yet (`!`, `kind:`) are left out.
     """
-    return tuple(_term(word, known) for word in text.split() if word != "!")
+    names = frozenset(known)
+    return tuple(term for word in text.split() if (term := _term(word, names)) is not None)
 
 
-def _term(word: str, known: frozenset[str]) -> Term:
+def _term(word: str, known: frozenset[str]) -> Term | None:
     inverse = word.startswith("!")
     word = word.removeprefix("!")
     field, colon, value = word.partition(":")
     if not colon or field not in known:
         field, value = "", word
+    if not value:
+        return None
+    return Term(field, value.lower(), _pattern(value), inverse)
+
+
+def _pattern(value: str) -> re.Pattern[str] | None:
+    if EXPRESSION.search(value) is None:
+        return None
     try:
-        pattern = re.compile(value, re.IGNORECASE)
-    except re.error:
-        pattern = re.compile(re.escape(value), re.IGNORECASE)
-    return Term(field, pattern, inverse)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "possible nested set" while a set is being typed
+            return re.compile(value, re.IGNORECASE | re.MULTILINE)
+    except (re.error, OverflowError, RecursionError):
+        return None
 
 
-def predicate(text: str, known: frozenset[str]) -> Callable[[Fields], bool]:
-    """A test for rows: all terms of `text` pass. The empty filter passes everything."""
+def search_text(fields: Fields) -> str:
+    """The fields of a row as one text that `select` can search quickly."""
+    texts = fields.values()
+    joined = BETWEEN.join(texts)
+    if joined.count(BETWEEN) >= len(texts):
+        joined = BETWEEN.join(text.replace(BETWEEN, " ") for text in texts)
+    return joined.lower()
+
+
+def select(
+    terms: Iterable[Term], names: Sequence[str], texts: Sequence[str], rows: Sequence[int]
+) -> list[int]:
+    """The rows that pass all terms.
+
+    Args:
+        terms: What `parse` returned.
+        names: Names of the fields, in the order in which they stand in the search texts.
+        texts: Search text of every row, see `search_text`.
+        rows: Indexes into `texts` of the rows to look at.
+
+    Returns:
+        Those of `rows` that pass, in the same order.
+    """
+    passing = list(rows)
+    for term in terms:
+        found, wanted = term.found_in, not term.inverse
+        if term.field and term.field in names:
+            at = names.index(term.field)
+            passing = [i for i in passing if found(texts[i].split(BETWEEN, at + 1)[at]) is wanted]
+        elif term.pattern is None:
+            text = term.text
+            passing = [i for i in passing if (text in texts[i]) is wanted]
+        else:
+            passing = [i for i in passing if found(texts[i]) is wanted]
+    return passing
+
+
+def predicate(text: str, known: Iterable[str]) -> Callable[[Fields], bool]:
+    """A test for single rows: all terms of `text` pass. The empty filter passes everything."""
     terms = parse(text, known)
-    return lambda fields: all(term.matches(fields) for term in terms)
+
+    def passes(fields: Fields) -> bool:
+        return bool(select(terms, tuple(fields), (search_text(fields),), (0,)))
+
+    return passes

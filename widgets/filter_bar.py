@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widgets import Input
 
 from kdash.widgets.line_table import LineTable
+
+Values = Callable[[], Sequence[str]]
+
+
+class _Words(Suggester):
+    """Completes the last word of a filter: field names, then what the caller offers."""
+
+    def __init__(self, table: LineTable[Any], values: Values) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._table = table
+        self._values = values
+
+    async def get_suggestion(self, value: str) -> str | None:
+        head, blank, word = value.rpartition(" ")
+        mark = "!" if word.startswith("!") else ""
+        stem = word.removeprefix("!")
+        if not stem:
+            return None
+        offers = (*(f"{name}:" for name in self._table.field_names), *self._values())
+        hit = next((offer for offer in offers if offer.startswith(stem)), None)
+        return None if hit is None else f"{head}{blank}{mark}{hit}"
 
 
 class FilterBar(Input):
@@ -22,18 +45,42 @@ class FilterBar(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "drop", "Drop the filter", id="filter.drop", tooltip="Show every row"),
-    ]
+        Binding("tab", "complete", "Complete", show=False, id="filter.complete",
+                tooltip="Take the suggestion; without one, back to the list"),
+        Binding("down", "keep", "To the list", show=False, id="filter.keep",
+                tooltip="Keep the filter and go to the list (Enter does the same)"),
+    ]  # fmt: skip
 
-    class Changed(Message):
-        """The filter text is now `text`."""
+    class Applied(Message):
+        """The rows shown are those that pass the filter `text`."""
 
         def __init__(self, bar: FilterBar, text: str) -> None:
             super().__init__()
             self.bar = bar
             self.text = text
 
-    def __init__(self, table: LineTable[Any], *, id: str | None = None) -> None:
-        super().__init__(placeholder="filter: text, field:value, !not, regex", compact=True, id=id)
+        @property
+        def control(self) -> FilterBar:
+            """The bar, for `@on` selectors."""
+            return self.bar
+
+    def __init__(
+        self, table: LineTable[Any], *, values: Values = tuple, id: str | None = None
+    ) -> None:
+        """Make a closed bar.
+
+        Args:
+            table: The list to filter.
+            values: Further words to complete, such as "kind:unreachable".
+            id: Textual's widget id.
+        """
+        super().__init__(
+            placeholder="filter: text, field:value, !not, regex",
+            compact=True,
+            select_on_focus=False,
+            suggester=_Words(table, values),
+            id=id,
+        )
         self._table = table
 
     def open(self, prefix: str = "") -> None:
@@ -44,19 +91,35 @@ class FilterBar(Input):
         self.cursor_position = len(self.value)
         self.focus()
 
+    def set_filter(self, text: str) -> None:
+        """Filter by `text` without taking the keyboard; the empty text drops the filter."""
+        self.value = text
+        self.set_class(bool(text.strip()), "-open")
+
     def watch_value(self, value: str) -> None:
         """Apply the filter as it is typed."""
         self._table.filter(value)
-        self.post_message(self.Changed(self, value))
+        self.post_message(self.Applied(self, value))
 
-    def on_input_submitted(self) -> None:
+    def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter and go back to the list."""
-        if not self.value:
-            self.remove_class("-open")
+        event.stop()
+        self.action_keep()
+
+    def action_keep(self) -> None:
+        """Go back to the list; an empty filter needs no line."""
+        self.set_class(bool(self.value.strip()), "-open")
         self._table.focus()
+
+    def action_complete(self) -> None:
+        """Take the suggestion, or go back to the list."""
+        if self._suggestion and self._suggestion != self.value:
+            self.value = self._suggestion
+            self.cursor_position = len(self.value)
+        else:
+            self.action_keep()
 
     def action_drop(self) -> None:
         """Show every row again."""
-        self.value = ""
-        self.remove_class("-open")
+        self.set_filter("")
         self._table.focus()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -17,21 +19,30 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.timer import Timer
 
-from kdash.widgets.filter import predicate
+from kdash.widgets.filter import Fields
 from kdash.widgets.printable import printable
+from kdash.widgets.rows import Rows, SortKey
 
 RowT = TypeVar("RowT")
+
+MARK = "▸"  # stands before the row under the cursor, so that colour alone doesn't tell
+MARGIN = 2  # cells for the mark
+IDLE = 0.05  # seconds between two slices of work done ahead
+SLICE = 2000  # rows whose search text is made in one slice
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. A width of 0 takes what the fixed columns leave."""
+    """One column. A width of 0 takes its share of what the fixed columns leave."""
 
     key: str  # field name in filters, for sorting
     title: str
     width: int = 0  # cells
     right: bool = False  # align to the right
+    share: int = 1  # of the room left, against the other columns of width 0
+    needs: int = 0  # cells the table must have for this column to be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +80,32 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
         Binding("g", "half_top", "Top (gg)", show=False, id="list.top", tooltip="gg: first row"),
         Binding("home", "top", "Top", show=False, id="list.home", tooltip="First row"),
         Binding("G,end", "bottom", "Bottom", show=False, id="list.bottom", tooltip="Last row"),
-        Binding(
-            "ctrl+d,pagedown", "page(1)", "Page down", show=False, id="list.page-down",
-            tooltip="Half a page down",
-        ),
-        Binding(
-            "ctrl+u,pageup", "page(-1)", "Page up", show=False, id="list.page-up",
-            tooltip="Half a page up",
-        ),
+        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False, id="list.page-down",
+                tooltip="Half a page down"),
+        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False, id="list.page-up",
+                tooltip="Half a page up"),
         Binding("enter", "choose", "Open", show=False, id="list.open", tooltip="Open this row"),
     ]  # fmt: skip
 
     cursor: reactive[int] = reactive(0)
 
-    class Highlighted(Message):
-        """The cursor is on another row; `row` is None when the list is empty."""
+    class Event(Message):
+        """Something happened to a row; `row` is None when the list is empty."""
 
-        def __init__(self, table: LineTable[RowT], row: RowT | None) -> None:
+        def __init__(self, table: LineTable[Any], row: Any | None) -> None:
             super().__init__()
             self.table = table
             self.row = row
 
         @property
-        def control(self) -> LineTable[RowT]:
+        def control(self) -> LineTable[Any]:
             """The table, for `@on` selectors."""
             return self.table
 
-    class Chosen(Highlighted):
+    class Highlighted(Event):
+        """The cursor is on another row."""
+
+    class Chosen(Event):
         """The row under the cursor was opened with Enter or a double click."""
 
     def __init__(
@@ -103,7 +113,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
         columns: Sequence[Column],
         cells: Callable[[RowT], Sequence[Cell]],
         *,
-        fields: Callable[[RowT], Mapping[str, str]] | None = None,
+        fields: Callable[[RowT], Fields] | None = None,
         follow: bool = False,
         id: str | None = None,
     ) -> None:
@@ -119,111 +129,149 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
         super().__init__(id=id)
         self.columns = tuple(columns)
         self._cells = cells
-        self._fields = fields or self._fields_of_cells
+        self._rows: Rows[RowT] = Rows(
+            fields or self._fields_of_cells, [column.key for column in self.columns]
+        )
         self._follow = follow
-        self._rows: list[RowT] = []
-        self._shown: list[int] = []  # indexes into _rows, in display order
-        self._passes: Callable[[Mapping[str, str]], bool] | None = None
-        self._sort: tuple[Callable[[RowT], object], bool] | None = None
+        self._placeholder = ""
+        self._sort_mark = ("", "")
         self._half_top = False
+        self._ahead: Timer | None = None
 
     # -- data ---------------------------------------------------------------------------
 
     @property
     def row_count(self) -> int:
         """Rows shown, after the filter."""
-        return len(self._shown)
+        return len(self._rows.shown)
 
     @property
     def total_count(self) -> int:
         """Rows held, before the filter."""
-        return len(self._rows)
+        return len(self._rows.held)
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """Names of the fields a filter can ask for."""
+        return self._rows.names
 
     @property
     def current(self) -> RowT | None:
         """The row under the cursor."""
-        return self._rows[self._shown[self.cursor]] if self._shown else None
+        return self._rows.held[self._rows.shown[self.cursor]] if self._rows.shown else None
+
+    @property
+    def shown_rows(self) -> Iterable[RowT]:
+        """The rows shown, in display order."""
+        return (self._rows.held[place] for place in self._rows.shown)
+
+    @property
+    def placeholder(self) -> str:
+        """The line shown while there is no row to show."""
+        return self._placeholder
+
+    @placeholder.setter
+    def placeholder(self, text: str) -> None:
+        self._placeholder = text
+        if not self._rows.shown:
+            self.refresh()
 
     def set_rows(self, rows: Iterable[RowT]) -> None:
         """Show other rows; the cursor keeps its place in the list where it can."""
-        self._rows = list(rows)
-        self._rebuild(keep=None)
+        self._rows.replace(rows)
+        self._changed(keep=None)
 
     def append_rows(self, rows: Iterable[RowT]) -> None:
         """Add rows at the end; with a sort order they are put in their place."""
-        added = list(rows)
-        first = len(self._rows)
-        self._rows.extend(added)
-        if self._sort is not None:
-            self._rebuild(keep=self.current)
+        keep, before = self._current_index(), self.row_count
+        self._rows.extend(rows)
+        if self._rows.sorted or not before:
+            self._changed(keep)
             return
-        at_end = self.cursor >= len(self._shown) - 1
-        was_empty = not self._shown
-        self._shown.extend(first + i for i, row in enumerate(added) if self._passing(row))
-        self._resize()
-        if self._follow and at_end and self._shown:
-            self.cursor = len(self._shown) - 1
-        elif was_empty and self._shown:
-            self.post_message(self.Highlighted(self, self.current))
+        at_end = self.cursor >= before - 1
+        self._grow()
+        self.refresh(self._region(before, self.row_count - before))
+        if self._follow and at_end:
+            self.cursor = self.row_count - 1
+        self._work_ahead()
 
     def filter(self, text: str) -> None:
         """Show only the rows that pass the filter `text` (see kdash.widgets.filter)."""
-        names = frozenset(self._fields(self._rows[0])) if self._rows else frozenset()
-        known = names | {column.key for column in self.columns}
-        self._passes = predicate(text, known) if text.strip() else None
-        self._rebuild(keep=self.current)
+        keep = self._current_index()
+        self._rows.filter(text)
+        self._changed(keep)
 
-    def sort(self, key: Callable[[RowT], object] | None, *, reverse: bool = False) -> None:
-        """Order the rows by `key`, or as they came with None."""
-        self._sort = None if key is None else (key, reverse)
-        self._rebuild(keep=self.current)
+    def sort(self, key: SortKey[RowT] | None, *, reverse: bool = False, column: str = "") -> None:
+        """Order the rows by `key`, or as they came with None; mark the title of `column`."""
+        keep = self._current_index()
+        self._rows.sort(key, reverse=reverse)
+        self._sort_mark = (column, "▼" if reverse else "▲")
+        self._changed(keep)
 
-    def _fields_of_cells(self, row: RowT) -> Mapping[str, str]:
+    def select(self, wanted: Callable[[RowT], bool]) -> bool:
+        """Put the cursor on the first row shown that is `wanted`; whether there is one."""
+        for place, row in enumerate(self.shown_rows):
+            if wanted(row):
+                self.cursor = place
+                return True
+        return False
+
+    def _fields_of_cells(self, row: RowT) -> Fields:
         return {
             column.key: cell.text
             for column, cell in zip(self.columns, self._cells(row), strict=True)
         }
 
-    def _passing(self, row: RowT) -> bool:
-        return self._passes is None or self._passes(self._fields(row))
+    def _current_index(self) -> int | None:
+        return self._rows.shown[self.cursor] if self._rows.shown else None
 
-    def _rebuild(self, keep: RowT | None) -> None:
-        shown = [i for i, row in enumerate(self._rows) if self._passing(row)]
-        if self._sort is not None:
-            key, reverse = self._sort
-            shown.sort(key=lambda i: key(self._rows[i]), reverse=reverse)  # type: ignore[arg-type, return-value]
-        self._shown = shown
-        self._resize()
+    def _changed(self, keep: int | None) -> None:
+        """Other rows are shown: keep the cursor on row `keep`, else at its place."""
         place = self.cursor
         if keep is not None:
-            place = next((p for p, i in enumerate(shown) if self._rows[i] is keep), place)
-        place = max(0, min(place, len(shown) - 1))
-        if place == self.cursor:
-            self.post_message(self.Highlighted(self, self.current))
-        self.cursor = place
-        self._reveal()
-
-    def _resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._shown) + 1)
+            with suppress(ValueError):
+                place = self._rows.shown.index(keep)
+        self._grow()
         self.refresh()
+        place = self.validate_cursor(place)
+        if place == self.cursor:
+            self._reveal()
+            self.post_message(self.Highlighted(self, self.current))
+        else:
+            self.cursor = place
+        self._work_ahead()
+
+    def _grow(self) -> None:
+        self.virtual_size = Size(self.size.width, self.row_count + 1)
+
+    def _work_ahead(self) -> None:
+        """Make search texts while nobody waits, so that the first filter is quick too."""
+        if self._ahead is None and self.total_count > SLICE and self.is_attached:
+            self._ahead = self.set_interval(IDLE, self._one_slice)
+
+    def _one_slice(self) -> None:
+        if not self._rows.index_some(SLICE) and self._ahead is not None:
+            self._ahead.stop()
+            self._ahead = None
 
     # -- cursor -------------------------------------------------------------------------
 
     def validate_cursor(self, cursor: int) -> int:
         """Keep the cursor on a row."""
-        return max(0, min(cursor, len(self._shown) - 1))
+        return max(0, min(cursor, self.row_count - 1))
 
     def watch_cursor(self, old: int, new: int) -> None:
         """Redraw the two lines concerned and tell who listens."""
-        for place in (old, new):
-            self._refresh_place(place)
         self._reveal()
+        for place in (old, new):
+            self.refresh(self._region(place, 1))
         self.post_message(self.Highlighted(self, self.current))
 
-    def _refresh_place(self, place: int) -> None:
-        y = place + 1 - self.scroll_offset.y
-        if y >= 1:
-            self.refresh(Region(0, y, self.size.width, 1))
+    def _region(self, place: int, count: int) -> Region:
+        """The part of the screen on which `count` rows from `place` on stand."""
+        top = max(1, place + 1 - self.scroll_offset.y)
+        bottom = min(self.size.height, place + count + 1 - self.scroll_offset.y)
+        return Region(0, top, self.size.width, max(0, bottom - top))
 
     def _reveal(self) -> None:
         visible = max(1, self.size.height - 1)
@@ -247,7 +295,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
 
     def action_bottom(self) -> None:
         """Last row."""
-        self.cursor = len(self._shown) - 1
+        self.cursor = self.row_count - 1
 
     def action_half_top(self) -> None:
         """First of the two `g` that go to the first row."""
@@ -257,7 +305,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
 
     def action_choose(self) -> None:
         """Open the row under the cursor."""
-        if self._shown:
+        if self._rows.shown:
             self.post_message(self.Chosen(self, self.current))
 
     def on_key(self, event: events.Key) -> None:
@@ -268,29 +316,25 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the row clicked; a second click opens it."""
         place = event.y - 1 + self.scroll_offset.y
-        if event.y >= 1 and place < len(self._shown):
+        if event.y >= 1 and place < self.row_count:
             self.cursor = place
             if event.chain == 2:
                 self.action_choose()
 
     # -- drawing ------------------------------------------------------------------------
 
+    def on_mount(self) -> None:
+        """Rows may have come before there was a screen."""
+        self._work_ahead()
+
     def on_resize(self) -> None:
         """Keep the cursor in view when the pane changes its size."""
-        self._resize()
+        self._grow()
         self._reveal()
 
     def widths(self, available: int) -> list[int]:
-        """Cells for each column when `available` cells are to be shared."""
-        gaps = len(self.columns) - 1
-        fixed = sum(column.width for column in self.columns)
-        flexible = [i for i, column in enumerate(self.columns) if column.width == 0]
-        left = max(0, available - fixed - gaps)
-        bounds = [left * n // max(1, len(flexible)) for n in range(len(flexible) + 1)]
-        return [
-            column.width or bounds[bisect_left(flexible, i) + 1] - bounds[bisect_left(flexible, i)]
-            for i, column in enumerate(self.columns)
-        ]
+        """Cells for each column when `available` cells are to be shared; 0 hides one."""
+        return list(_widths(self.columns, available))
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen: the header, a row, or nothing."""
@@ -298,18 +342,33 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
         base = self.rich_style
         if y == 0:
             style = base + self.get_component_rich_style("line-table--header")
-            titles = [Cell(column.title) for column in self.columns]
-            return self._strip(titles, width, style)
+            return self._strip([Cell(self._title(c)) for c in self.columns], width, style)
         place = y - 1 + self.scroll_offset.y
-        if place >= len(self._shown):
-            return Strip.blank(width, base)
-        if place == self.cursor:
+        if place >= self.row_count:
+            return self._blank(y, width, base)
+        marked = place == self.cursor
+        if marked:
             base += self.get_component_rich_style("line-table--cursor")
-        return self._strip(self._cells(self._rows[self._shown[place]]), width, base)
+        row = self._rows.held[self._rows.shown[place]]
+        return self._strip(self._cells(row), width, base, MARK if marked else "")
 
-    def _strip(self, cells: Sequence[Cell], width: int, base: Style) -> Strip:
-        segments: list[Segment] = []
-        for column, cell, cells_wide in zip(self.columns, cells, self.widths(width), strict=True):
+    def _title(self, column: Column) -> str:
+        key, arrow = self._sort_mark
+        return f"{column.title} {arrow}" if key == column.key else column.title
+
+    def _blank(self, y: int, width: int, base: Style) -> Strip:
+        if y != 1 or self._rows.shown:
+            return Strip.blank(width, base)
+        muted = base + self.get_component_rich_style("line-table--muted", partial=True)
+        text = fit(printable(self._placeholder), max(0, width - MARGIN))
+        return Strip([Segment(" " * MARGIN + text, muted)]).adjust_cell_length(width, base)
+
+    def _strip(self, cells: Sequence[Cell], width: int, base: Style, mark: str = "") -> Strip:
+        segments = [Segment(mark.ljust(MARGIN), base)]
+        widths = _widths(self.columns, width - MARGIN)
+        for column, cell, cells_wide in zip(self.columns, cells, widths, strict=True):
+            if not cells_wide:
+                continue
             style = base
             if cell.tone:
                 tone = self.get_component_rich_style(f"line-table--{cell.tone}", partial=True)
@@ -317,6 +376,20 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
             text = fit(printable(cell.text).replace("\n", " "), cells_wide, right=column.right)
             segments += (Segment(text, style), Segment(" ", base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)
+
+
+@lru_cache(maxsize=64)
+def _widths(columns: tuple[Column, ...], available: int) -> tuple[int, ...]:
+    shown = [column for column in columns if column.needs <= available]
+    fixed = sum(column.width for column in shown)
+    left = max(0, available - fixed - max(0, len(shown) - 1))
+    shares = [0 if c.width or c not in shown else c.share for c in columns]
+    total = max(1, sum(shares))
+    ends = [left * end // total for end in accumulate(shares, initial=0)]
+    return tuple(
+        (column.width or end - start) if column in shown else 0
+        for column, start, end in zip(columns, ends, ends[1:], strict=False)
+    )
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

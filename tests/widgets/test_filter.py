@@ -1,0 +1,73 @@
+"""The filter language of the lists."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdash.widgets.filter import parse, predicate, search_text, select
+
+KNOWN = ("kind", "file", "function")
+ROW = {"kind": "unreachable", "file": "drivers/KVM.o", "function": "mutex_lock"}
+
+
+def passes(text: str) -> bool:
+    return predicate(text, KNOWN)(ROW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "  ", "kvm", "KVM", "reach lock", "kind:unreach", "!kind:return", "mutex_.*ck", "^mutex",
+     "lock$", "kind:^unreachable$", "file:kvm|xen", "!", "kind:", "!kind:", "function:mutex kvm"],
+)  # fmt: skip
+def test_a_row_passes(text: str) -> None:
+    assert passes(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["xen", "kind:kvm", "!kvm", "reach xen", "^lock", "kind:return", "!file:drivers", "nosuch:kvm",
+     "unreachable.*mutex"],
+)  # fmt: skip
+def test_a_row_does_not_pass(text: str) -> None:
+    assert not passes(text)
+
+
+def test_an_expression_that_is_not_valid_is_plain_text() -> None:
+    assert predicate("f(", ("name",))({"name": "f(x"})
+    assert not predicate("f(", ("name",))({"name": "fx"})
+
+
+def test_a_prefix_that_is_no_field_belongs_to_the_text() -> None:
+    assert predicate("std::sort", ("name",))({"name": "std::sort"})
+
+
+def test_a_newline_in_one_field_leaves_the_others_in_place() -> None:
+    row = {"a": "one\ntwo", "b": "three"}
+    assert predicate("b:^three$", row)(row)
+    assert predicate("a:^one.two$", row)(row)
+
+
+def test_half_typed_words_hide_nothing() -> None:
+    assert parse("! kind: !file:", KNOWN) == ()
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_filter(text: str) -> None:
+    predicate(text, KNOWN)(ROW)
+
+
+@given(st.text(alphabet="[](){}|*+?\\^$.!:-az09 kindfile<>=#", max_size=30))
+def test_any_expression_is_a_filter(text: str) -> None:
+    predicate(text, KNOWN)(ROW)
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"kind": st.text("ab\n", max_size=4), "file": st.text("aB.")})),
+    st.sampled_from(["a", "kind:b", "file:b", "kind:a.", "^a$", "a b"]),
+)
+def test_every_row_passes_a_filter_or_its_inverse(rows: list[dict[str, str]], word: str) -> None:
+    names, texts, every = ("kind", "file"), [search_text(row) for row in rows], range(len(rows))
+    first = word.split(maxsplit=1)[0]
+    found = select(parse(first, names), names, texts, every)
+    missed = select(parse(f"!{first}", names), names, texts, every)
+    assert sorted(found + missed) == list(every)

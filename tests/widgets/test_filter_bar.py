@@ -1,0 +1,96 @@
+"""The line in which a filter is typed."""
+
+from textual import on
+
+from kdash.widgets.filter_bar import FilterBar
+from tests.widgets.test_line_table import HUNDRED, TableApp
+
+
+class BarApp(TableApp):
+    def __init__(self) -> None:
+        super().__init__(HUNDRED)
+        self.applied: list[str] = []
+
+    @on(FilterBar.Applied)
+    def _applied(self, event: FilterBar.Applied) -> None:
+        self.applied.append(event.text)
+
+
+async def test_the_list_is_filtered_while_the_filter_is_typed() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"row4")
+        assert app.table.row_count == 10
+        await pilot.press("2")
+        assert app.table.row_count == 1
+        assert app.applied[-2:] == ["row4", "row42"]
+
+
+async def test_enter_keeps_the_filter_and_returns_to_the_list() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"row4", "enter", "j")
+        assert app.focused is app.table
+        assert app.bar.display
+        assert app.table.current == HUNDRED[41]
+
+
+async def test_an_empty_filter_needs_no_line() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press("enter")
+        assert not app.bar.display
+        assert app.focused is app.table
+
+
+async def test_escape_shows_every_row_again() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"row4", "escape")
+        assert app.table.row_count == 100
+        assert not app.bar.display
+        assert app.focused is app.table
+
+
+async def test_keys_of_the_list_are_letters_in_the_bar() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press("j", "g", "G", "question_mark")
+        assert app.bar.value == "jgG?"
+
+
+async def test_tab_completes_a_field_name_and_keeps_what_stands_before_it() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"row", "space", *"!si")
+        await pilot.pause()
+        await pilot.press("tab", *"4$")
+        assert app.bar.value == "row !size:4$"
+        assert app.table.row_count == 90
+
+
+async def test_the_bar_opens_behind_a_prefix() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open("!")
+        await pilot.press(*"row4")
+        assert app.table.row_count == 90
+        app.bar.open("!")
+        assert app.bar.value == "!row4 !"
+
+
+async def test_a_filter_set_from_elsewhere_shows_without_taking_the_keyboard() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)):
+        app.bar.set_filter("row4")
+        assert app.bar.has_class("-open")
+        assert app.focused is app.table
+        app.bar.set_filter("")
+        assert not app.bar.has_class("-open")
+        assert app.table.row_count == 100

@@ -1,0 +1,126 @@
+"""The rows behind a list: which are shown, in which order, quickly for a hundred thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from kdash.widgets.filter import Fields, Term, parse, search_text, select
+
+RowT = TypeVar("RowT")
+SortKey = Callable[[RowT], Any]  # what it returns has to be comparable
+
+
+class Rows(Generic[RowT]):
+    """Rows with a filter and an order. `shown` holds indexes into `held`, as displayed.
+
+    The text that filters search is made of each row once, when first needed: `index_some` does
+    it ahead of time. Rows that come later are sorted in, not everything again.
+    """
+
+    def __init__(self, fields: Callable[[RowT], Fields], names: Sequence[str]) -> None:
+        """Start empty.
+
+        Args:
+            fields: What filters search in a row; the same names in the same order for every row.
+            names: Names of the fields that are known before the first row.
+        """
+        self.held: list[RowT] = []
+        self.shown: list[int] = []
+        self._fields = fields
+        self._names = tuple(names)
+        self._named = False
+        self._texts: list[str] = []
+        self._filter = ""
+        self._terms: tuple[Term, ...] = ()
+        self._key: SortKey[RowT] | None = None
+        self._reverse = False
+        self._keys: list[Any] = []
+        self._order: Sequence[int] = range(0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields a filter can ask for."""
+        return self._names
+
+    @property
+    def sorted(self) -> bool:
+        """Whether the rows stand in another order than they came."""
+        return self._key is not None
+
+    def replace(self, rows: Iterable[RowT]) -> None:
+        """Hold these rows and no others."""
+        self.held = []
+        self._texts = []
+        self._keys = []
+        self._order = range(0)
+        self.shown = []
+        self.extend(rows)
+
+    def extend(self, rows: Iterable[RowT]) -> None:
+        """Hold these rows too."""
+        first = len(self.held)
+        self.held.extend(rows)
+        self._learn_names()
+        added: Sequence[int] = range(first, len(self.held))
+        passing = self._passing(added) if self._terms else added
+        self.shown.extend(passing)
+        if self._key is None:
+            self._order = range(len(self.held))
+            return
+        key = self._key
+        self._keys.extend(key(row) for row in self.held[first:])
+        self._order = self._sorted([*self._order, *added])
+        self.shown = self._sorted(self.shown)
+
+    def filter(self, text: str) -> None:
+        """Show the rows that pass the filter `text`; the empty filter shows all."""
+        before, self._filter = self._terms, text
+        self._terms = parse(text, self._names)
+        narrowed = _narrows(before, self._terms)
+        self.shown = self._passing(self.shown if narrowed else self._order)
+
+    def sort(self, key: SortKey[RowT] | None, *, reverse: bool = False) -> None:
+        """Order the rows by `key`, equal ones as they came; with None all as they came."""
+        if key is not None and key is not self._key:
+            self._keys = [key(row) for row in self.held]
+        elif key is None:
+            self._keys = []
+        self._key, self._reverse = key, reverse
+        came = range(len(self.held))
+        self._order = came if key is None else self._sorted(came)
+        self.shown = self._passing(self._order) if self._terms else list(self._order)
+
+    def index_some(self, count: int) -> bool:
+        """Make the search text of up to `count` more rows; whether some are still missing."""
+        stop = min(len(self.held), len(self._texts) + count)
+        fields = self._fields
+        self._texts.extend(search_text(fields(row)) for row in self.held[len(self._texts) : stop])
+        return stop < len(self.held)
+
+    def _sorted(self, places: Iterable[int]) -> list[int]:
+        return sorted(places, key=self._keys.__getitem__, reverse=self._reverse)
+
+    def _passing(self, places: Sequence[int]) -> list[int]:
+        if not self._terms:
+            return list(places)
+        self.index_some(len(self.held))
+        return select(self._terms, self._names, self._texts, places)
+
+    def _learn_names(self) -> None:
+        if self.held and not self._named:
+            self._named = True
+            self._names = tuple(self._fields(self.held[0]))
+            self._terms = parse(self._filter, self._names)
+
+
+def _narrows(before: tuple[Term, ...], after: tuple[Term, ...]) -> bool:
+    """Whether every row that passes `after` passes `before`."""
+    return len(before) <= len(after) and all(map(_implies, after, before))
+
+
+def _implies(new: Term, old: Term) -> bool:
+    if new == old:
+        return True
+    plain = new.pattern is None and old.pattern is None and not new.inverse and not old.inverse
+    return plain and old.field in ("", new.field) and old.text in new.text
