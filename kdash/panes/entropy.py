@@ -1,25 +1,326 @@
-"""The Entropy pane: wires its backend to its widgets."""
+"""The Entropy pane: wires the live sampler and the Linux 4.3 model to their views."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import time
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
+from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
 
+from kdash.backends.entropy.facts import ModelStep, Reading
+from kdash.panes import entropy_words as words
+from kdash.panes.entropy_model import Model, ModelThread
 from kdash.settings import Settings
-from kdash.widgets.notice import Notice
-from kdash.widgets.pane import Pane
+from kdash.widgets.entropy.kernel_view import KernelView
+from kdash.widgets.entropy.pool_view import PoolView
+from kdash.widgets.entropy.series import Series
+from kdash.widgets.pane import CommandError, CommandWord, Pane, Tone
+
+LOOK = 0.5  # seconds between two looks at the newest reading and the model
+INTERVAL = 1.0  # seconds between two readings
+EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
+BESIDE = 104  # cells; from here on the two views stand side by side
+STACKED = 40  # lines; from here on they stand below each other
+KERNEL, POOL = 0, 1  # ordinals of the views
+
+
+class Sampler(Protocol):
+    """What the pane needs of a sampler (see kdash.backends.entropy.sampler)."""
+
+    def start(self) -> None:
+        """Begin sampling in a thread."""
+
+    def latest(self) -> Reading | None:
+        """The newest reading."""
+
+    def history(self) -> Sequence[Reading]:
+        """The readings kept, oldest first."""
+
+    def stop(self) -> None:
+        """End the thread."""
 
 
 class EntropyPane(Pane):
-    """To be wired."""
+    """The kernel's generator as it is, and the pool of Linux 4.3 as it was."""
 
     NAME: ClassVar[str] = "Entropy"
+    VIEWS: ClassVar[tuple[str, ...]] = ("this kernel", "Linux 4.3 pool (model)")
+    WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
+
+    DEFAULT_CSS = """
+    EntropyPane #entropy-views { layout: vertical; }
+    EntropyPane ToneLines { width: 1fr; height: 1fr; }
+    EntropyPane.-kernel PoolView, EntropyPane.-pool KernelView { display: none; }
+    EntropyPane.-beside #entropy-views { layout: horizontal; }
+    EntropyPane.-beside PoolView { border-left: solid $border; padding-left: 1; }
+    EntropyPane.-beside KernelView { padding-right: 1; }
+    EntropyPane.-stacked KernelView { height: 1fr; }
+    EntropyPane.-stacked PoolView { height: 18; border-top: solid $border; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "freeze", "Freeze", id="entropy.freeze",
+                tooltip="Freeze both views and the model's feed, or let them go on"),
+        Binding("s", "step", "Step pool", id="entropy.step",
+                tooltip="One event of this machine into the 4.3 model"),
+        Binding("x", "extract", "Extract", id="entropy.extract",
+                tooltip="Extract 10 bytes from the 4.3 model's input pool"),
+        Binding("m", "mix", "Mix", show=False, id="entropy.mix",
+                tooltip="Mix the time of this key press into the 4.3 model's input pool"),
+        Binding("p", "plot", "Plot", show=False, id="entropy.plot",
+                tooltip="Plot the next signal over time"),
+        Binding("greater_than_sign", "switch_view(1)", "Next view", key_display=">",
+                id="pane.next-view", tooltip="Show the next sub-view of this pane"),
+    ]  # fmt: skip
 
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(id=id)
         self.settings = settings
+        self.interval = INTERVAL
+        self._sampler: Sampler | None = None
+        self._model = ModelThread(self.make_model)
+        self._frozen = False
+        self._shown: Reading | None = None
+        self._status = ""
+
+    # -- sources ------------------------------------------------------------------------
+
+    def make_sampler(self, interval: float) -> Sampler:
+        """The sampler of this machine, looking every `interval` seconds."""
+        from kdash.backends.entropy.sampler import EntropySampler
+
+        return EntropySampler("/", interval)
+
+    def make_model(self) -> Model:
+        """The model of Linux 4.3, fed by this machine."""
+        from kdash.backends.entropy.live_model import LiveModel
+
+        return LiveModel()
+
+    # -- building -----------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        """Lay out the pane."""
-        yield Notice("Entropy")
+        """Lay out the two views."""
+        with Container(id="entropy-views"):
+            yield KernelView(id="entropy-kernel")
+            yield PoolView(id="entropy-pool")
+
+    async def on_mount(self) -> None:
+        """Start the threads and look at what they leave."""
+        self._arrange()
+        self._model.start()
+        if await self._start_sampler():
+            self.set_interval(LOOK, self._look)
+
+    async def _start_sampler(self) -> bool:
+        try:
+            self._sampler = self.make_sampler(self.interval)
+            self._sampler.start()
+        except Exception as error:  # noqa: BLE001 - the other panes go on whatever it is
+            await self._fail(error)
+            return False
+        return True
+
+    async def _fail(self, error: Exception) -> None:
+        self._stop()
+        await self.show_failure(
+            f"The kernel's generator can't be watched: {error}",
+            "Is /proc mounted, and readable for you? `kdash doctor` looks at every signal.",
+            type(error).__name__,
+        )
+
+    def on_unmount(self) -> None:
+        """End the threads."""
+        self._stop()
+
+    def _stop(self) -> None:
+        self._model.stop()
+        if self._sampler is not None:
+            self._sampler.stop()
+            self._sampler = None
+
+    # -- looking ------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        if self._sampler is None:
+            return
+        try:
+            reading = self._sampler.latest()
+        except Exception as error:  # noqa: BLE001 - the other panes go on whatever it is
+            await self._fail(error)
+            return
+        if reading is not None:
+            self._report(reading)
+            if not self._frozen and reading is not self._shown:
+                self._shown = reading
+                self._kernel_view.show(self._sampler.history(), self.interval)
+        self._look_at_model()
+
+    def _look_at_model(self) -> None:
+        view = self._pool_view
+        if self._model.error is not None:
+            view.fail(f"The model ended: {self._model.error}")
+            return
+        steps = self._model.take()
+        if self._model.model is not None and view.empty:
+            view.start(self._model.model.state())
+            self._tell_feed()
+        view.add(steps)
+
+    def _report(self, reading: Reading) -> None:
+        text, tone = status(reading)
+        if text != self._status:
+            self._status = text
+            self.report_status(text, tone)
+
+    @property
+    def _kernel_view(self) -> KernelView:
+        return self.query_one(KernelView)
+
+    @property
+    def _pool_view(self) -> PoolView:
+        return self.query_one(PoolView)
+
+    # -- layout -------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002 - the base class has it
+        """Show both views where there is room for both."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width, height = self.content_size.width, self.content_size.height
+        beside = width >= BESIDE
+        stacked = not beside and height >= STACKED
+        one = not beside and not stacked
+        self.set_class(beside, "-beside")
+        self.set_class(stacked, "-stacked")
+        self.set_class(one and self.view == KERNEL, "-kernel")
+        self.set_class(one and self.view == POOL, "-pool")
+
+    def view_changed(self, index: int) -> None:  # noqa: ARG002 - `view` says it too
+        """Show the view, or move to it where both are on screen."""
+        self._arrange()
+        self.focus_content()
+
+    def focus_content(self) -> None:
+        """Give the keyboard to the view that is shown."""
+        views = self.query(PoolView if self.view == POOL else KernelView)
+        if views:
+            views.first().focus()
+        else:
+            super().focus_content()
+
+    # -- keys ---------------------------------------------------------------------------
+
+    def action_freeze(self) -> None:
+        """Freeze both views and the feed of the model, or let them go on."""
+        self._frozen = not self._frozen
+        self._model.freeze(self._frozen)
+        self._kernel_view.set_frozen(self._frozen)
+        self._tell_feed()
+
+    def _tell_feed(self) -> None:
+        model = self._model.model
+        speed = f", clock x{model.speed}" if model else ""
+        self._pool_view.set_feed("FROZEN, space resumes" if self._frozen else f"live{speed}")
+
+    def action_step(self) -> None:
+        """One step of the model."""
+        self._by_key(lambda model: [model.step()])
+
+    def action_extract(self) -> None:
+        """Take 10 bytes out of the model's input pool."""
+        self._by_key(lambda model: [model.extract(EXTRACTED)])
+
+    def action_mix(self) -> None:
+        """Mix the time of the key press into the model's input pool."""
+        moment = time.monotonic_ns().to_bytes(8, "little")
+        self._by_key(lambda model: [model.mix(moment)])
+
+    def action_plot(self) -> None:
+        """Plot the next signal."""
+        self._kernel_view.plot_next()
+        self._reveal(KERNEL)
+
+    def _by_key(self, operation: Callable[[Model], list[ModelStep]]) -> None:
+        try:
+            self._do(operation)
+        except CommandError as error:
+            self.notify(str(error), severity="warning", markup=False)
+
+    def _do(self, operation: Callable[[Model], list[ModelStep]]) -> list[ModelStep]:
+        try:
+            steps = self._model.do(operation)
+        except RuntimeError as error:
+            raise CommandError(str(error)) from None
+        self._look_at_model()
+        self._reveal(POOL)
+        return steps
+
+    def _reveal(self, index: int) -> None:
+        """Switch to a view that is not on screen, so that what a key did is seen."""
+        view = self._pool_view if index == POOL else self._kernel_view
+        if not view.display:
+            self.show_view(index)
+
+    # -- command prompt -----------------------------------------------------------------
+
+    def complete(self, line: str) -> Sequence[str]:
+        """Completions of a partly typed command line."""
+        return words.complete(line)
+
+    def run_command(self, line: str) -> str:
+        """Carry out one line of the command prompt.
+
+        Raises:
+            CommandError: See kdash.panes.entropy_words, or the pane is not running.
+        """
+        command = words.parse(line)
+        if self._sampler is None:
+            raise CommandError("the Entropy pane is not running here")
+        match command:
+            case words.Plot(series):
+                return self._plot(series)
+            case words.Interval(seconds):
+                return self._set_interval(seconds)
+            case words.Step(count):
+                steps = self._do(lambda model: [model.step() for _ in range(count)])
+            case words.Extract(nbytes):
+                steps = self._do(lambda model: [model.extract(nbytes)])
+            case words.Mix(data):
+                steps = self._do(lambda model: [model.mix(data)])
+            case words.Credit(bits):
+                steps = self._do(lambda model: [model.credit(bits)])
+        last = steps[-1]
+        return f"#{last.index} {last.operation}; count {last.input.entropy_count / 8:.1f} bits"
+
+    def _plot(self, series: Series) -> str:
+        view = self._kernel_view
+        if self._shown is not None and (absence := series.absence(self._shown)):
+            raise CommandError(f"plot {series.name}: {absence}")
+        view.plot(series)
+        self._reveal(KERNEL)
+        return ""
+
+    def _set_interval(self, seconds: float) -> str:
+        sampler = self.make_sampler(seconds)
+        sampler.start()
+        if self._sampler is not None:
+            self._sampler.stop()
+        self._sampler, self.interval = sampler, seconds
+        return f"a reading every {seconds:g} s; the plot starts anew"
+
+
+def status(reading: Reading) -> tuple[str, Tone]:
+    """The few words beside the pane's name, and their tone."""
+    if reading.ready is False:
+        return "not seeded", "bad"
+    avail, size = reading.entropy_avail, reading.poolsize
+    if reading.gauge and avail is not None and size is not None:
+        low = reading.write_wakeup_threshold
+        return f"{avail}/{size}", "warning" if low is not None and avail < low < size else "good"
+    return ("ready", "good") if reading.ready else ("unknown", "warning")

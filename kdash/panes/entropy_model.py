@@ -1,0 +1,113 @@
+"""Keeps the Linux 4.3 model of the Entropy pane running beside the interface."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from kdash.backends.entropy.facts import ModelStep, PoolState
+
+PERIOD = 0.5  # seconds between two steps of the live feed
+
+
+class Model(Protocol):
+    """What the pane needs of a model (see kdash.backends.entropy.live_model)."""
+
+    speed: int
+
+    def step(self) -> ModelStep:
+        """Take one event in."""
+
+    def extract(self, nbytes: int) -> ModelStep:
+        """Extract from the input pool."""
+
+    def mix(self, data: bytes) -> ModelStep:
+        """Mix into the input pool."""
+
+    def credit(self, bits: int) -> ModelStep:
+        """Credit or debit the input pool."""
+
+    def state(self) -> PoolState:
+        """The input pool now."""
+
+
+class ModelThread:
+    """Steps a model in a thread of its own; the interface fetches what was done.
+
+    The machine's interrupt counters can be slow to read on large hosts, so that reading them
+    never holds up the interface.
+    """
+
+    def __init__(self, make: Callable[[], Model], period: float = PERIOD) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            make: Builds the model, in the thread.
+            period: Seconds between two steps.
+        """
+        self._make = make
+        self._period = period
+        self._lock = threading.Lock()
+        self._model: Model | None = None
+        self._done: deque[ModelStep] = deque()
+        self._stopped = threading.Event()
+        self._frozen = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="entropy-model", daemon=True)
+
+    def start(self) -> None:
+        """Begin stepping."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns at once."""
+        self._stopped.set()
+
+    def freeze(self, frozen: bool) -> None:
+        """Halt the live feed, or let it go on; operations asked for still run."""
+        if frozen:
+            self._frozen.set()
+        else:
+            self._frozen.clear()
+
+    @property
+    def model(self) -> Model | None:
+        """The model once it is built."""
+        return self._model
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended the thread, if something did."""
+        return self._error
+
+    def do(self, operation: Callable[[Model], list[ModelStep]]) -> list[ModelStep]:
+        """Run an operation between two steps of the feed; `take` hands its steps out.
+
+        Raises:
+            RuntimeError: The model is not built yet.
+        """
+        with self._lock:
+            if self._model is None:
+                raise RuntimeError("the model is not running yet")
+            steps = operation(self._model)
+            self._done += steps
+            return steps
+
+    def take(self) -> list[ModelStep]:
+        """The steps since the last call, oldest first."""
+        # Without the lock, which a step may hold while it reads the machine's counters.
+        return [self._done.popleft() for _ in range(len(self._done))]
+
+    def _run(self) -> None:
+        try:
+            model = self._make()
+            with self._lock:
+                self._model = model
+            while not self._stopped.wait(self._period):
+                if not self._frozen.is_set():
+                    with self._lock:
+                        self._done.append(model.step())
+        except Exception as error:  # noqa: BLE001 - told in the pane, whatever it is
+            self._error = error

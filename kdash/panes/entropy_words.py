@@ -1,0 +1,167 @@
+"""The command words of the Entropy pane: what they mean, what is wrong with a line, completion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kdash.widgets.entropy.series import SERIES, Series, series_named
+from kdash.widgets.pane import CommandError, CommandWord
+
+MOST_STEPS = 1000
+MOST_BYTES = 512  # of one extraction, as a read of /dev/random gives at most (Linux 4.3)
+MOST_MIXED = 4096  # bytes
+MOST_CREDIT = 0xFFFFFFF  # bits: credit_entropy_bits_safe of Linux 4.3 takes no more at once
+LEAST_INTERVAL, MOST_INTERVAL = 0.25, 60.0  # seconds
+
+WORDS = (
+    CommandWord("model step", "model step [N]", "advance the 4.3 model by N events"),
+    CommandWord("model extract", "model extract [N]", "extract N bytes from its input pool"),
+    CommandWord("model mix", "model mix HEX", "mix bytes into its input pool, without credit"),
+    CommandWord("model credit", "model credit BITS", "credit its input pool; negative: debit"),
+    CommandWord("plot", "plot NAME", "plot " + ", ".join(series.name for series in SERIES)),
+    CommandWord("interval", "interval SECONDS", "seconds between two looks at the kernel"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Advance the model."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Extract from the model's input pool."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Mix into the model's input pool."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Credit the model's input pool, or debit it."""
+
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Plot another series."""
+
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Look at the kernel this often."""
+
+    seconds: float
+
+
+ModelCommand = Step | Extract | Mix | Credit
+Command = ModelCommand | Plot | Interval
+
+
+def parse(line: str) -> Command:
+    """What a line asks for.
+
+    Raises:
+        CommandError: It names no command, or an argument is missing or out of range.
+    """
+    first, *rest = line.split() or [""]
+    if first == "model":
+        return _model(rest)
+    if first == "plot":
+        return Plot(_series(_only(rest, "plot NAME", _names())))
+    if first == "interval":
+        return Interval(_seconds(_only(rest, "interval SECONDS", "0.25 to 60")))
+    raise CommandError(f"unknown command {first!r}; known: model, plot, interval")
+
+
+def complete(line: str) -> Sequence[str]:
+    """The command lines that begin with `line`."""
+    lines = [word.word for word in WORDS] + [f"plot {series.name}" for series in SERIES]
+    return [known for known in lines if known.startswith(line) and known != line]
+
+
+def _model(words: list[str]) -> ModelCommand:
+    kind, *rest = words or [""]
+    if kind == "step":
+        return Step(_count(rest, "model step [N]", default=1, most=MOST_STEPS))
+    if kind == "extract":
+        return Extract(_count(rest, "model extract [N]", default=10, most=MOST_BYTES))
+    if kind == "mix":
+        return Mix(_hexadecimal("".join(rest)))
+    if kind == "credit":
+        usage = "model credit BITS"
+        bits = _integer(_only(rest, usage, "bits"), usage)
+        if abs(bits) > MOST_CREDIT:
+            raise CommandError(f"model credit: {bits} is out of range; up to {MOST_CREDIT} bits")
+        return Credit(bits)
+    what = f"unknown word {kind!r}" if kind else "missing word"
+    raise CommandError(f"model: {what}; one of step [N], extract [N], mix HEX, credit BITS")
+
+
+def _only(words: list[str], usage: str, right: str) -> str:
+    if len(words) != 1:
+        problem = "an argument is missing" if not words else "one argument too many"
+        raise CommandError(f"{usage}: {problem} ({right})")
+    return words[0]
+
+
+def _count(words: list[str], usage: str, *, default: int, most: int) -> int:
+    if not words:
+        return default
+    count = _integer(_only(words, usage, f"1 to {most}"), usage)
+    if not 1 <= count <= most:
+        raise CommandError(f"{usage}: {count} is out of range; 1 to {most}")
+    return count
+
+
+def _integer(word: str, usage: str) -> int:
+    try:
+        return int(word, 0) if len(word) <= 32 else int("")
+    except ValueError:
+        raise CommandError(f"{usage}: {word!r} is not a whole number") from None
+
+
+def _hexadecimal(word: str) -> bytes:
+    right = "two hexadecimal digits a byte, as in: model mix 00ff1234"
+    try:
+        data = bytes.fromhex(word.removeprefix("0x"))
+    except ValueError:
+        raise CommandError(f"model mix HEX: {word!r} is not hexadecimal; {right}") from None
+    if not data:
+        raise CommandError(f"model mix HEX: the bytes are missing; {right}")
+    if len(data) > MOST_MIXED:
+        raise CommandError(f"model mix HEX: {len(data)} bytes are too many; up to {MOST_MIXED}")
+    return data
+
+
+def _names() -> str:
+    return "one of " + ", ".join(series.name for series in SERIES)
+
+
+def _series(name: str) -> Series:
+    series = series_named(name)
+    if series is None:
+        raise CommandError(f"plot: no series {name!r}; {_names()}")
+    return series
+
+
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        raise CommandError(f"interval: {word!r} is not a number of seconds") from None
+    if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:  # False for NaN too
+        raise CommandError(f"interval: {word} is out of range; 0.25 to 60 seconds")
+    return seconds

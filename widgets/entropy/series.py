@@ -1,0 +1,90 @@
+"""What can be plotted over time, and against which fixed range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from kdash.backends.entropy.facts import Reading
+from kdash.widgets.entropy.braille import round_top
+
+RESEED_TOP = 75.0  # seconds; a reseed is due every 60 s, rounded up to 61.44 by the timer wheel
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One signal over time."""
+
+    name: str  # word of the command prompt
+    title: str
+    unit: str
+    value: Callable[[Reading], float | None]
+    signal: str  # its name in Reading.unavailable
+    steady: Callable[[Reading], float | None] = lambda _: None  # a range that never changes
+    least_top: float = 10.0
+
+    def top(self, readings: Sequence[Reading]) -> float:
+        """The upper end of the range: fixed where the signal has one, else a round number."""
+        if readings and (fixed := self.steady(readings[-1])):
+            return fixed
+        highest = max(self.values(readings), default=0.0)
+        return self.least_top if highest <= self.least_top else round_top(highest)
+
+    def values(self, readings: Iterable[Reading]) -> list[float]:
+        """The values there are, without the gaps."""
+        return [value for reading in readings if (value := self.value(reading)) is not None]
+
+    def absence(self, reading: Reading) -> str:
+        """Why there is nothing to plot now; empty when there is."""
+        if self.value(reading) is not None:
+            return ""
+        if self.name == "reseed" and reading.reseed is not None:
+            return ""  # known, though no reseed has happened yet
+        return reading.unavailable.get(self.signal, "no value yet")
+
+
+def _since_reseed(reading: Reading) -> float | None:
+    return reading.reseed.seconds_since if reading.reseed else None
+
+
+def _latency(reading: Reading) -> float | None:
+    call = reading.latency.syscall if reading.latency else None
+    return float(call.p50_ns) if call else None
+
+
+SERIES = (
+    Series(
+        "irq", "interrupts", "/s", lambda reading: reading.irq_per_second, "irq_per_second"
+    ),
+    Series(
+        "reseed", "time since the last reseed", " s", _since_reseed, "reseed",
+        least_top=RESEED_TOP,
+    ),
+    Series(
+        "level", "entropy_avail", " bits", lambda reading: reading.entropy_avail, "entropy_avail",
+        steady=lambda reading: reading.poolsize,
+    ),
+    Series(
+        "latency", "getrandom of 16 bytes, median", " ns", _latency, "getrandom",
+        least_top=1000.0,
+    ),
+)  # fmt: skip
+
+
+def series_named(name: str) -> Series | None:
+    """The series of that name."""
+    return next((series for series in SERIES if series.name == name), None)
+
+
+def first_series(reading: Reading) -> Series:
+    """What tells most at first: the level where it moves, else what does move."""
+    order = ("level", "irq", "reseed") if reading.gauge else ("irq", "reseed", "level")
+    found = [series for name in order if (series := series_named(name))]
+    return next((series for series in found if not series.absence(reading)), found[0])
+
+
+def number(value: float) -> str:
+    """A value as short as it can be read: 0.35, 1.2, 82, 1000."""
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.2g}" if abs(value) < 1 else f"{value:.1f}"

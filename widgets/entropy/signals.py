@@ -1,0 +1,162 @@
+"""The signals of one reading as lines: a name, a value in words, a tone."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kdash.backends.entropy.facts import Era, HardwareSource, Percentiles, Reading, Reseed
+from kdash.widgets.entropy.series import number
+from kdash.widgets.entropy.tone_lines import Line, Span
+from kdash.widgets.line_table import fit
+from kdash.widgets.printable import printable
+
+NAME_WIDTH = 16
+# Seconds since the last reseed. One is due every 60 s (CRNG_RESEED_INTERVAL, drivers/char/random.c
+# since 5.18), which the timer wheel rounds up to 61.44 s at 250 Hz.
+RESEED_LATE = 75.0
+RESEED_MISSED = 180.0
+# write_wakeup_threshold and urandom_min_reseed_secs are kept for their readers alone since 5.18.
+INERT = (Era.SINCE_5_18, Era.SINCE_5_19)
+
+NAMES = {  # of signals that are not available, where the name is too long for its column
+    "read_wakeup_threshold": "read wake-up",
+    "write_wakeup_threshold": "write wake-up",
+    "urandom_min_reseed_secs": "min. reseed",
+    "random_poll": "/dev/random",
+    "irq_per_second": "interrupts",
+    "hwrng": "hardware source",
+    "hwrng_rate": "hardware rate",
+    "reseed": "last reseed",
+    "getrandom": "getrandom 16 B",
+}
+
+
+class Signal(NamedTuple):
+    """One signal as the pane shows it."""
+
+    name: str
+    value: str
+    tone: str = ""
+
+
+def signals(reading: Reading) -> tuple[Signal, ...]:
+    """What the reading tells, then what can't be told and why."""
+    return (*_told(reading), *_untold(reading))
+
+
+def _told(reading: Reading) -> Iterator[Signal]:
+    if reading.hwrng is not None:
+        yield _hardware(reading.hwrng)
+    if reading.reseed is not None:
+        yield _reseed(reading.reseed)
+    if reading.irq_per_second is not None:
+        yield Signal("interrupts", _interrupts(reading))
+    if reading.latency is not None:
+        if reading.latency.syscall:
+            yield Signal("getrandom 16 B", "syscall " + _percentiles(reading.latency.syscall))
+        if reading.latency.vdso:
+            yield Signal("", "vDSO " + _percentiles(reading.latency.vdso))
+    yield from _thresholds(reading)
+    if reading.random_readable is not None:
+        readable = reading.random_readable
+        yield Signal("/dev/random", "readable" if readable else "a read would wait",
+                     "" if readable else "warning")  # fmt: skip
+    if reading.blocked_readers is not None:
+        count = reading.blocked_readers
+        yield Signal("blocked readers", str(count), "warning" if count else "")
+    if reading.uptime_seconds is not None:
+        yield Signal("uptime", duration(reading.uptime_seconds))
+
+
+def _hardware(source: HardwareSource) -> Signal:
+    told = source.current
+    if source.quality is not None:
+        told += f", quality {source.quality}/1024"
+    others = [name for name in source.available if name != source.current]
+    if others:
+        told += f" (also {', '.join(others)})"
+    return Signal("hardware source", told, "muted" if source.current in ("", "none") else "")
+
+
+def _reseed(reseed: Reseed) -> Signal:
+    known = reseed.seconds_since is not None
+    seconds = reseed.seconds_since if reseed.seconds_since is not None else reseed.at_least
+    words, tone = _lateness(seconds)
+    since = f"{'' if known else 'over '}{seconds:.0f} s ago"
+    text = f"{since}{words}, generation {reseed.generation}"
+    return Signal("last reseed", text, tone or ("good" if known else ""))
+
+
+def _lateness(seconds: float) -> tuple[str, str]:
+    if seconds > RESEED_MISSED:
+        return ", MISSED", "bad"
+    return (", late", "warning") if seconds > RESEED_LATE else ("", "")
+
+
+def _interrupts(reading: Reading) -> str:
+    total = f"{number(reading.irq_per_second or 0.0)}/s"
+    by_cpu = reading.irq_per_second_by_cpu
+    if len(by_cpu) < 2:
+        return total
+    shown = " ".join(number(rate) for rate in by_cpu[:8])
+    more = f" ... {len(by_cpu)} CPUs" if len(by_cpu) > 8 else ""
+    return f"{total} (by CPU: {shown}{more})"
+
+
+def _percentiles(call: Percentiles) -> str:
+    return f"{nanoseconds(call.p50_ns)}, p99 {nanoseconds(call.p99_ns)}"
+
+
+def _thresholds(reading: Reading) -> Iterator[Signal]:
+    parts = []
+    if reading.read_wakeup_threshold is not None:
+        parts.append(f"read {reading.read_wakeup_threshold} bits")
+    if reading.write_wakeup_threshold is not None:
+        inert = " (inert here)" if reading.era in INERT else ""
+        parts.append(f"write {reading.write_wakeup_threshold} bits{inert}")
+    if parts:
+        yield Signal("wake-ups", ", ".join(parts))
+    if reading.min_reseed_seconds is not None:
+        inert = " (inert here)" if reading.era in INERT else ""
+        yield Signal("min. reseed", f"{reading.min_reseed_seconds} s{inert}")
+
+
+def _untold(reading: Reading) -> Iterator[Signal]:
+    for name, reason in reading.unavailable.items():
+        yield Signal(NAMES.get(name, name.replace("_", " ")), f"({reason})", "muted")
+
+
+def signal_lines(signal: Signal, width: int) -> list[Line]:
+    """A signal as lines; a value that is too long goes on below itself."""
+    room = max(8, width - NAME_WIDTH - 1)
+    name = fit(signal.name, NAME_WIDTH) if len(signal.name) <= NAME_WIDTH else signal.name
+    tone = "muted"
+    if len(name) > NAME_WIDTH:
+        return [(Span(f"{name}: ", tone), Span(signal.value, signal.tone))]
+    pieces = _broken(signal.value, room)
+    lines: list[Line] = [(Span(f"{name} ", tone), Span(pieces[0], signal.tone))]
+    lines += [(Span(" " * (NAME_WIDTH + 1)), Span(piece, signal.tone)) for piece in pieces[1:]]
+    return lines
+
+
+def _broken(text: str, width: int) -> list[str]:
+    return textwrap.wrap(printable(text), width) or [""]
+
+
+def nanoseconds(value: int) -> str:
+    """A time with three digits at most: 441 ns, 1.2 us, 3.4 ms."""
+    if value < 1000:
+        return f"{value} ns"
+    return f"{value / 1000:.1f} us" if value < 1_000_000 else f"{value / 1_000_000:.1f} ms"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 42 s, 3 min, 5 h 10 min, 12 d 3 h."""
+    minutes, hours, days = int(seconds) // 60, int(seconds) // 3600, int(seconds) // 86400
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"

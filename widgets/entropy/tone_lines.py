@@ -1,0 +1,132 @@
+"""A view made of short lines in a few tones: redraws only the lines that changed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import ClassVar, NamedTuple
+
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from kdash.widgets.printable import printable
+
+TONES = ("good", "warning", "bad", "muted", "accent", "strong", "heat-1", "heat-2", "heat-3")
+
+
+class Span(NamedTuple):
+    """A piece of a line and its tone, one of TONES or none."""
+
+    text: str
+    tone: str = ""
+
+
+Line = tuple[Span, ...]
+
+
+def plain(line: Line) -> str:
+    """The text of a line without its tones."""
+    return "".join(span.text for span in line)
+
+
+def wrapped(text: str, width: int, tone: str = "", *, indent: str = "") -> list[Line]:
+    """`text` as lines of at most `width` cells, the ones after the first indented."""
+    lines = textwrap.wrap(printable(text), max(8, width), subsequent_indent=indent)
+    return [(Span(line, tone),) for line in lines]
+
+
+class ToneLines(ScrollView, can_focus=True):
+    """Draws what `lines` returns for the room there is; scrolls when that is too little."""
+
+    DEFAULT_CSS = """
+    ToneLines { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    ToneLines > .tone-lines--good { color: $text-success; }
+    ToneLines > .tone-lines--warning { color: $text-warning; }
+    ToneLines > .tone-lines--bad { color: $text-error; text-style: bold; }
+    ToneLines > .tone-lines--muted { color: $text-muted; }
+    ToneLines > .tone-lines--accent { color: $text-accent; text-style: bold; }
+    ToneLines > .tone-lines--strong { text-style: bold; }
+    ToneLines > .tone-lines--heat-1 { color: $text-muted; }
+    ToneLines > .tone-lines--heat-2 { color: $text; }
+    ToneLines > .tone-lines--heat-3 { color: $text-accent; }
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone-lines--{tone}" for tone in TONES}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False, id="lines.down", tooltip="Scroll down"),
+        Binding("k", "scroll_up", "Up", show=False, id="lines.up", tooltip="Scroll up"),
+        Binding(
+            "ctrl+d", "page_down", "Page down", show=False, id="lines.page-down",
+            tooltip="Scroll a page down",
+        ),
+        Binding(
+            "ctrl+u", "page_up", "Page up", show=False, id="lines.page-up",
+            tooltip="Scroll a page up",
+        ),
+        Binding("g", "scroll_home", "Top", show=False, id="lines.top", tooltip="First line"),
+        Binding("G", "scroll_end", "Bottom", show=False, id="lines.bottom", tooltip="Last line"),
+    ]  # fmt: skip
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: Sequence[Line] = ()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """What to draw in `width` x `height` cells; subclasses say it.
+
+        More lines than `height` are scrolled.
+        """
+        raise NotImplementedError
+
+    @property
+    def text(self) -> str:
+        """What is drawn now, without colours."""
+        return "\n".join(printable(plain(line)) for line in self._lines)
+
+    def redraw(self) -> None:
+        """Ask for the lines again and draw those that differ from what is on screen."""
+        region = self.scrollable_content_region
+        if not region.width or not region.height:
+            return
+        before, self._lines = self._lines, tuple(self.lines(region.width, region.height))
+        size = Size(region.width, len(self._lines))
+        if size != self.virtual_size:
+            self.virtual_size = size
+            self.refresh()
+            return
+        for y, (old, new) in enumerate(zip_longest(before, self._lines)):
+            if old != new:
+                self.refresh_line(y)
+
+    def on_mount(self) -> None:
+        """Draw anew once a scroll bar has taken or given back its column."""
+        self.watch(self, "show_vertical_scrollbar", self._bar_toggled, init=False)
+
+    def _bar_toggled(self) -> None:
+        self.call_after_refresh(self.redraw)
+
+    def on_resize(self) -> None:
+        """Lay the lines out for the new room."""
+        self._lines = ()
+        self.redraw()
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        width = self.scrollable_content_region.width
+        base = self.rich_style
+        place = y + self.scroll_offset.y
+        if place >= len(self._lines):
+            return Strip.blank(width, base)
+        segments = []
+        for text, tone in self._lines[place]:
+            style = base
+            if tone:
+                style += self.get_component_rich_style(f"tone-lines--{tone}", partial=True)
+            segments.append(Segment(printable(text).replace("\n", " "), style))
+        return Strip(segments).adjust_cell_length(width, base)
