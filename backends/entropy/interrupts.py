@@ -8,11 +8,16 @@ names for numbers and do not; neither do the per-CPU timers that some architectu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from kdash.backends.entropy.procfs import Root, Unavailable
 
 # Per-CPU timers by the name their driver registers: drivers/clocksource/arm_arch_timer.c,
 # timer-riscv.c, arch/arm64/kvm/arch_timer.c.
 _LOCAL_TIMERS = ("arch_timer", "riscv-timer", "kvm guest vtimer", "kvm guest ptimer")
+_DIGITS = 20  # of the largest count there can be
+_SHARE = 0.005  # of one CPU, the most that counting interrupts may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +43,20 @@ def parse_interrupts(text: str) -> InterruptCounts:
         label, colon, rest = line.partition(":")
         if not colon or not _numbered(label) or _is_local_timer(rest):
             continue
-        counts = rest.split(None, cpus)[:cpus]
-        if len(counts) < cpus or not all(map(_numbered, counts)):
+        words = rest.split(None, cpus)[:cpus]
+        if len(words) < cpus or not "".join(words).isdecimal():
             continue
-        per_cpu = [total + int(count) for total, count in zip(per_cpu, counts, strict=True)]
+        # Most interrupts go to one CPU: on a large host nearly all the counts are 0.
+        for cpu, word in enumerate(words):
+            if word != "0":
+                per_cpu[cpu] += int(word[:_DIGITS])
         lines += 1
     return InterruptCounts(sum(per_cpu), tuple(per_cpu), lines)
 
 
 def _numbered(text: str) -> bool:
     text = text.strip()
-    return text.isascii() and text.isdigit() and len(text) <= 20
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
 
 
 def _is_local_timer(rest: str) -> bool:
@@ -90,3 +98,38 @@ class InterruptClock:
             return None
         per_cpu = tuple(delta / seconds for delta in deltas)
         return InterruptRates(sum(deltas) / seconds, per_cpu)
+
+
+class InterruptMeter:
+    """The rates of a machine's interrupts, looked at as often as their number allows.
+
+    On a host of hundreds of CPUs /proc/interrupts is megabytes: a look that took long is followed
+    by a pause in which the last rates are shown again.
+    """
+
+    def __init__(self, root: Root, monotonic: Callable[[], float]) -> None:
+        """Prepare.
+
+        Args:
+            root: The folder that holds /proc.
+            monotonic: The clock, seconds.
+        """
+        self._root = root
+        self._monotonic = monotonic
+        self._clock = InterruptClock()
+        self._rates: InterruptRates | None = None
+        self._not_before = float("-inf")
+
+    def rates(self) -> InterruptRates:
+        """The rates now.
+
+        Raises:
+            Unavailable: The counts can't be read, or there is nothing to compare them with yet.
+        """
+        start = self._monotonic()
+        if start >= self._not_before or self._rates is None:
+            self._rates = self._clock.rates(parse_interrupts(self._root.interrupts()), start)
+            self._not_before = start + (self._monotonic() - start) / _SHARE
+        if self._rates is None:
+            raise Unavailable("needs two samples that can be compared")
+        return self._rates

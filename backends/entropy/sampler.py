@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
@@ -17,7 +18,10 @@ SHORTEST_INTERVAL = 0.25  # seconds
 
 
 class EntropySampler:
-    """Takes a reading every `interval` seconds from `start` to `stop`."""
+    """Takes a reading every `interval` seconds from `start` to `stop`.
+
+    `interval` may be set while it runs; the wait that has begun ends first.
+    """
 
     def __init__(
         self,
@@ -38,7 +42,7 @@ class EntropySampler:
                 this machine's.
             history: Readings kept.
         """
-        self._interval = max(interval, SHORTEST_INTERVAL)
+        self.interval = max(interval, SHORTEST_INTERVAL)
         self._reader = SignalReader(root, system, vdso or default_vdso(root))
         self._readings: deque[Reading] = deque(maxlen=history)
         self._stop = threading.Event()
@@ -78,7 +82,7 @@ class EntropySampler:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._readings.append(self._read())
-            self._stop.wait(self._interval)
+            self._stop.wait(self.interval)
 
     def _read(self) -> Reading:
         """A reading whatever happens: what nobody foresaw is shown as a reading's own failure."""
@@ -90,8 +94,6 @@ class EntropySampler:
 
 def failed_reading(before: Reading | None, error: Exception) -> Reading:
     """A reading that says only that sampling failed, on top of what is known to last."""
-    import time
-
     blank = Reading(
         monotonic=time.monotonic(),
         era=before.era if before else Era.UNKNOWN,

@@ -17,7 +17,7 @@ from kdash.backends.entropy import era as eras
 from kdash.backends.entropy.alerts import alerts_of
 from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, Reading, Reseed
 from kdash.backends.entropy.hwrng import read_hwrng
-from kdash.backends.entropy.interrupts import InterruptClock, InterruptRates, parse_interrupts
+from kdash.backends.entropy.interrupts import InterruptMeter
 from kdash.backends.entropy.procfs import RANDOM_SYSCTLS, Root, Unavailable, reason
 from kdash.backends.entropy.readers import count_blocked_readers
 from kdash.backends.entropy.system import GRND_INSECURE, GRND_NONBLOCK, LiveSystem, System
@@ -25,6 +25,8 @@ from kdash.backends.entropy.vdso import NoVdso, ReseedClock, VdsoSource
 
 _T = TypeVar("_T")
 _POLL_IN = 0x0001
+_POLLED = frozenset({Era.SINCE_5_6, Era.SINCE_5_18, Era.SINCE_5_19, Era.LRNG})
+_SAMPLED = frozenset({Era.SINCE_5_18, Era.SINCE_5_19})  # getrandom draws from per-CPU keys
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PLAUSIBLE_BITS = 1 << 20
 
@@ -48,7 +50,7 @@ class SignalReader:
         self._root = Root(root)
         self._system: System = system or LiveSystem(root)
         self._vdso: VdsoSource = vdso or NoVdso()
-        self._interrupt_clock = InterruptClock()
+        self._interrupts = InterruptMeter(self._root, self._system.monotonic)
         self._reseed_clock = ReseedClock()
         self._fell_when_ready = False
         self._last_hwrng: HardwareSource | None = None
@@ -66,7 +68,7 @@ class SignalReader:
         avail = self._sysctl("entropy_avail")
         read_wakeup = self._sysctl("read_wakeup_threshold")
         era = self._era(poolsize, avail, ready, read_wakeup)
-        rates = self._try("irq_per_second", lambda: self._rates(now))
+        rates = self._try("irq_per_second", self._interrupts.rates)
         hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
         reseed, latency = self._vdso_facts(era, now)
         self._hwrng_rate()
@@ -124,6 +126,10 @@ class SignalReader:
             self._system.getrandom(nbytes, GRND_NONBLOCK)
         except BlockingIOError:
             return False
+        except OSError as error:
+            if error.errno == errno.ENOSYS:
+                raise
+            raise Unavailable(f"getrandom is refused: {error.strerror}") from None
         return True
 
     def _era(
@@ -161,12 +167,6 @@ class SignalReader:
         except OSError:
             return None
 
-    def _rates(self, now: float) -> InterruptRates | None:
-        rates = self._interrupt_clock.rates(parse_interrupts(self._root.interrupts()), now)
-        if rates is None:
-            raise Unavailable("needs two samples that can be compared")
-        return rates
-
     def _boot_id(self) -> str:
         text = self._root.text(f"{RANDOM_SYSCTLS}/boot_id").strip()
         if not _BOOT_ID.fullmatch(text):
@@ -174,8 +174,8 @@ class SignalReader:
         return text
 
     def _poll(self, era: Era) -> bool:
-        if era in eras.DRAINING or era is Era.UNKNOWN:
-            raise Unavailable("not asked: /dev/random is left alone where reading drains it")
+        if era not in _POLLED:
+            raise Unavailable("not asked: /dev/random is left alone on this kernel")
         return bool(self._system.poll_random() & _POLL_IN)
 
     def _blocked_readers(self, era: Era, avail: int | None, read_wakeup: int | None) -> int | None:
@@ -188,7 +188,7 @@ class SignalReader:
 
     def _vdso_facts(self, era: Era, now: float) -> tuple[Reseed | None, GetrandomLatency | None]:
         """The reseed clock and the cost of a call, from the isolated probe."""
-        if era is not Era.SINCE_5_19:
+        if era not in _SAMPLED:
             self._unavailable["reseed"] = "not on this kernel"
             self._unavailable["getrandom"] = "not sampled where that could draw from the pool"
             return None, None

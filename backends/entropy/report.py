@@ -1,0 +1,103 @@
+"""A reading, a replay, as the JSON objects other programs parse; unknown keys are absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kdash.backends.entropy.facts import (
+    GetrandomLatency,
+    HardwareSource,
+    Percentiles,
+    Reading,
+    Reseed,
+)
+from kdash.backends.entropy.replay import Mismatch
+
+Json = dict[str, object]
+
+
+def reading_json(reading: Reading) -> Json:
+    """The object of `kdash entropy --format json`."""
+    found: Json = {
+        "era": reading.era.value,
+        "ready": reading.ready,
+        "entropy_avail": reading.entropy_avail,
+        "poolsize": reading.poolsize,
+        "meaning": reading.meaning,
+        "gauge": reading.gauge,
+        "read_wakeup_threshold": reading.read_wakeup_threshold,
+        "write_wakeup_threshold": reading.write_wakeup_threshold,
+        "min_reseed_seconds": reading.min_reseed_seconds,
+        "reseed": _reseed(reading.reseed),
+        "hwrng": _hwrng(reading.hwrng),
+        "getrandom": _latency(reading.latency),
+        "irq_per_second": _rounded(reading.irq_per_second),
+        "random_readable": reading.random_readable,
+        "blocked_readers": reading.blocked_readers,
+        "uptime_seconds": reading.uptime_seconds,
+        "boot_id": reading.boot_id or None,
+        "unavailable": reading.unavailable,
+        "alerts": list(reading.alerts),
+    }
+    return _known(found)
+
+
+def replay_json(cases: int, failed: Sequence[Mismatch]) -> Json:
+    """The object of `kdash entropy model --format json`; `cases` counts cases."""
+    return {
+        "cases": cases,
+        "passed": cases - len(failed),
+        "failed": [
+            {
+                "id": mismatch.id,
+                "operation": mismatch.operation,
+                "field": mismatch.field,
+                "expected": mismatch.expected,
+                "got": mismatch.got,
+            }
+            for mismatch in failed
+        ],
+    }
+
+
+def _known(found: Mapping[str, object]) -> Json:
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _reseed(reseed: Reseed | None) -> Json | None:
+    if reseed is None:
+        return None
+    return _known(
+        {
+            "generation": reseed.generation,
+            "seconds_since": _rounded(reseed.seconds_since),
+            "at_least": _rounded(reseed.at_least),
+            "source": reseed.source,
+        }
+    )
+
+
+def _hwrng(source: HardwareSource | None) -> Json | None:
+    if source is None:
+        return None
+    return _known(
+        {
+            "current": source.current,
+            "quality": source.quality,
+            "available": list(source.available),
+        }
+    )
+
+
+def _latency(latency: GetrandomLatency | None) -> Json | None:
+    if latency is None:
+        return None
+    return _known({"syscall": _way(latency.syscall), "vdso": _way(latency.vdso)}) or None
+
+
+def _way(way: Percentiles | None) -> Json | None:
+    return None if way is None else {"p50_ns": way.p50_ns, "p99_ns": way.p99_ns}

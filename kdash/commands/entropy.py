@@ -1,0 +1,238 @@
+"""`kdash entropy`: the state of the kernel's random-number generator, once or repeatedly."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from kdash.commands import entropy_text
+from kdash.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from kdash.backends.entropy.facts import Reading
+    from kdash.backends.entropy.signals import SignalReader
+
+SETTLING_SECONDS = 0.2  # between the two looks a rate needs
+LEAST_INTERVAL, MOST_INTERVAL = 0.25, 3600.0  # seconds
+STATUSES = {
+    signal.SIGHUP: ExitStatus.SIGHUP,
+    signal.SIGINT: ExitStatus.SIGINT,
+    signal.SIGTERM: ExitStatus.SIGTERM,
+}
+
+ONCE_EPILOG = """\
+further commands:
+  kdash entropy watch    a line for each sample
+  kdash entropy model    replay test vectors on the Linux 4.3 model
+
+examples:
+  kdash entropy
+  kdash entropy --format json | jq .meaning
+  kdash entropy --check || echo "the generator needs attention"
+
+Exit status: 0, 1 with --check and an alert, 2 usage, 3 when nothing can be read.
+"""
+WATCH_EPILOG = """\
+example:
+  kdash entropy watch --interval 5 --format json >> entropy.log
+
+Ends after --count samples, or with SIGINT (130), SIGTERM (143), SIGHUP (129).
+"""
+MODEL_EPILOG = """\
+example:
+  kdash entropy model --vectors tests/backends/entropy/vectors.json --format json
+
+Exit status: 0 all cases pass, 1 a case fails, 2 a malformed file, 3 a file that can't be read.
+"""
+
+
+class Stopped(Exception):  # noqa: N818 - a way to end, not an error
+    """A signal asked the command to end."""
+
+    def __init__(self, status: ExitStatus) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints take one line."""
+
+    def __init__(self, name: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=name,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--format", choices=("text", "json"), default="text")
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with status 2."""
+        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def run(argv: list[str]) -> int:
+    """Carry out `kdash entropy` and return the exit status."""
+    commands = {"watch": _watch, "model": _model}
+    command = commands.get(argv[0]) if argv else None
+    try:
+        with _stop_signals():
+            return command(argv[1:]) if command else _once(argv)
+    except Stopped as stopped:
+        return stopped.status
+
+
+def _once(argv: list[str]) -> int:
+    parser = Parser("kdash entropy", "Tell the facts about the generator once.", ONCE_EPILOG)
+    parser.add_argument("--check", action="store_true", help="exit with status 1 on an alert")
+    parser.add_argument("command", nargs="?", choices=("watch", "model"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.command:
+        parser.error(f"{arguments.command} comes first: kdash entropy {arguments.command} ...")
+    with _reader() as reader:
+        reading = reader.read()
+        try:
+            time.sleep(SETTLING_SECONDS)
+            reading = reader.read()
+        except Stopped:
+            _print_reading(reading, arguments.format)  # what is known so far
+            raise
+    _print_reading(reading, arguments.format)
+    return _status(reading, check=arguments.check)
+
+
+def _status(reading: Reading, *, check: bool) -> ExitStatus:
+    """How a single look ends."""
+    if reading.entropy_avail is None and reading.ready is None:
+        sys.stderr.write("kdash entropy: nothing can be read here; kdash doctor tells why\n")
+        return ExitStatus.ENVIRONMENT
+    return ExitStatus.FINDINGS if check and reading.alerts else ExitStatus.OK
+
+
+def _watch(argv: list[str]) -> int:
+    parser = Parser("kdash entropy watch", "Print a line for each sample.", WATCH_EPILOG)
+    parser.add_argument(
+        "--interval", type=_interval, default=1.0, metavar="S", help="seconds between samples (1)"
+    )
+    parser.add_argument("--count", type=_count, metavar="N", help="end after N samples")
+    arguments = parser.parse_args(argv)
+    with _reader() as reader:
+        reader.read()  # what the first rate is measured from
+        due = time.monotonic() + SETTLING_SECONDS
+        printed = 0
+        while arguments.count is None or printed < arguments.count:
+            time.sleep(max(0.0, due - time.monotonic()))
+            due = max(due + arguments.interval, time.monotonic())
+            _print_sample(reader.read(), arguments.format)
+            printed += 1
+    return ExitStatus.OK
+
+
+def _model(argv: list[str]) -> int:
+    from kdash.backends.entropy.replay import replay
+    from kdash.backends.entropy.report import replay_json
+    from kdash.backends.entropy.vectors import VectorError, load_vectors
+
+    parser = Parser(
+        "kdash entropy model", "Replay test vectors on the Linux 4.3 model.", MODEL_EPILOG
+    )
+    parser.add_argument("--vectors", type=Path, metavar="FILE", required=True)
+    arguments = parser.parse_args(argv)
+    name = entropy_text.escaped(str(arguments.vectors))
+    try:
+        cases = load_vectors(arguments.vectors)
+    except OSError as error:
+        sys.stderr.write(f"kdash entropy model: {name}: {error.strerror}\n")
+        return ExitStatus.ENVIRONMENT
+    except VectorError as error:
+        message = entropy_text.escaped(str(error))
+        sys.stderr.write(f"kdash entropy model: {name}: {message}\n")
+        return ExitStatus.USAGE
+    failed = [mismatch for case in cases if (mismatch := replay(case))]
+    if arguments.format == "json":
+        sys.stdout.write(json.dumps(replay_json(len(cases), failed)) + "\n")
+    else:
+        operations = sum(len(case.ops) for case in cases)
+        sys.stdout.write(entropy_text.replay_text(len(cases), operations, failed))
+    return ExitStatus.FINDINGS if failed else ExitStatus.OK
+
+
+@contextmanager
+def _reader() -> Iterator[SignalReader]:
+    """A reader of this machine's signals, closed at the end."""
+    from kdash.backends.entropy.signals import SignalReader
+    from kdash.backends.entropy.vdso import VdsoChild
+
+    reader = SignalReader(vdso=VdsoChild())
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _print_reading(reading: Reading, form: str) -> None:
+    from kdash.backends.entropy.report import reading_json
+
+    if form == "json":
+        sys.stdout.write(json.dumps(reading_json(reading)) + "\n")
+    else:
+        sys.stdout.write(entropy_text.reading_text(reading))
+
+
+def _print_sample(reading: Reading, form: str) -> None:
+    from kdash.backends.entropy.report import reading_json
+
+    now = time.time()
+    if form == "json":
+        line = json.dumps({"time": round(now, 3)} | reading_json(reading)) + "\n"
+    else:
+        line = entropy_text.reading_line(reading, datetime.fromtimestamp(now))
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """Turn the signals that end a command into `Stopped`; one that is ignored stays ignored."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(STATUSES[signal.Signals(number)])
+
+    before = {
+        number: signal.signal(number, stop)
+        for number in STATUSES
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds from {LEAST_INTERVAL} to {MOST_INTERVAL:.0f}"
+        )
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:18]) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of samples from 1")
+    return int(text[:18])
