@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import getpass
-import grp
 import os
-import pwd
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +202,8 @@ def _permission(path: str) -> tuple[str, str]:
 
 
 def _owner(uid: int) -> str:
+    import pwd
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -212,6 +211,8 @@ def _owner(uid: int) -> str:
 
 
 def _group(gid: int) -> str:
+    import grp
+
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
@@ -219,6 +220,8 @@ def _group(gid: int) -> str:
 
 
 def _user() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -304,3 +304,7 @@ class KvmError(Exception):
 
 class GuestError(Exception):
     """A guest image that can't be loaded as asked."""
+
+
+class GuestFileError(GuestError):
+    """A guest file that can't be opened or read: the environment, not the guest."""

@@ -271,24 +271,39 @@ static int take_kick(struct kdash_vcpu *vcpu) {
     return 1;
 }
 
+/* KVM_RUN: 0 or an errno. */
+static int run_once(struct kdash_vcpu *vcpu) {
+    uint32_t reason;
+
+    if (ioctl(vcpu->fd, KVM_RUN, 0) != 0) {
+        vcpu->returned[KVM_EXIT_INTR] += errno == EINTR;
+        return errno;
+    }
+    reason = vcpu->run->exit_reason;
+    vcpu->returned[reason < KDASH_REASONS ? reason : KDASH_REASONS - 1]++;
+    return 0;
+}
+
 static int enter(struct kdash_vcpu *vcpu) {
+    int error;
+
     if (take_kick(vcpu))
         return KDASH_KICKED;
-    if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
+    error = run_once(vcpu);
+    if (error == 0)
         return vcpu->run->exit_reason == KVM_EXIT_INTR ? KDASH_KICKED : 0;
-    if (errno == EINTR || errno == EAGAIN) {
-        vcpu->run->immediate_exit = 0;
+    if (error == EINTR || error == EAGAIN) {
         take_kick(vcpu);
         return KDASH_KICKED;
     }
-    return -errno;
+    return -error;
 }
 
 static int complete(struct kdash_vcpu *vcpu) {
     int result;
 
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    result = ioctl(vcpu->fd, KVM_RUN, 0) == 0 ? 0 : -errno;
+    result = -run_once(vcpu);
     __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&vcpu->kicked, __ATOMIC_SEQ_CST))
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);

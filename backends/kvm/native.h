@@ -16,6 +16,7 @@
 #define KDASH_DATA 16       /* bytes of exit data a record holds */
 #define KDASH_WINDOW 16     /* instruction bytes a record holds on each side of RIP */
 #define KDASH_POSTED 8192   /* one bit a port */
+#define KDASH_REASONS 64    /* exit reasons counted singly; the last one takes all above */
 #define KDASH_REGISTERS 18  /* struct kvm_regs as 64-bit words */
 
 /* What a batch returns, beside a negated errno. */
@@ -88,6 +89,7 @@ struct kdash_vcpu {
     int thread;               /* kernel id of the thread that runs it, 0: none */
     int ticking;
     void *timer;
+    uint64_t returned[KDASH_REASONS]; /* how often KVM_RUN returned with each reason */
     uint8_t posted[KDASH_POSTED]; /* ports whose OUTs need no answer before the guest goes on */
 };
 

@@ -1,0 +1,216 @@
+"""A run that a person guides: paces, breakpoints, what changed, snapshots.
+
+Used by one thread; session.py brings the commands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from kdash.backends.kvm import disassembly
+from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.facts import RunState, Snapshot
+from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.registers import changed
+from kdash.backends.kvm.runner import Runner, Slice
+
+#: Exits in a snapshot.
+EXITS: Final = 200
+#: Bytes of serial output in a snapshot.
+SERIAL: Final = 64 * 1024
+#: Steps until the next look at commands, where nothing else ends a slice.
+STEPS_A_SLICE: Final = 1 << 20
+#: Kicks a second while the guest goes, each a chance to show it and to take commands.
+TICKS: Final = 15
+#: Steps that are done before the first tick would come.
+STEPS_WITHOUT_TICKS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far to go."""
+
+    steps: int | None = None  # so many instructions; None: no limit
+    until: int | None = None  # RIP to stop at
+    over: bool = False  # stop when the instruction at CS:IP has come back
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing but a breakpoint or the end stops it."""
+        return self.steps is None and self.until is None and not self.over
+
+
+class GuidedRun:
+    """One guest, its machine, and how far it shall run.
+
+    Raises:
+        KvmError: when KVM can't be used.
+    """
+
+    def __init__(self, guest: Guest, path: str = DEVICE) -> None:
+        self._guest = guest
+        self._path = path
+        self._breakpoints: frozenset[int] = frozenset()
+        self._pace: Pace | None = None
+        self._begin_machine(Machine(guest, path))
+
+    def _begin_machine(self, machine: Machine) -> None:
+        self._machine = machine
+        self._runner = Runner(machine)
+        self._state = RunState.READY
+        self._before = machine.vcpu.registers()
+        self._pace = None
+        self._left: int | None = None
+        self._returns: tuple[tuple[int, int], ...] = ()
+        self.broken = False  # KVM refused to go on; only a restart does
+        self._set_stops()
+
+    @property
+    def going(self) -> bool:
+        """Whether a pace is set and not yet done."""
+        return self._pace is not None
+
+    def kick(self) -> None:
+        """Make `advance` return soon; from any thread while the machine is there."""
+        self._machine.vcpu.kick()
+
+    def close(self) -> None:
+        """Free the machine; more than once does no harm."""
+        self._machine.close()
+
+    def restart(self) -> None:
+        """Load the guest into a new machine.
+
+        Raises:
+            KvmError: when that can't be made; the old one stays.
+        """
+        old, new = self._machine, Machine(self._guest, self._path)
+        self._begin_machine(new)
+        old.close()
+
+    # -- going
+
+    def begin(self, pace: Pace) -> None:
+        """Set a pace; `advance` then goes it. Nothing happens after the end of a run."""
+        if self._runner.ending or self.broken:
+            return
+        self._runner.settle()
+        self._before = self._machine.vcpu.registers()
+        self._returns = ()
+        if pace.over:
+            self._returns = self._return_of_call()
+            if not self._returns:
+                pace = Pace(steps=1)
+        self._pace = pace
+        self._left = pace.steps
+        self._state = RunState.RUNNING
+        self._set_stops()
+        if pace.steps is None or pace.steps > STEPS_WITHOUT_TICKS:
+            self._machine.vcpu.start_ticks(TICKS)
+
+    def _return_of_call(self) -> tuple[tuple[int, int], ...]:
+        """Where the call at CS:IP comes back to, and RSP when it does; empty for no call."""
+        registers = self._before
+        code = self.read_memory(registers.linear_ip, disassembly.LONGEST)
+        length = disassembly.length_to_step_over(code, registers.rip, registers.code_bits)
+        if length is None:
+            return ()
+        mask = (1 << registers.code_bits) - 1
+        return (((registers.rip + length) & mask, registers.rsp),)
+
+    def _set_stops(self) -> None:
+        stops = [(ip, 0) for ip in sorted(self._breakpoints)]
+        if self._pace is not None:
+            stops.extend(self._returns)
+            if self._pace.until is not None:
+                stops.append((self._pace.until, 0))
+        self._runner.set_stops(tuple(stops))
+
+    def advance(self) -> bool:
+        """Go one slice of the pace; whether there is more to go.
+
+        Raises:
+            KvmError: when KVM refuses to go on; the run is `broken` then.
+        """
+        if self._pace is None:
+            return False
+        try:
+            end = self._slice(self._pace)
+        except BaseException:
+            self._pace, self.broken = None, True
+            self._machine.vcpu.stop_ticks()
+            raise
+        if end in (Slice.ENDED, Slice.BREAKPOINT) or self._left == 0:
+            self.stop()
+        return self.going
+
+    def _slice(self, pace: Pace) -> Slice:
+        if pace.is_free and not self._breakpoints:
+            return self._runner.run()
+        before = self._runner.steps
+        wanted = STEPS_A_SLICE if self._left is None else self._left
+        end = self._runner.step(wanted)
+        if self._left is not None:
+            self._left -= self._runner.steps - before
+        return end
+
+    def stop(self) -> None:
+        """Stop between two instructions."""
+        if self._pace is None:
+            return
+        self._pace = None
+        self._machine.vcpu.stop_ticks()
+        self._runner.settle()
+        self._state = RunState.STOPPED
+
+    # -- looking and changing
+
+    def change_breakpoints(self, add: Collection[int] = (), remove: Collection[int] = ()) -> None:
+        """Add and remove breakpoints, also while the guest runs."""
+        self._breakpoints = (self._breakpoints | frozenset(add)) - frozenset(remove)
+        self._set_stops()
+
+    def set_register(self, name: str, value: int) -> None:
+        """Set a register between two instructions.
+
+        Raises:
+            ValueError: when there is no such register or the value does not fit.
+            KvmError: when KVM refuses the value.
+        """
+        self._runner.settle()
+        self._machine.vcpu.set_register(name, value)
+
+    def read_memory(self, linear: int, length: int) -> bytes:
+        """Guest memory by linear address, up to the first byte that is not mapped."""
+        return self._machine.vcpu.read_linear(linear, length)
+
+    def snapshot(self) -> Snapshot:
+        """All there is to show now."""
+        runner, registers = self._runner, self._machine.vcpu.registers()
+        ending = runner.ending
+        if self._pace is None and (ending or self.broken):
+            self._state = RunState.ENDED
+        if len(runner.serial.sent) > 2 * SERIAL:
+            del runner.serial.sent[:-SERIAL]
+        return Snapshot(
+            guest=self._guest.title,
+            engine="kvm",
+            state=self._state,
+            steps=runner.steps,
+            exits_total=runner.log.total,
+            seconds=runner.seconds,
+            registers=registers,
+            changed=changed(self._before, registers),
+            disassembly=disassembly.around(registers, self._reader(), self._guest.load),
+            exits=runner.log.latest(EXITS),
+            serial=bytes(runner.serial.sent[-SERIAL:]),
+            outcome=ending.outcome if ending else None,
+            detail=ending.detail if ending else "",
+            breakpoints=self._breakpoints,
+        )
+
+    def _reader(self) -> Callable[[int, int], bytes]:
+        return self._machine.vcpu.read_linear

@@ -1,0 +1,86 @@
+"""A virtual machine: device, VM, memory and VCPUs, closed exactly once each."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Final
+
+from kdash.backends.kvm import ioctl
+from kdash.backends.kvm._native import ffi
+from kdash.backends.kvm.device import DEVICE, Device
+from kdash.backends.kvm.facts import Mode
+from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.memory import GuestMemory
+from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
+from kdash.backends.kvm.vcpu import Vcpu
+
+#: Four pages below the BIOS that VT-x without unrestricted guests needs for real mode
+#: (api.rst, 4.35 KVM_SET_TSS_ADDR and 4.42 KVM_SET_IDENTITY_MAP_ADDR).
+IDENTITY_MAP: Final = 0xFFFB_C000
+TASK_STATE: Final = IDENTITY_MAP + 0x1000
+
+
+class Machine:
+    """A VM with a guest loaded and its VCPU at the entry.
+
+    Args:
+        guest: what to load.
+        path: the KVM device.
+
+    Raises:
+        KvmError: when KVM can't be used or refuses a call; nothing stays open then.
+    """
+
+    def __init__(self, guest: Guest, path: str = DEVICE) -> None:
+        self.guest = guest
+        self.memory = GuestMemory()
+        with ExitStack() as resources:
+            # Closing runs backwards: VCPU, VM, memory.
+            resources.callback(self.memory.close)
+            with Device(path) as device:
+                vm = device.create_vm()
+                resources.callback(os.close, vm)
+                _reserve(device, vm)
+                self.memory.add(vm, 0, guest.memory)
+                load(self.memory, guest)
+                self.vcpu = Vcpu(vm, 0, device.run_size, self.memory)
+            resources.callback(self.vcpu.close)
+            self.vcpu.start(guest.mode, guest.start_registers(0))
+            self._resources = resources.pop_all()
+
+    def close(self) -> None:
+        """Free everything; more than once does no harm."""
+        self._resources.close()
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _reserve(device: Device, vm: int) -> None:
+    if device.capability("SET_IDENTITY_MAP_ADDR"):
+        address = ffi.new("uint64_t *", IDENTITY_MAP)
+        ioctl.call_pointer(vm, "KVM_SET_IDENTITY_MAP_ADDR", address)
+    if device.capability("SET_TSS_ADDR"):
+        ioctl.call(vm, "KVM_SET_TSS_ADDR", TASK_STATE)
+
+
+def load(memory: GuestMemory, guest: Guest) -> None:
+    """Write the image, and the tables its mode needs, into zeroed memory."""
+    if guest.mode is not Mode.REAL:
+        table = descriptors(guest.mode)
+        # An image that lies there brings its own.
+        if guest.load >= GDT + len(table) or guest.load + len(guest.image) <= GDT:
+            memory.write(GDT, table)
+    if guest.mode is Mode.LONG:
+        memory.write(TABLES, page_tables())
+    memory.write(guest.load, guest.image)

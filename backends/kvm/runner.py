@@ -1,0 +1,299 @@
+"""A machine with its devices, run in slices: at full speed or step by step.
+
+A slice returns after one native batch or one exit, so that whoever drives it can look at
+its watch, take commands, or show what is known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort, Serial
+from kdash.backends.kvm.disassembly import decode, instruction_text
+from kdash.backends.kvm.exit_log import ExitLog
+from kdash.backends.kvm.exit_reasons import OUTCOMES, UNCOUNTED
+from kdash.backends.kvm.exits import EMULATION, RawExit
+from kdash.backends.kvm.facts import (
+    ExitDetail,
+    ExitReason,
+    InternalErrorExit,
+    IoExit,
+    MmioExit,
+    OtherExit,
+    Outcome,
+)
+from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.origin import instruction_ip, reveals_out
+from kdash.backends.kvm.records import POSTED, RECORD, RIP, RSP, Record
+from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
+from kdash.backends.kvm.vcpu import BatchEnd
+
+#: Told of every logical step: the record before it (RIP, code), its number.
+OnStep = Callable[[Record, int], None]
+
+_ACCESSES: Final = (ExitReason.IO, ExitReason.MMIO)
+_CONTINUED: Final = (ExitReason.INTR, ExitReason.IRQ_WINDOW_OPEN, ExitReason.DEBUG)
+
+
+class Slice(Enum):
+    """Why a slice returned."""
+
+    AGAIN = auto()  # nothing in particular; go on
+    KICKED = auto()  # a kick, a tick or a signal
+    BREAKPOINT = auto()
+    ENDED = auto()  # `ending` says how
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended."""
+
+    outcome: Outcome
+    detail: str  # "HLT at 0x100b"
+    value: int = 0  # what was written to the exit port
+
+
+class Runner:
+    """Drives one machine from one thread.
+
+    Args:
+        machine: with the guest at its entry; closed by its owner.
+        on_step: told of every logical step, which is then slower.
+    """
+
+    def __init__(self, machine: Machine, on_step: OnStep | None = None) -> None:
+        self.machine = machine
+        self.vcpu = machine.vcpu
+        self.serial = Serial()
+        self.debug_port = DebugPort()
+        self.exit_port = ExitPort()
+        self.bus = Bus((self.serial, self.debug_port, self.exit_port))
+        self.log = ExitLog()
+        self.steps = 0
+        self.seconds = 0.0
+        self.ending: Ending | None = None
+        self._on_step = on_step
+        self._stops: tuple[tuple[int, int], ...] = ()
+        self._pending = False  # an access was answered and KVM has not finished it
+        self._ip = self.vcpu.rip  # of the instruction being stepped
+        self.vcpu.post_all()
+        self.vcpu.set_posted(self.bus.unposted_ports(), posted=False)
+
+    # -- full speed
+
+    def run(self) -> Slice:
+        """Run at full speed until something happens."""
+        if self.ending:
+            return Slice.ENDED
+        began = time.perf_counter()
+        end, filled = self.vcpu.run_batch()
+        self.seconds += time.perf_counter() - began
+        posted = filled - 1 if end is BatchEnd.EXIT else filled
+        if posted:
+            self._take_posted(bytes(self.vcpu.record_bytes[: posted * RECORD.size]))
+        if end is BatchEnd.EXIT:
+            self._pending = False
+            self._take(posted)
+        elif filled:
+            self._pending = True
+        if self.ending:
+            return Slice.ENDED
+        if end is BatchEnd.KICKED:
+            return Slice.KICKED
+        return Slice.AGAIN
+
+    def _take_posted(self, records: bytes) -> None:
+        write = self.bus.write_port
+        for _, port, size, _, count, data in POSTED.iter_unpack(records):
+            write(port, size, data[: size * count])
+        self.log.add_posted(records)
+
+    def _take(self, position: int) -> None:
+        """Handle the exit at the end of a batch."""
+        record = self.vcpu.record(position)
+        raw = self.vcpu.exit()
+        if raw.reason in _CONTINUED:
+            return
+        if raw.reason in _ACCESSES:
+            raw = self._answer(raw)
+            self._learn(record)
+            ip = instruction_ip(record, self.vcpu.out_rip_after)
+            self.log.add(raw, ip, None)
+            self._check_exit_port(ip)
+        else:
+            self._end(raw, instruction_ip(record, self.vcpu.out_rip_after), None, record)
+
+    def _learn(self, record: Record) -> None:
+        """At the first OUT that can show it, see whether finishing it moves RIP."""
+        if self.vcpu.out_rip_after is not None or not self._is_out(record):
+            return
+        if reveals_out(record):
+            self.settle()
+            self.vcpu.out_rip_after = self.vcpu.rip == record.rip
+            self.log.out_rip_after = self.vcpu.out_rip_after
+
+    @staticmethod
+    def _is_out(record: Record) -> bool:
+        return record.reason == ExitReason.IO and record.write
+
+    def settle(self) -> None:
+        """Let KVM finish the access that was answered last, executing nothing after it."""
+        while self._pending:
+            self._pending = False
+            if not self.vcpu.enter(True):
+                return
+            raw = self.vcpu.exit()
+            if raw.reason in _ACCESSES:
+                record = self.vcpu.describe_exit()
+                self.log.add(self._answer(raw), record.rip, None)
+            elif raw.reason not in UNCOUNTED:
+                record = self.vcpu.describe_exit()
+                self._end(raw, instruction_ip(record, self.vcpu.out_rip_after), None, record)
+
+    def _answer(self, raw: RawExit) -> RawExit:
+        """Give an access to its device; returns the exit with the answer filled in."""
+        self._pending = True
+        detail = raw.detail
+        if isinstance(detail, IoExit):
+            if detail.direction == "out":
+                self.bus.write_port(detail.port, detail.size, detail.data)
+                return raw
+            data = self.bus.read_port(detail.port, detail.size, detail.count)
+            self.vcpu.answer(detail, data)
+            answered: ExitDetail = IoExit("in", detail.port, detail.size, detail.count, data)
+            return RawExit(raw.reason, answered)
+        assert isinstance(detail, MmioExit)
+        if detail.write:
+            self.bus.write_mmio(detail.address, detail.data)
+            return raw
+        data = self.bus.read_mmio(detail.address, len(detail.data))
+        self.vcpu.answer(detail, data)
+        return RawExit(raw.reason, MmioExit(False, detail.address, data))
+
+    # -- stepping
+
+    def set_stops(self, stops: tuple[tuple[int, int], ...]) -> None:
+        """Stop stepping where RIP is the first of a pair and RSP at least the second."""
+        self._stops = stops
+        self.vcpu.set_breakpoints(stops)
+
+    def step(self, count: int) -> Slice:
+        """Step at most `count` instructions; `steps` tells how many were."""
+        if self.ending:
+            return Slice.ENDED
+        began = time.perf_counter()
+        try:
+            return self._step(count)
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _step(self, count: int) -> Slice:
+        self.settle()
+        if self.ending:
+            return Slice.ENDED
+        end, filled = self.vcpu.step_batch(count)
+        whole = filled - 1 if end is BatchEnd.EXIT else filled
+        self._count_steps(whole)
+        if end is BatchEnd.FULL:
+            return Slice.AGAIN
+        if end is BatchEnd.BREAKPOINT:
+            return Slice.BREAKPOINT
+        if end is BatchEnd.KICKED:
+            return Slice.KICKED
+        if end is BatchEnd.EXIT:
+            return self._finish_step(self.vcpu.record(whole))
+        return self._whole_step()
+
+    def _count_steps(self, whole: int) -> None:
+        if self._on_step:
+            for position in range(whole):
+                self._on_step(self.vcpu.record(position), self.steps + position)
+        self.steps += whole
+
+    def _whole_step(self) -> Slice:
+        """An instruction that the native loop left to us: HLT or REP."""
+        record = self.vcpu.describe_exit()
+        self._ip = record.rip
+        end, raw = step(self.vcpu, self._service)
+        return self._stepped(end, raw, record)
+
+    def _finish_step(self, record: Record) -> Slice:
+        """The native loop, which takes plain instructions alone, met an exit in this one."""
+        self._ip = record.rip
+        end, raw = finish(self.vcpu, Start(record.rip, Kind.PLAIN), self._service)
+        return self._stepped(end, raw, record)
+
+    def _service(self, raw: RawExit) -> None:
+        self.log.add(self._answer(raw), self._ip, self.steps)
+
+    def _stepped(self, end: StepEnd, raw: RawExit | None, record: Record) -> Slice:
+        if end is StepEnd.KICKED:
+            return Slice.KICKED
+        self._pending = False
+        if end is StepEnd.HALTED:
+            raw = RawExit(ExitReason.HLT, OtherExit())
+        if raw is not None and raw.reason != ExitReason.HLT:
+            self._end(raw, self._ip, self.steps, record)
+            return Slice.ENDED
+        if self._on_step:
+            after = record._replace(registers=self.vcpu.general_registers())
+            self._on_step(after, self.steps)
+        self.steps += 1
+        if raw is not None:
+            self._end(raw, self._ip, self.steps - 1, record)
+        else:
+            self._check_exit_port(self._ip)
+        if self.ending:
+            return Slice.ENDED
+        return Slice.BREAKPOINT if self._at_stop() else Slice.AGAIN
+
+    def _at_stop(self) -> bool:
+        if not self._stops:
+            return False
+        registers = self.vcpu.general_registers()
+        return any(
+            registers[RIP] == rip and registers[RSP] >= lowest for rip, lowest in self._stops
+        )
+
+    # -- endings
+
+    def _check_exit_port(self, ip: int) -> None:
+        value = self.exit_port.value
+        if value is not None:
+            self.settle()
+            self.ending = Ending(Outcome.EXIT_PORT, f"exit port: {value:#x} at {ip:#x}", value)
+
+    def _end(self, raw: RawExit, ip: int, step: int | None, record: Record) -> None:
+        raw, code = _failed_instruction(raw, ip, record)
+        told = self.log.add(raw, ip, step, code)
+        outcome = OUTCOMES.get(raw.reason, Outcome.UNHANDLED_EXIT)
+        detail = f"{told.name} at {ip:#x}"
+        if outcome is not Outcome.HLT:
+            detail = f"{detail}: {told.meaning.partition(': ')[2] or told.meaning}"
+        self.ending = Ending(outcome, detail)
+
+    def stop(self, outcome: Outcome, detail: str) -> None:
+        """End the run from outside: timeout, step limit, signal."""
+        self.settle()
+        if self.ending is None:
+            self.ending = Ending(outcome, detail)
+
+
+def _failed_instruction(raw: RawExit, ip: int, record: Record) -> tuple[RawExit, str]:
+    """The text of the instruction KVM could not emulate, and its bytes without those behind.
+
+    KVM gives as many bytes as it had fetched, or none; then those at RIP are taken.
+    """
+    detail = raw.detail
+    if not isinstance(detail, InternalErrorExit) or detail.suberror != EMULATION:
+        return raw, ""
+    code = detail.instruction or record.code
+    decoded = decode(code, ip, record.bits)
+    if not decoded:
+        return raw, ""
+    whole = InternalErrorExit(detail.suberror, code[: decoded.len])
+    return RawExit(raw.reason, whole), instruction_text(code, ip, record.bits)

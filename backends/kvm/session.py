@@ -1,0 +1,264 @@
+"""A guest driven for a screen: commands go to the VCPU's thread, snapshots come back.
+
+Nothing is sent per exit: the thread leaves the latest snapshot in a slot, about 15 times a
+second while the guest runs, and whoever draws takes it from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from threading import Condition, Thread, current_thread
+from typing import Any, Final, TypeVar
+
+from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.facts import KvmError, RunState, Snapshot
+from kdash.backends.kvm.guests import Guest, article_guest
+from kdash.backends.kvm.guided import GuidedRun, Pace
+from kdash.backends.kvm.registers import check_register
+
+#: Snapshots a second while the guest runs.
+REFRESH: Final = 15
+
+_Answer = TypeVar("_Answer")
+
+
+class VcpuSession:
+    """One guest on one VCPU, with a thread of its own.
+
+    The constructor creates the machine and takes the first snapshot, in the caller's
+    thread. Every command returns a future at once; it is done when the command is: for
+    `step`, `run`, `step_over` and `run_until` when the guest has stopped. A command to go
+    given while the guest runs stops it first; `set_register`, `read_memory` and the
+    breakpoints leave it running.
+
+    An error in the thread is in the future and in `Snapshot.failure`; where it came while
+    the guest ran, the run has ended and only `restart` goes on.
+
+    Args:
+        guest: what to run; the article's guest unless given.
+        path: the KVM device.
+
+    Raises:
+        KvmError: when KVM can't be used.
+    """
+
+    def __init__(self, guest: Guest | None = None, path: str = DEVICE) -> None:
+        self._run = GuidedRun(guest or article_guest(), path)
+        try:
+            self._latest = self._run.snapshot()
+        except BaseException:
+            self._run.close()
+            raise
+        self._condition = Condition()
+        self._commands: deque[tuple[Future[Any], Callable[[], None]]] = deque()
+        self._goal: Future[Snapshot] | None = None  # of the command that lets the guest run
+        self._failure = ""
+        self._closing = False
+        self._shown = 0.0  # time of the latest snapshot
+        self._thread = Thread(target=self._loop, name="kdash-vcpu", daemon=True)
+        self._thread.start()
+
+    # -- commands, from any thread
+
+    def snapshot(self) -> Snapshot:
+        """The latest state; never waits."""
+        return self._latest
+
+    def step(self, count: int = 1) -> Future[Snapshot]:
+        """Execute `count` instructions one by one, or up to a breakpoint or the end."""
+        return self._go(Pace(steps=count))
+
+    def step_over(self) -> Future[Snapshot]:
+        """Execute one instruction, a call or interrupt with all that it leads to."""
+        return self._go(Pace(over=True))
+
+    def run_until(self, ip: int) -> Future[Snapshot]:
+        """Run until RIP is `ip`, a breakpoint is met or the guest ends."""
+        return self._go(Pace(until=ip))
+
+    def run(self) -> Future[Snapshot]:
+        """Run at full speed; step by step in the native loop where breakpoints are set."""
+        return self._go(Pace())
+
+    def pause(self) -> Future[Snapshot]:
+        """Stop the guest between two instructions."""
+        return self._submit(self._stop)
+
+    def restart(self) -> Future[Snapshot]:
+        """Load the guest anew into a new machine; breakpoints stay."""
+        return self._submit(self._restart)
+
+    def set_register(self, name: str, value: int) -> Future[Snapshot]:
+        """Set a register (see `registers.NAMES`; a segment by its selector).
+
+        Raises:
+            ValueError: when there is no such register or the value does not fit; at once.
+        """
+        check_register(name, value)
+        return self._submit(lambda: self._run.set_register(name, value))
+
+    def add_breakpoint(self, ip: int) -> Future[Snapshot]:
+        """Let `run` and longer steps stop where RIP is `ip`."""
+        return self._submit(lambda: self._run.change_breakpoints(add={ip}))
+
+    def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
+        """Forget the breakpoint at `ip`, if there is one."""
+        return self._submit(lambda: self._run.change_breakpoints(remove={ip}))
+
+    def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
+        """Guest memory as the VCPU sees it, up to the first byte that is not mapped.
+
+        Waits for the VCPU's thread, which takes about a millisecond.
+
+        Raises:
+            KvmError: when the session is closed.
+            TimeoutError: when the thread did not answer in `timeout` seconds.
+        """
+        answer: Future[bytes] = Future()
+        read = self._run.read_memory
+        self._enqueue(answer, lambda: answer.set_result(read(linear_address, length)))
+        return answer.result(timeout)
+
+    def close(self) -> None:
+        """Stop the thread and free the machine; more than once does no harm."""
+        with self._condition:
+            if not self._closing:
+                self._closing = True
+                self._run.kick()
+                self._condition.notify()
+        if self._thread is not current_thread():
+            self._thread.join()
+
+    # -- commands on their way to the thread
+
+    def _go(self, pace: Pace) -> Future[Snapshot]:
+        """Let the thread go `pace` and answer when the guest has stopped."""
+        answer: Future[Snapshot] = Future()
+
+        def go() -> None:
+            self._stop()
+            self._forget_failure()
+            self._run.begin(pace)
+            self._goal = answer
+            if not self._run.going:
+                self._arrived()
+
+        self._enqueue(answer, go)
+        return answer
+
+    def _submit(self, work: Callable[[], None]) -> Future[Snapshot]:
+        """Let the thread do `work` and answer with a new snapshot."""
+        answer: Future[Snapshot] = Future()
+
+        def submit() -> None:
+            self._forget_failure()
+            work()
+            answer.set_result(self._publish())
+
+        self._enqueue(answer, submit)
+        return answer
+
+    def _enqueue(self, answer: Future[_Answer], work: Callable[[], None]) -> None:
+        def command() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, someone must see it
+                self._fail(error)
+                if not answer.done():
+                    answer.set_exception(error)
+
+        with self._condition:
+            if self._closing:
+                answer.set_exception(_closed())
+                return
+            self._commands.append((answer, command))
+            self._condition.notify()
+            if self._goal is not None:
+                self._run.kick()
+
+    # -- the VCPU's thread
+
+    def _loop(self) -> None:
+        try:
+            while (command := self._next()) is not None:
+                command()
+        finally:
+            self._run.close()
+            self._abandon()
+
+    def _next(self) -> Callable[[], None] | None:
+        """What to do next; None: close."""
+        with self._condition:
+            while not (self._commands or self._goal or self._closing):
+                self._condition.wait()
+            if self._closing:
+                return None
+            return self._commands.popleft()[1] if self._commands else self._advance
+
+    def _advance(self) -> None:
+        try:
+            if not self._run.advance():
+                self._arrived()
+            elif time.monotonic() - self._shown > 0.8 / REFRESH:
+                self._publish()
+        except Exception as error:  # noqa: BLE001 - whatever it is, someone must see it
+            goal, self._goal = self._goal, None
+            self._fail(error)
+            if goal is not None:
+                goal.set_exception(error)
+
+    def _arrived(self) -> None:
+        """The guest has stopped; whoever let it run is told."""
+        goal, self._goal = self._goal, None
+        latest = self._publish()
+        if goal is not None:
+            goal.set_result(latest)
+
+    def _stop(self) -> None:
+        self._run.stop()
+        if self._goal is not None:
+            self._arrived()
+
+    def _restart(self) -> None:
+        self._stop()
+        with self._condition:  # nobody may kick a machine that is being replaced
+            self._run.restart()
+        self._failure = ""
+
+    def _forget_failure(self) -> None:
+        if not self._run.broken:
+            self._failure = ""
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = _told(error)
+        state = RunState.ENDED if self._run.broken else self._latest.state
+        self._latest = replace(self._latest, state=state, failure=self._failure)
+
+    def _publish(self) -> Snapshot:
+        self._latest = replace(self._run.snapshot(), failure=self._failure)
+        self._shown = time.monotonic()
+        return self._latest
+
+    def _abandon(self) -> None:
+        """Nobody shall wait for a closed session."""
+        with self._condition:
+            waiting = [answer for answer, _ in self._commands]
+            self._commands.clear()
+        if self._goal is not None:
+            waiting.append(self._goal)
+        for answer in waiting:
+            if not answer.done():
+                answer.set_exception(_closed())
+
+
+def _closed() -> KvmError:
+    return KvmError("the session is closed", "open the guest again")
+
+
+def _told(error: Exception) -> str:
+    """A failure in words: of ours the message, of others the kind too."""
+    return str(error) if isinstance(error, KvmError) else f"{type(error).__name__}: {error}"

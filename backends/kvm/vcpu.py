@@ -1,0 +1,302 @@
+"""One VCPU: its run mapping, its registers, single steps and batches."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, Final
+
+from kdash.backends.kvm import ioctl
+from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.exits import RawExit, decode_union
+from kdash.backends.kvm.facts import (
+    ExitDetail,
+    ExitReason,
+    IoExit,
+    KvmError,
+    MmioExit,
+    Mode,
+    OtherExit,
+    Registers,
+)
+from kdash.backends.kvm.memory import GuestMemory
+from kdash.backends.kvm.modes import enter_mode
+from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, RIP, Record
+from kdash.backends.kvm.registers import SEGMENTS, check_register, read_registers
+from kdash.backends.kvm.step import Kind, Start
+
+#: Records of one batch: a tick's worth would be too late for the screen, one too slow.
+BATCH: Final = 256
+
+_NOTHING: Final = OtherExit()
+
+_KINDS: Final = {
+    lib.KDASH_PLAIN: Kind.PLAIN,
+    lib.KDASH_HLT: Kind.HLT,
+    lib.KDASH_REP: Kind.REP,
+    lib.KDASH_UNKNOWN: Kind.UNKNOWN,
+}
+
+
+class BatchEnd(Enum):
+    """Why a batch returned."""
+
+    FULL = lib.KDASH_FULL
+    EXIT = lib.KDASH_EXIT  # the last record is an exit to be handled
+    KICKED = lib.KDASH_KICKED
+    BREAKPOINT = lib.KDASH_BREAKPOINT
+    SPECIAL = lib.KDASH_SPECIAL  # `step` of step.py must take the next instruction
+
+
+class Vcpu:
+    """A VCPU of `vm`; satisfies the protocol of step.py.
+
+    Run it from one thread only; `kick` and `close` are for others too, not at once.
+
+    Args:
+        vm: the VM's file descriptor.
+        index: the VCPU's number.
+        run_size: bytes of the run mapping.
+        memory: the VM's memory, for the page walk.
+    """
+
+    def __init__(self, vm: int, index: int, run_size: int, memory: GuestMemory) -> None:
+        self.index = index
+        self._memory = memory
+        self._native = ffi.new("struct kdash_vcpu *")
+        self._records = ffi.new("struct kdash_record[]", BATCH)
+        self.record_bytes: memoryview = memoryview(ffi.buffer(self._records))
+        self._filled = ffi.new("uint32_t *")
+        self._breakpoints: Any = ffi.NULL
+        self._stepping = False
+        self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
+        error = lib.kdash_vcpu_open(self._native, self.fd, run_size, memory.native)
+        if error:
+            os.close(self.fd)
+            raise ioctl.failure("mmap of kvm_run", -error)
+        self._open = True
+
+    def close(self) -> None:
+        """Unmap and close; more than once does no harm."""
+        if self._open:
+            self._open = False
+            lib.kdash_vcpu_close(self._native)
+            os.close(self.fd)
+
+    # -- registers
+
+    def start(self, mode: Mode, registers: Mapping[str, int]) -> None:
+        """Set the flat state of `mode` and the general registers, others 0."""
+        sregs = ffi.new("struct kvm_sregs *")
+        ioctl.call_pointer(self.fd, "KVM_GET_SREGS", sregs)
+        enter_mode(sregs, mode)
+        ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
+        words = ffi.new("uint64_t[]", [registers.get(name, 0) for name in REGISTER_NAMES])
+        ioctl.call_pointer(self.fd, "KVM_SET_REGS", words)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        error = lib.kdash_refresh(self._native)
+        if error < 0:
+            raise ioctl.failure("KVM_GET_REGS", -error)
+
+    @property
+    def rip(self) -> int:
+        """RIP when KVM_RUN last returned, or as set since."""
+        return int(lib.kdash_sync_registers(self._native)[RIP])
+
+    def registers(self) -> Registers:
+        """All registers as KVM_RUN last left them."""
+        words = lib.kdash_sync_registers(self._native)
+        sregs = lib.kdash_sync_sregs(self._native)
+        return read_registers(ffi.unpack(words, len(REGISTER_NAMES)), sregs)
+
+    def set_register(self, name: str, value: int) -> None:
+        """Set a general, control or segment register (a segment by its selector).
+
+        In real mode the segment's base becomes 16 times the selector.
+
+        Raises:
+            ValueError: when there is no such register or the value does not fit it.
+            KvmError: when KVM refuses the value.
+        """
+        check_register(name, value)
+        if name in REGISTER_NAMES:
+            words = ffi.new("uint64_t[]", len(REGISTER_NAMES))
+            ioctl.call_pointer(self.fd, "KVM_GET_REGS", words)
+            words[REGISTER_NAMES.index(name)] = value
+            ioctl.call_pointer(self.fd, "KVM_SET_REGS", words)
+        else:
+            sregs = ffi.new("struct kvm_sregs *")
+            ioctl.call_pointer(self.fd, "KVM_GET_SREGS", sregs)
+            if name in SEGMENTS:
+                segment = getattr(sregs, name)
+                segment.selector = value
+                if not sregs.cr0 & 1:
+                    segment.base = value << 4
+            else:
+                setattr(sregs, name, value)
+            ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
+        self._refresh()
+
+    def read_linear(self, linear: int, length: int) -> bytes:
+        """Guest memory at a linear address, up to the first byte that can't be reached."""
+        sregs = lib.kdash_sync_sregs(self._native)
+        paging = ffi.new("struct kdash_paging *", (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer))
+        data = ffi.new("uint8_t[]", max(length, 1))
+        mask = (1 << 64) - 1
+        got = lib.kdash_read(self._memory.native, paging, linear & mask, data, length)
+        return bytes(ffi.buffer(data, got))
+
+    # -- running
+
+    def set_posted(self, ports: Iterable[int], posted: bool) -> None:
+        """Say whether OUTs to `ports` may be taken after the guest went on."""
+        for port in ports:
+            if posted:
+                self._native.posted[port >> 3] |= 1 << (port & 7)
+            else:
+                self._native.posted[port >> 3] &= ~(1 << (port & 7)) & 0xFF
+
+    def post_all(self) -> None:
+        """Let OUTs to every port be taken afterwards."""
+        ffi.buffer(self._native.posted)[:] = b"\xff" * lib.KDASH_POSTED
+
+    def set_breakpoints(self, stops: Iterable[tuple[int, int]]) -> None:
+        """Stop stepping at each RIP of `stops` where RSP is at least the second value."""
+        stops = list(stops)
+        self._native.breakpoint_count = 0
+        self._breakpoints = ffi.new("struct kdash_breakpoint[]", stops) if stops else ffi.NULL
+        self._native.breakpoints = self._breakpoints
+        self._native.breakpoint_count = len(stops)
+
+    def set_stepping(self, on: bool) -> None:
+        """Switch single-stepping on or off."""
+        if on != self._stepping:
+            debug = ffi.new("struct kvm_guest_debug *")
+            debug.control = lib.KVM_GUESTDBG_ENABLE | lib.KVM_GUESTDBG_SINGLESTEP if on else 0
+            ioctl.call_pointer(self.fd, "KVM_SET_GUEST_DEBUG", debug)
+            self._stepping = on
+
+    def run_batch(self) -> tuple[BatchEnd, int]:
+        """Run at full speed; why it returned and the records filled in `record_bytes`."""
+        self.set_stepping(False)
+        result = lib.kdash_run(self._native, self._records, BATCH, self._filled)
+        return self._batch_end(result), self._filled[0]
+
+    def step_batch(self, count: int) -> tuple[BatchEnd, int]:
+        """Step at most `count` (and BATCH) plain instructions; as `run_batch`."""
+        self.set_stepping(True)
+        result = lib.kdash_step(self._native, self._records, min(count, BATCH), self._filled)
+        return self._batch_end(result), self._filled[0]
+
+    def _batch_end(self, result: int) -> BatchEnd:
+        if result < 0:
+            raise _run_failure(-result)
+        return BatchEnd(result)
+
+    def record(self, position: int) -> Record:
+        """A record of the last batch."""
+        return Record.unpack(self.record_bytes, position * RECORD.size)
+
+    def describe_exit(self) -> Record:
+        """The record of the exit with which KVM_RUN last returned."""
+        lib.kdash_record_fill(self._native, self._records)
+        return self.record(0)
+
+    def returned(self) -> dict[int, int]:
+        """How often KVM_RUN returned with each reason; signals count as INTR."""
+        return {reason: n for reason, n in enumerate(self._native.returned) if n}
+
+    def general_registers(self) -> tuple[int, ...]:
+        """In the order of REGISTER_NAMES, as KVM_RUN last left them."""
+        words: list[int] = ffi.unpack(lib.kdash_sync_registers(self._native), len(REGISTER_NAMES))
+        return tuple(words)
+
+    @property
+    def out_rip_after(self) -> bool | None:
+        """Whether this host reports an OUT with RIP past it; None: not known yet."""
+        known = int(self._native.out_rip_after)
+        return None if known < 0 else bool(known)
+
+    @out_rip_after.setter
+    def out_rip_after(self, after: bool) -> None:
+        self._native.out_rip_after = after
+
+    # -- the protocol of step.py
+
+    def look(self) -> Start:
+        """What is at CS:IP."""
+        lib.kdash_record_fill(self._native, self._records)
+        return start_of(self.record(0))
+
+    def enter(self, complete_only: bool) -> bool:
+        """KVM_RUN, with immediate_exit when `complete_only`; False: EINTR."""
+        result = lib.kdash_enter(self._native, complete_only)
+        if result == 0:
+            return True
+        if result == lib.KDASH_KICKED or (complete_only and result == -errno.EINTR):
+            return False
+        raise _run_failure(-result)
+
+    def exit(self) -> RawExit:
+        """The exit with which KVM_RUN last returned."""
+        reason = lib.kdash_exit_reason(self._native)
+        return RawExit(reason, self._detail(reason))
+
+    def _detail(self, reason: int) -> ExitDetail:
+        if reason == ExitReason.DEBUG:
+            return _NOTHING
+        union = bytes(ffi.buffer(lib.kdash_exit_union(self._native), 256))
+        if reason == ExitReason.IO:
+            direction, size = union[0], union[1]
+            port, count = int.from_bytes(union[2:4], "little"), int.from_bytes(union[4:8], "little")
+            data = bytes(ffi.buffer(self._io_data(), size * count))
+            return IoExit("out" if direction else "in", port, size, count, data)
+        if reason == ExitReason.MMIO:
+            length = min(int.from_bytes(union[16:20], "little"), 8)
+            address = int.from_bytes(union[:8], "little")
+            return MmioExit(bool(union[20]), address, union[8 : 8 + length])
+        return decode_union(reason, union)
+
+    def _io_data(self) -> Any:
+        data = lib.kdash_io_data(self._native)
+        if data == ffi.NULL:
+            raise KvmError("KVM_RUN gave I/O data outside its mapping", "report this kernel")
+        return data
+
+    def answer(self, detail: ExitDetail, data: bytes) -> None:
+        """Put the answer to an IN or MMIO read where KVM takes it on the next entry."""
+        if isinstance(detail, IoExit):
+            ffi.buffer(self._io_data(), len(data))[:] = data
+        else:
+            ffi.buffer(lib.kdash_exit_union(self._native) + 8, len(data))[:] = data
+
+    # -- interruption
+
+    def kick(self) -> None:
+        """Make a batch or entry return soon, or the next one at once; from any thread."""
+        lib.kdash_kick(self._native)
+
+    def start_ticks(self, hertz: int) -> None:
+        """Kick the calling thread regularly until `stop_ticks`."""
+        error = lib.kdash_tick_start(self._native, hertz)
+        if error:
+            raise ioctl.failure("timer_create", -error)
+
+    def stop_ticks(self) -> None:
+        """End the regular kicks."""
+        lib.kdash_tick_stop(self._native)
+
+
+def start_of(record: Record) -> Start:
+    """What a step has to know of the instruction at the record's RIP."""
+    length = ffi.new("uint32_t *")
+    kind = lib.kdash_classify(record.code, len(record.code), record.bits, length)
+    return Start(record.rip, _KINDS[kind], length[0], record.bits)
+
+
+def _run_failure(number: int) -> KvmError:
+    return ioctl.failure("KVM_RUN", number)
