@@ -134,15 +134,15 @@ def _integer(word: str, usage: str) -> int:
 
 
 def _hexadecimal(word: str) -> bytes:
-    right = "two hexadecimal digits a byte, as in: model mix 00ff1234"
+    right = "write it like: model mix 00ff1234"
     try:
         data = bytes.fromhex(word.removeprefix("0x"))
     except ValueError:
-        raise CommandError(f"model mix HEX: {word!r} is not hexadecimal; {right}") from None
+        raise CommandError(f"model mix: {word[:16]!r} is not hexadecimal; {right}") from None
     if not data:
-        raise CommandError(f"model mix HEX: the bytes are missing; {right}")
+        raise CommandError(f"model mix: the bytes are missing; {right}")
     if len(data) > MOST_MIXED:
-        raise CommandError(f"model mix HEX: {len(data)} bytes are too many; up to {MOST_MIXED}")
+        raise CommandError(f"model mix: {len(data)} bytes are too many; up to {MOST_MIXED}")
     return data
 
 

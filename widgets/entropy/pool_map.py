@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from kdash.widgets.entropy.tone_lines import Line, Span
 
@@ -55,10 +57,12 @@ def _grid(
     lines = []
     for first in range(0, len(words), columns):
         spans = [Span(f"{first:>{LABEL - 1}} ", "muted")] if label else []
-        for word, age in zip(
-            words[first : first + columns], ages[first : first + columns], strict=True
-        ):
-            tone, mark = heat(age)
-            spans.append(Span(f"{word:08x}"[:digits] + mark, tone))
+        row = slice(first, first + columns)
+        cells = [
+            (*heat(age), f"{word:08x}"[:digits])
+            for word, age in zip(words[row], ages[row], strict=True)
+        ]
+        for tone, same in groupby(cells, key=itemgetter(0)):  # one span for neighbours alike
+            spans.append(Span("".join(text + mark for _, mark, text in same), tone))
         lines.append(tuple(spans))
     return lines

@@ -20,6 +20,8 @@ NOTICE = (
     "A MODEL of Linux 4.3's input pool, run by kdash, fed by this machine's interrupts and "
     "clock. It never touches the kernel's own pool."
 )
+NOTICE_IN_SHORT = "MODEL of Linux 4.3's input pool, fed by this machine; not the kernel's pool"
+LOW = 22  # lines below which every line is needed for the words
 
 
 class PoolView(ToneLines):
@@ -76,7 +78,8 @@ class PoolView(ToneLines):
         failure = wrapped(self._failure, width, "bad") if self._failure else []
         if state is None:
             return failure or [(Span("starting the model of Linux 4.3's input pool", "muted"),)]
-        top = [*failure, *wrapped(NOTICE, width, "muted"), *_count_lines(state, width)]
+        notice = NOTICE if height >= LOW else NOTICE_IN_SHORT
+        top = [*failure, *wrapped(notice, width, "muted"), *_count_lines(state, width)]
         below = [*self._last_lines(width)]
         if width >= full_width():
             rows = len(state.words) // FULL_COLUMNS

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -39,7 +40,7 @@ def wrapped(text: str, width: int, tone: str = "", *, indent: str = "") -> list[
     return [(Span(line, tone),) for line in lines]
 
 
-class ToneLines(ScrollView, can_focus=True):
+class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
     """Draws what `lines` returns for the room there is; scrolls when that is too little."""
 
     DEFAULT_CSS = """
@@ -58,23 +59,22 @@ class ToneLines(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone-lines--{tone}" for tone in TONES}
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False, id="lines.down", tooltip="Scroll down"),
-        Binding("k", "scroll_up", "Up", show=False, id="lines.up", tooltip="Scroll up"),
-        Binding(
-            "ctrl+d", "page_down", "Page down", show=False, id="lines.page-down",
-            tooltip="Scroll a page down",
-        ),
-        Binding(
-            "ctrl+u", "page_up", "Page up", show=False, id="lines.page-up",
-            tooltip="Scroll a page up",
-        ),
-        Binding("g", "scroll_home", "Top", show=False, id="lines.top", tooltip="First line"),
-        Binding("G", "scroll_end", "Bottom", show=False, id="lines.bottom", tooltip="Last line"),
+        Binding("j,down", "scroll_down", "Down", show=False, id="lines.down",
+                tooltip="Scroll down"),
+        Binding("k,up", "scroll_up", "Up", show=False, id="lines.up", tooltip="Scroll up"),
+        Binding("ctrl+d,pagedown", "page_down", "Page down", show=False, id="lines.page-down",
+                tooltip="Scroll a page down"),
+        Binding("ctrl+u,pageup", "page_up", "Page up", show=False, id="lines.page-up",
+                tooltip="Scroll a page up"),
+        Binding("g,home", "scroll_home", "Top", show=False, id="lines.top", tooltip="First line"),
+        Binding("G,end", "scroll_end", "Bottom", show=False, id="lines.bottom",
+                tooltip="Last line"),
     ]  # fmt: skip
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._lines: Sequence[Line] = ()
+        self._styles: dict[str, Style] = {}
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What to draw in `width` x `height` cells; subclasses say it.
@@ -91,6 +91,8 @@ class ToneLines(ScrollView, can_focus=True):
     def redraw(self) -> None:
         """Ask for the lines again and draw those that differ from what is on screen."""
         region = self.scrollable_content_region
+        if not self.is_on_screen:
+            return  # `on_show` catches up
         if not region.width or not region.height:
             return
         before, self._lines = self._lines, tuple(self.lines(region.width, region.height))
@@ -110,11 +112,26 @@ class ToneLines(ScrollView, can_focus=True):
     def _bar_toggled(self) -> None:
         self.call_after_refresh(self.redraw)
 
+    def on_show(self) -> None:
+        """Draw what came while nothing could be seen."""
+        self.redraw()
+
     def on_resize(self) -> None:
         """Lay the lines out for the new room."""
         self._lines = ()
         self.redraw()
         self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Forget the colours of the theme before."""
+        self._styles.clear()
+        super().notify_style_update()
+
+    def _style(self, tone: str) -> Style:
+        if tone not in self._styles:
+            own = self.get_component_rich_style(f"tone-lines--{tone}", partial=True)
+            self._styles[tone] = self.rich_style + own
+        return self._styles[tone]
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
@@ -125,8 +142,6 @@ class ToneLines(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         segments = []
         for text, tone in self._lines[place]:
-            style = base
-            if tone:
-                style += self.get_component_rich_style(f"tone-lines--{tone}", partial=True)
+            style = self._style(tone) if tone else base
             segments.append(Segment(printable(text).replace("\n", " "), style))
         return Strip(segments).adjust_cell_length(width, base)
