@@ -1,0 +1,238 @@
+"""The command words of the VCPU pane, in gdb's words: meaning, mistakes, completion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kdash.backends.kvm.facts import Registers
+from kdash.widgets.pane import CommandError, CommandWord
+from kdash.widgets.vcpu.effects import register_part
+from kdash.widgets.vcpu.memory import Examine
+
+MOST_STEPS = 100_000_000
+MOST_BYTES = 65_536  # of one x
+
+WORDS = (
+    CommandWord("step", "step [N]", "do N steps, and make N the step size of s"),
+    CommandWord("next", "next", "step over a call or a string instruction"),
+    CommandWord("continue", "continue", "run to a breakpoint or the end (also: run)"),
+    CommandWord("until", "until ADDR", "run until RIP is ADDR"),
+    CommandWord("pause", "pause", "stop a running guest"),
+    CommandWord("break", "break ADDR", "stop when RIP is ADDR"),
+    CommandWord("delete", "delete [ADDR]", "delete the breakpoint at ADDR, or all"),
+    CommandWord("set", "set REG=VALUE", "set a register"),
+    CommandWord("x", "x/NFU ADDR", "show memory: x/64b 0x1000, x/4xg rsp, x/16c 0x1000"),
+    CommandWord("restart", "restart", "load the guest anew"),
+)
+ALIASES = {
+    "s": "step", "si": "step", "stepi": "step", "n": "next", "ni": "next", "nexti": "next",
+    "c": "continue", "run": "continue", "r": "continue", "u": "until", "b": "break",
+    "d": "delete", "start": "restart",
+}  # fmt: skip
+
+GENERAL = (
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "r8", "r9", "r10", "r11", "r12",
+    "r13", "r14", "r15", "rip", "rflags",
+)  # fmt: skip
+SETTABLE = (
+    *GENERAL, "cs", "ds", "es", "fs", "gs", "ss", "cr0", "cr2", "cr3", "cr4", "cr8", "efer",
+)  # fmt: skip
+UNITS = {"b": 1, "h": 2, "w": 4, "g": 8}
+FORMS = "xduc"
+_EXAMINE = re.compile(r"x(?:/(\d*)([a-z]*))?$")
+_TERM = re.compile(r"\s*([+-]?)\s*\$?([A-Za-z0-9_]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Do steps."""
+
+    count: int | None  # None: the step size
+
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    """A word without an argument: next, continue, pause, restart."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Run until RIP is `ip`."""
+
+    ip: int
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Set a breakpoint."""
+
+    ip: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a breakpoint, or all."""
+
+    ip: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Set a register."""
+
+    register: str
+    value: int
+
+
+Command = Step | Simple | Until | Break | Delete | Assign | Examine
+
+
+def parse(line: str, registers: Registers) -> Command:
+    """Read one line.
+
+    Args:
+        line: What was typed, without the colon.
+        registers: What register names in addresses stand for.
+
+    Raises:
+        CommandError: The line means nothing; the message names what would be right.
+    """
+    word, _, rest = line.strip().partition(" ")
+    rest = rest.strip()
+    if _EXAMINE.match(word):
+        return examine(word, rest, registers)
+    word = ALIASES.get(word, word)
+    match word:
+        case "step":
+            return Step(_count(rest) if rest else None)
+        case "next" | "continue" | "pause" | "restart":
+            if rest:
+                raise CommandError(f"{word} takes no argument, not {rest!r}")
+            return Simple(word)
+        case "until":
+            return Until(_address("until", rest, registers))
+        case "break":
+            return Break(_address("break", rest, registers))
+        case "delete":
+            return Delete(_address("delete", rest, registers) if rest else None)
+        case "set":
+            return _assignment(rest, registers)
+    known = ", ".join(word.word for word in WORDS)
+    raise CommandError(f"unknown command {word!r}; known: {known}")
+
+
+def _count(text: str) -> int:
+    count = integer(text)
+    if count is None or not 1 <= count <= MOST_STEPS:
+        raise CommandError(f"step: {text!r} is no number of steps from 1 to {MOST_STEPS:,}")
+    return count
+
+
+def _address(word: str, text: str, registers: Registers) -> int:
+    if not text:
+        raise CommandError(f"{word} needs an address, such as {word} 0x1003")
+    return expression(word, text, registers)
+
+
+def _assignment(text: str, registers: Registers) -> Assign:
+    name, equals, value = text.removeprefix("$").partition("=")
+    name, value = name.strip().lower(), value.strip()
+    if not equals or not value:
+        raise CommandError("set needs a register and a value, such as set rax=2")
+    if name not in SETTABLE:
+        raise CommandError(f"set: no register {name!r}; known: {', '.join(SETTABLE)}")
+    return Assign(name, expression("set", value, registers))
+
+
+def examine(word: str, address: str, registers: Registers) -> Examine:
+    """Read gdb's x: a count, then a form (x, d, u, c) and a unit (b, h, w, g) in any order.
+
+    Raises:
+        CommandError: A letter that is neither, too much at once, no address.
+    """
+    matched = _EXAMINE.match(word)
+    count, letters = (matched[1], matched[2]) if matched else ("", "")
+    form, unit = "x", 1
+    for letter in letters or "":
+        if letter in UNITS:
+            unit = UNITS[letter]
+        elif letter in FORMS:
+            form = letter
+        else:
+            raise CommandError(
+                f"x: {letter!r} is no form (x d u c) and no unit (b h w g); such as x/16xb 0x1000"
+            )
+    if form == "c":
+        unit = 1
+    if not address:
+        raise CommandError("x needs an address, such as x/16b 0x1000 or x/4xg rsp")
+    what = Examine(expression("x", address, registers), int(count or 64 // unit), unit, form)
+    if not 1 <= what.length <= MOST_BYTES:
+        raise CommandError(f"x: {what.length:,} bytes are too many; at most {MOST_BYTES:,}")
+    return what
+
+
+def integer(text: str) -> int | None:
+    """A number as typed: 20, 0x1000, 1000h, 0b101; None when it is none."""
+    text = text.lower()
+    try:
+        if text.endswith("h") and not text.startswith("0x"):
+            return int(text[:-1], 16)
+        return int(text, 0)
+    except ValueError:
+        # int() refuses the leading zero of 0100; addresses are typed that way.
+        return int(text, 10) if text.isdecimal() and text.isascii() else None
+
+
+def expression(word: str, text: str, registers: Registers) -> int:
+    """An address: numbers and register names with + and -, such as rsp+8.
+
+    Raises:
+        CommandError: Something in it is neither.
+    """
+    total, place = 0, 0
+    while place < len(text):
+        term = _TERM.match(text, place)
+        if term is None or (place and not term[1]):
+            raise CommandError(f"{word}: {text!r} is no address; such as 0x1003, rsp+8")
+        value = _term_value(term[2], registers)
+        if value is None:
+            raise CommandError(f"{word}: {term[2]!r} is no number and no register")
+        total += -value if term[1] == "-" else value
+        place = term.end()
+        while place < len(text) and text[place].isspace():
+            place += 1
+    return total & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _term_value(name: str, registers: Registers) -> int | None:
+    lowered = name.lower()
+    if lowered in ("rip", "eip", "ip", "pc"):
+        return registers.rip
+    part = register_part(lowered, registers)
+    if part is not None:
+        return part
+    if lowered in SETTABLE:
+        value = getattr(registers, lowered)
+        return int(value) if isinstance(value, int) else int(value.base)
+    return integer(name)
+
+
+def complete(line: str) -> Sequence[str]:
+    """Completions of a partly typed line: words, then register names where one can stand."""
+    word, blank, rest = line.partition(" ")
+    if not blank:
+        return [known.word for known in WORDS if known.word.startswith(word)]
+    names: Sequence[str] = ()
+    if ALIASES.get(word, word) == "set":
+        names = [f"{name}=" for name in SETTABLE]
+    elif _EXAMINE.match(word) or ALIASES.get(word, word) in ("until", "break", "delete"):
+        names = GENERAL
+    head, last = "", rest
+    if found := re.search(r"^(.*[+-])(\w*)$", rest):
+        head, last = found[1], found[2]
+    return [f"{word} {head}{name}" for name in names if last and name.startswith(last)]

@@ -1,0 +1,205 @@
+"""The code around CS:IP: what runs next, what it will read, what the last step changed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from kdash.backends.kvm.facts import Instruction, Mode, Registers, RunState, Snapshot
+from kdash.widgets.printable import printable
+from kdash.widgets.vcpu.branches import taken
+from kdash.widgets.vcpu.effects import effects, operands
+from kdash.widgets.vcpu.listing import merged
+from kdash.widgets.vcpu.part import Line, LinePart, Piece
+
+ROOMY = 60  # cells; from here on code bytes stand apart
+TIGHT = 34  # cells; below this code bytes are left out
+
+
+class DisassemblyView(LinePart):
+    """Instructions with breakpoints, the current one, branch targets, and a cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter", "follow", "Follow", show=False, id="code.follow",
+            tooltip="Put the cursor on the target of this branch",
+        ),
+    ]  # fmt: skip
+
+    class BreakpointToggled(Message):
+        """A breakpoint at this RIP was asked for, or asked to go."""
+
+        def __init__(self, ip: int) -> None:
+            super().__init__()
+            self.ip = ip
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("Code", id=id)
+        self._rows: tuple[Instruction, ...] = ()
+        self._registers = Registers()
+        self._current: int | None = None  # RIP
+        self._cursor: int | None = None  # RIP
+        self._breakpoints: frozenset[int] = frozenset()
+        self._executed: tuple[int, str] | None = None  # RIP of the last step, what it changed
+        self._ended = False
+
+    @property
+    def cursor(self) -> int | None:
+        """RIP of the instruction under the cursor."""
+        return self._cursor
+
+    @property
+    def on_current(self) -> bool:
+        """Whether the cursor stands on the instruction that runs next."""
+        return self._cursor == self._current
+
+    def show(self, snapshot: Snapshot, before: Snapshot | None = None) -> None:
+        """Draw the code of `snapshot`; `before` is the stop one step earlier, if it was one."""
+        followed = self.on_current
+        self._rows = merged(self._rows, snapshot.disassembly)
+        self._registers = snapshot.registers
+        self._current = snapshot.registers.rip
+        self._breakpoints = snapshot.breakpoints
+        self._ended = snapshot.state is RunState.ENDED
+        self._executed = None
+        if before is not None:
+            changes = effects(before.registers, snapshot.registers)
+            self._executed = (before.registers.rip, changes)
+        if followed or self._place(self._cursor) is None:
+            self._cursor = self._current
+        self.set_title("Code", _where(snapshot.registers))
+        self.lay_out()
+        if followed:
+            self._reveal(self._current)
+
+    def lay_out(self) -> None:
+        """Make the lines for the room there is."""
+        width = self.room.width
+        if not self._rows:
+            self.set_lines([Line((Piece("nothing readable at CS:IP", "muted"),))])
+        elif width:
+            digits = max(4, len(f"{max(row.ip for row in self._rows):x}"))
+            target = self._target()
+            self.set_lines([self._line(row, width, digits, target) for row in self._rows])
+
+    def _target(self) -> int | None:
+        place = self._place(self._current)
+        return None if place is None or self._ended else self._rows[place].target
+
+    def _line(self, row: Instruction, width: int, digits: int, target: int | None) -> Line:
+        current = row.ip == self._current
+        arrow = "▶" if current else "»" if row.ip == target else " "
+        pieces = [
+            Piece("●" if row.ip in self._breakpoints else " ", "bad"),
+            Piece(arrow, "accent"),
+            Piece(f" {row.ip:0{digits}x}  ", "strong" if current else "muted"),
+        ]
+        if width >= TIGHT:
+            pieces.append(Piece(_code(row.code, roomy=width >= ROOMY), "muted"))
+        text = printable(row.text) + _direction(row)
+        pieces.append(Piece(text, "strong" if current else ""))
+        note, tone = self._note(row, current=current)
+        if note:
+            pieces.append(Piece(f"  ; {note}", tone))
+        cursor = row.ip == self._cursor
+        return Line(tuple(pieces), "cursor" if cursor else "")
+
+    def _note(self, row: Instruction, *, current: bool) -> tuple[str, str]:
+        if current and not self._ended:
+            mnemonic = row.text.partition(" ")[0]
+            will = taken(mnemonic, self._registers)
+            if will is not None:
+                return ("will branch" if will else "falls through"), "label"
+            return operands(row.text, self._registers), "label"
+        if self._executed and row.ip == self._executed[0]:
+            return self._executed[1], "accent"
+        return "", ""
+
+    def copy_text(self) -> str:
+        """The line under the cursor."""
+        place = self._place(self._cursor)
+        return super().copy_text() if place is None else self._lines[place].text.strip()
+
+    # -- cursor -------------------------------------------------------------------------
+
+    def _place(self, ip: int | None) -> int | None:
+        return next((i for i, row in enumerate(self._rows) if row.ip == ip), None)
+
+    def _reveal(self, ip: int | None) -> None:
+        place, height = self._place(ip), self.size.height
+        if place is None or not height:
+            return
+        top = self.scroll_offset.y
+        # A guest that ended has nothing to come: the line after the last one may be the lowest.
+        ahead = 0 if self._ended or place == len(self._rows) - 1 else 1
+        if place < top or place + ahead >= top + height:
+            above = height - 1 if self._ended else height // 2
+            self.scroll_to(y=max(0, place - above), animate=False, force=True)
+
+    def move_to(self, ip: int) -> bool:
+        """Put the cursor on the instruction at `ip`; False when it is not listed."""
+        if self._place(ip) is None:
+            return False
+        self._cursor = ip
+        self.lay_out()
+        self._reveal(ip)
+        return True
+
+    def _move(self, place: int) -> None:
+        if self._rows:
+            self.move_to(self._rows[max(0, min(place, len(self._rows) - 1))].ip)
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by instructions."""
+        self._move((self._place(self._cursor) or 0) + by)
+
+    def action_edge(self, direction: int) -> None:
+        """First or last instruction listed."""
+        self._move(0 if direction < 0 else len(self._rows) - 1)
+
+    def action_follow(self) -> None:
+        """Go to the target of the branch under the cursor, else to the current instruction."""
+        place = self._place(self._cursor)
+        target = None if place is None else self._rows[place].target
+        if target is None or not self.move_to(target):
+            self.move_to(self._registers.rip)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the line clicked; a double click toggles a breakpoint there."""
+        offset = event.get_content_offset(self)
+        place = None if offset is None else offset.y + self.scroll_offset.y
+        if place is None or place >= len(self._rows):
+            return
+        self._move(place)
+        if event.chain == 2:
+            self.post_message(self.BreakpointToggled(self._rows[place].ip))
+
+    def on_resize(self) -> None:
+        """Keep the cursor in view."""
+        self.lay_out()
+        self._reveal(self._cursor)
+
+
+def _where(registers: Registers) -> str:
+    if registers.mode is not Mode.REAL:
+        return f"{registers.mode.value} mode, {registers.code_bits}-bit, rip {registers.rip:x}"
+    place = f"real mode, cs:ip {registers.cs.selector:04x}:{registers.rip:04x}"
+    linear = registers.linear_ip
+    return place if linear == registers.rip else f"{place} = {linear:x}"
+
+
+def _code(code: bytes, *, roomy: bool) -> str:
+    """Code bytes in a column of fixed width."""
+    most, cells = (8, 24) if roomy else (5, 11)
+    text = code[:most].hex(" ") if roomy else code[:most].hex()
+    text += "…" if len(code) > most else ""
+    return f"{text:<{cells + 1}}"
+
+
+def _direction(row: Instruction) -> str:
+    if row.target is None:
+        return ""
+    return " ↑" if row.target <= row.ip else " ↓"

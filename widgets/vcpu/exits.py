@@ -1,0 +1,172 @@
+"""The exits of a guest: which, when, where, and what each means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, Snapshot
+from kdash.widgets.filter_bar import FilterBar
+from kdash.widgets.line_table import Cell, Column, LineTable
+from kdash.widgets.printable import printable
+
+LIMIT = 20_000  # exits kept
+KEPT = 5_000  # exits kept when LIMIT is passed
+EMPTY = "no exits yet: s steps, space runs"
+
+COLUMNS = (
+    Column("n", "#", 6, right=True, needs=80),
+    Column("step", "step", 6, right=True),
+    Column("kind", "kind", 8, needs=56),
+    Column("ip", "ip", 6, right=True, needs=56),
+    Column("meaning", "meaning"),
+)
+
+BAD = frozenset({
+    ExitReason.SHUTDOWN, ExitReason.FAIL_ENTRY, ExitReason.INTERNAL_ERROR, ExitReason.UNKNOWN,
+})  # fmt: skip
+
+
+def exit_fields(row: Exit) -> Mapping[str, str]:
+    """What filters search in an exit, by field name."""
+    fields = {
+        "n": str(row.index),
+        "step": "" if row.step is None else str(row.step),
+        "kind": row.name,
+        "ip": f"{row.ip:x}",
+        "meaning": row.meaning,
+    }
+    if isinstance(row.detail, IoExit):
+        fields |= {"port": f"0x{row.detail.port:x}", "direction": row.detail.direction}
+    elif isinstance(row.detail, MmioExit):
+        direction = "write" if row.detail.write else "read"
+        fields |= {"address": f"0x{row.detail.address:x}", "direction": direction}
+    return fields
+
+
+def exit_detail(row: Exit) -> str:
+    """Everything known of one exit, on one or a few lines."""
+    when = "at full speed" if row.step is None else f"in step {row.step}"
+    parts = [
+        f"exit {row.index}, KVM_EXIT_{row.name} ({row.reason}), VCPU {row.vcpu}, {when}, "
+        f"ip 0x{row.ip:x}",
+        row.meaning,
+    ]
+    if isinstance(row.detail, IoExit | MmioExit) and row.detail.data:
+        parts.append(f"data {row.detail.data.hex(' ')}")
+    return "\n".join(parts)
+
+
+class ExitTable(LineTable[Exit]):
+    """The list itself; its columns depend on the room."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(COLUMNS, self._toned, fields=exit_fields, follow=True, id=id)
+        self.placeholder = EMPTY
+
+    def _toned(self, row: Exit) -> tuple[Cell, ...]:
+        fields = exit_fields(row)
+        tones = {"n": "muted", "step": "muted", "ip": "muted", "kind": "strong"}
+        if row.reason in BAD:
+            tones |= {"kind": "bad", "meaning": "bad"}
+        return tuple(Cell(fields[c.key] or "-", tones.get(c.key, "")) for c in COLUMNS)
+
+    def keep_last(self, count: int) -> None:
+        """Forget all but the latest `count` exits."""
+        self.set_rows(self._rows.held[-count:])
+
+    def copy_text(self) -> str:
+        """The exit under the cursor."""
+        return "" if self.current is None else exit_detail(self.current)
+
+
+class ExitList(Vertical):
+    """The exits with their filter and the detail of one."""
+
+    DEFAULT_CSS = """
+    ExitList .detail { display: none; height: auto; max-height: 5; color: $text-muted; }
+    ExitList.-detail .detail { display: block; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close_detail", "Close detail", show=False, id="exits.close",
+                tooltip="Hide the detail of the exit"),
+    ]  # fmt: skip
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.table = ExitTable()
+        self._bar = FilterBar(self.table)
+        self._last = -1  # index of the newest exit held
+        self._total = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list, the detail and the filter."""
+        yield self.table
+        yield Static("", classes="detail", markup=False)
+        yield self._bar
+
+    def on_mount(self) -> None:
+        """Name the part."""
+        self._entitle()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Add the exits that are new since the last snapshot."""
+        newest = snapshot.exits[-1].index if snapshot.exits else -1
+        if newest < self._last:
+            self.table.set_rows(())
+            self._last = -1
+            self.remove_class("-detail")
+        added = [row for row in snapshot.exits if row.index > self._last]
+        if added:
+            self.table.append_rows(added)
+            self._last = newest
+            if self.table.total_count > LIMIT:
+                self.table.keep_last(KEPT)
+        if snapshot.exits_total != self._total:
+            self._total = snapshot.exits_total
+            self._entitle()
+
+    def open_filter(self, prefix: str = "") -> None:
+        """Ask for a filter."""
+        self._bar.open(prefix)
+
+    def on_filter_bar_applied(self) -> None:
+        """Say how many rows pass."""
+        self._entitle()
+
+    def _entitle(self) -> None:
+        shown, held = self.table.row_count, self.table.total_count
+        parts = [f"{self._total:,}"] if self._total else []
+        if held < self._total:
+            parts.append(f"the last {held:,} listed")
+        if shown < held:
+            parts.append(f"{shown:,} pass the filter")
+        title = f" Exits  {', '.join(parts)} " if parts else " Exits "
+        self.border_title = Content(title)
+
+    def on_line_table_chosen(self, event: LineTable.Chosen) -> None:
+        """Show or hide the detail of the exit."""
+        event.stop()
+        self.toggle_class("-detail")
+        self._draw_detail(event.row)
+
+    def on_line_table_highlighted(self, event: LineTable.Highlighted) -> None:
+        """The detail goes with the cursor."""
+        event.stop()
+        if self.has_class("-detail"):
+            self._draw_detail(event.row)
+
+    def _draw_detail(self, row: Exit | None) -> None:
+        text = "" if row is None else printable(exit_detail(row))
+        self.query_one(".detail", Static).update(Content(text))
+
+    def action_close_detail(self) -> None:
+        """Hide the detail."""
+        self.remove_class("-detail")

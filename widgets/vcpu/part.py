@@ -1,0 +1,164 @@
+"""A scrolling block of toned lines that redraws only the lines that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from kdash.widgets.printable import printable
+
+TONES = (
+    "label", "muted", "strong", "accent", "changed", "good", "warning", "bad", "cursor", "current",
+)  # fmt: skip
+
+
+class Piece(NamedTuple):
+    """Text in one tone; the text is already printable."""
+
+    text: str
+    tone: str = ""
+
+
+class Line(NamedTuple):
+    """One line: its pieces, and the tone that lies under all of them."""
+
+    pieces: tuple[Piece, ...] = ()
+    tone: str = ""
+
+    @property
+    def text(self) -> str:
+        """The line without tones."""
+        return "".join(piece.text for piece in self.pieces)
+
+    @property
+    def width(self) -> int:
+        """Cells the line takes."""
+        return cell_len(self.text)
+
+
+class LinePart(ScrollView, can_focus=True):
+    """Base of the parts of the VCPU pane. Subclasses hand their lines to `set_lines`."""
+
+    DEFAULT_CSS = """
+    LinePart { scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: auto; }
+    LinePart > .line-part--label { color: $text-muted; }
+    LinePart > .line-part--muted { color: $text-muted; }
+    LinePart > .line-part--strong { text-style: bold; }
+    LinePart > .line-part--accent { color: $text-accent; }
+    LinePart > .line-part--changed { color: $text-accent; text-style: bold; }
+    LinePart > .line-part--good { color: $text-success; }
+    LinePart > .line-part--warning { color: $text-warning; }
+    LinePart > .line-part--bad { color: $text-error; text-style: bold; }
+    LinePart > .line-part--cursor { background: $surface-lighten-1; }
+    LinePart:focus > .line-part--cursor { background: $block-cursor-blurred-background; }
+    LinePart > .line-part--current { text-style: bold; }
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-part--{tone}" for tone in TONES}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "Down", show=False, id="part.down", tooltip="Next line"),
+        Binding("k,up", "move(-1)", "Up", show=False, id="part.up", tooltip="Previous line"),
+        Binding("home", "edge(-1)", "Top", show=False, id="part.home", tooltip="First line"),
+        Binding("G,end", "edge(1)", "Bottom", show=False, id="part.end", tooltip="Last line"),
+        Binding(
+            "ctrl+d,pagedown", "half_page(1)", "Page down", show=False, id="part.page-down",
+            tooltip="Half a page down",
+        ),
+        Binding(
+            "ctrl+u,pageup", "half_page(-1)", "Page up", show=False, id="part.page-up",
+            tooltip="Half a page up",
+        ),
+    ]  # fmt: skip
+
+    def __init__(self, title: str = "", *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: tuple[Line, ...] = ()
+        self._title: tuple[str, str] = ("", "")
+        self.set_title(title)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines now held, on screen or not."""
+        return self._lines
+
+    @property
+    def room(self) -> Size:
+        """Cells for content, beside a scroll bar that may come."""
+        return self.scrollable_content_region.size
+
+    def copy_text(self) -> str:
+        """What `y` copies: every line, unless a subclass has a cursor."""
+        return "\n".join(line.text.rstrip() for line in self._lines)
+
+    def set_title(self, title: str, note: str = "") -> None:
+        """Name the part, and put data beside the name; both are text, never markup."""
+        if self._title != (title, note):
+            self._title = (title, note)
+            text = Content(f" {title}  {printable(note)} " if note else f" {title} ")
+            self.border_title = text
+
+    def set_lines(self, lines: Sequence[Line]) -> None:
+        """Show other lines; only those that differ are drawn again."""
+        old, self._lines = self._lines, tuple(lines)
+        if len(old) != len(self._lines):
+            self.virtual_size = Size(self.room.width, len(self._lines))
+        width = self.size.width
+        top, bottom = self.scroll_offset.y, self.scroll_offset.y + self.size.height
+        for y in range(top, min(bottom, max(len(old), len(self._lines)))):
+            before = old[y] if y < len(old) else None
+            after = self._lines[y] if y < len(self._lines) else None
+            if before != after:
+                self.refresh(Region(0, y - top, width, 1))
+
+    def lay_out(self) -> None:
+        """Make the lines anew for the room there is; subclasses override."""
+
+    def on_resize(self) -> None:
+        """Lines depend on the width."""
+        self.lay_out()
+
+    # -- scrolling ----------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        """Scroll by lines."""
+        self.scroll_to(y=self.scroll_offset.y + by, animate=False)
+
+    def action_half_page(self, direction: int) -> None:
+        """Scroll by half a page."""
+        self.action_move(direction * max(1, self.size.height // 2))
+
+    def action_edge(self, direction: int) -> None:
+        """Scroll to the first or the last line."""
+        self.scroll_to(y=0 if direction < 0 else len(self._lines), animate=False)
+
+    # -- drawing ------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        width = self.room.width
+        base = self.rich_style
+        place = y + self.scroll_offset.y
+        if place >= len(self._lines):
+            return Strip.blank(width, base)
+        line = self._lines[place]
+        if line.tone:
+            base += self.get_component_rich_style(f"line-part--{line.tone}", partial=True)
+        segments = [
+            Segment(
+                text,
+                base + self.get_component_rich_style(f"line-part--{tone}", partial=True)
+                if tone
+                else base,
+            )
+            for text, tone in line.pieces
+        ]
+        return Strip(segments).adjust_cell_length(width, base)

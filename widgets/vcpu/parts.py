@@ -1,0 +1,145 @@
+"""The parts of the VCPU pane, placed by the room there is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.widget import Widget
+
+from kdash.backends.kvm.facts import Snapshot
+from kdash.widgets.vcpu.arrangement import PARTS, Room, arrange
+from kdash.widgets.vcpu.disassembly import DisassemblyView
+from kdash.widgets.vcpu.exits import ExitList, ExitTable
+from kdash.widgets.vcpu.memory import MemoryView
+from kdash.widgets.vcpu.part import LinePart
+from kdash.widgets.vcpu.registers import RegisterView
+from kdash.widgets.vcpu.serial import SerialView
+from kdash.widgets.vcpu.status import StatusLine
+
+
+class PartsLayout(Layout):
+    """Puts every part where `arrange` says."""
+
+    name = "vcpu-parts"
+
+    def arrange(
+        self,
+        parent: Widget,
+        children: list[Widget],
+        size: Size,
+        greedy: bool = True,  # noqa: ARG002 - part of the interface
+    ) -> ArrangeResult:
+        """Place the children by their ids."""
+        assert isinstance(parent, VcpuParts)
+        places = arrange(parent.shared(size), parent.view)
+        return [
+            WidgetPlacement(
+                Region(place.x, place.y, place.width, place.height),
+                NULL_OFFSET,
+                NULL_SPACING,
+                child,
+            )
+            for child in children
+            if (place := places.get(child.id or ""))
+        ]
+
+
+class VcpuParts(Container):
+    """Status, registers, code, exits, serial and memory."""
+
+    DEFAULT_CSS = """
+    VcpuParts { height: 1fr; width: 1fr; overflow: hidden; }
+    VcpuParts > .part { border-top: solid $border; border-title-color: $text-muted;
+        border-title-align: left; }
+    VcpuParts > .part:focus, VcpuParts > .part:focus-within { border-top: solid $primary;
+        border-title-color: $text; border-title-style: bold; }
+    VcpuParts.-bare > #registers { border-top: none; }
+    """
+
+    VIEWS: ClassVar[tuple[str, ...]] = ("", *PARTS)  # names of the views, the overview first
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view = ""
+        self.memory_wanted = False  # asked for, so that it stands beside the others
+        self.status = StatusLine(id="status")
+        self.registers = RegisterView(id="registers")
+        self.code = DisassemblyView(id="code")
+        self.exits = ExitList(id="exits")
+        self.serial = SerialView(id="serial")
+        self.memory = MemoryView(id="memory")
+        self._layout = PartsLayout()
+        self._registers_needed = 0
+
+    @property
+    def layout(self) -> Layout:
+        """The layout that knows the parts."""
+        return self._layout
+
+    def compose(self) -> ComposeResult:
+        """Yield the parts in the order in which Tab visits them."""
+        yield self.status
+        for part in (self.code, self.exits, self.serial, self.memory, self.registers):
+            part.add_class("part")
+            yield part
+
+    def shared(self, size: Size) -> Room:
+        """The room of `size`, with what the parts ask for."""
+        return Room(size.width, size.height, self.memory_wanted, self._registers_lines)
+
+    @property
+    def focused_part(self) -> LinePart | ExitTable | None:
+        """The part that has the keyboard."""
+        focused = self.screen.focused
+        inside = focused is not None and self in focused.ancestors
+        return focused if inside and isinstance(focused, LinePart | ExitTable) else None
+
+    @property
+    def first_shown(self) -> Widget:
+        """The part that Tab would visit first."""
+        for part in (self.code, self.exits.table, self.serial, self.memory, self.registers):
+            if part.display and all(node.display for node in part.ancestors):
+                return part
+        return self.code
+
+    def show(self, snapshot: Snapshot, before: Snapshot | None) -> None:
+        """Draw the guest.
+
+        Args:
+            snapshot: The guest now.
+            before: The previous stop, None when there was none.
+        """
+        single = before is not None and snapshot.steps == before.steps + 1
+        self.registers.show(snapshot, before.registers if before else None)
+        self.code.show(snapshot, before if single else None)
+        self.exits.show(snapshot)
+        self.serial.show(snapshot.serial)
+        needed = self.registers.lines_needed(max(1, self.size.width), full=False)
+        if needed != self._registers_needed:
+            self._registers_needed = needed
+            self.refresh(layout=True)
+
+    def _registers_lines(self, width: int, full: bool) -> int:
+        return self.registers.lines_needed(width, full=full)
+
+    def show_view(self, view: str) -> None:
+        """Give one part all the room, or share it with ""."""
+        self.view = view
+        self.rearrange()
+
+    def rearrange(self) -> None:
+        """Place the parts anew; parts without a place can't have the keyboard."""
+        room = self.shared(self.size)
+        self.set_class(not room.titled and self.view != "registers", "-bare")
+        places = arrange(room, self.view)
+        for part in self.query(".part"):
+            part.display = part.id in places
+        self.refresh(layout=True)
+
+    def on_resize(self) -> None:
+        """The room changed."""
+        self.rearrange()

@@ -1,0 +1,87 @@
+"""What the guest sent over its serial port: data, never obeyed beyond line ends."""
+
+from __future__ import annotations
+
+import re
+
+from kdash.widgets.printable import printable
+from kdash.widgets.vcpu.part import Line, LinePart, Piece
+
+LIMIT = 64 * 1024  # bytes drawn; older ones are left out
+EMPTY = ("nothing sent yet", "the guest writes bytes to port 0x3f8")
+_ESCAPE = re.compile(r"(\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})")
+
+
+def serial_lines(data: bytes, width: int) -> list[Line]:
+    r"""Bytes as lines of at most `width` cells.
+
+    LF and CR LF end a line and a tab goes to the next multiple of eight; every other control
+    character, escape sequences among them, is shown as an escape in a muted tone. Bytes that
+    are no UTF-8 are shown as ``\xff``.
+    """
+    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n").expandtabs(8)
+    lines: list[Line] = []
+    for raw in text.split("\n"):
+        pieces = [
+            Piece(part, "muted" if escape else "")
+            for place, part in enumerate(_ESCAPE.split(printable(raw)))
+            for escape in (place % 2 == 1,)
+            if part
+        ]
+        lines += _wrapped(pieces, max(2, width))  # two: a wide character must fit
+    return lines
+
+
+def _amount(length: int) -> str:
+    return f"{length:,} byte{'' if length == 1 else 's'}" if length else ""
+
+
+def _wrapped(pieces: list[Piece], width: int) -> list[Line]:
+    rows: list[list[Piece]] = [[]]
+    left = width
+    for text, tone in pieces:
+        rest = text
+        while rest:
+            head = rest[:left]
+            while Line((Piece(head),)).width > left:
+                head = head[:-1]
+            if not head:
+                rows.append([])
+                left = width
+                continue
+            rows[-1].append(Piece(head, tone))
+            left -= Line((Piece(head),)).width
+            rest = rest[len(head) :]
+    return [Line(tuple(row)) for row in rows]
+
+
+class SerialView(LinePart):
+    """The tail of the serial output; follows its end until scrolled up."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("Serial", id=id)
+        self._data = b""
+
+    def show(self, data: bytes) -> None:
+        """Draw the bytes received so far."""
+        if data != self._data:
+            self._data = data[-LIMIT:]
+            self.lay_out()
+
+    def lay_out(self) -> None:
+        """Make the lines for the room there is."""
+        width, height = self.room
+        if not width:
+            return
+        at_end = self.scroll_offset.y >= self.max_scroll_y
+        self.set_title("Serial", _amount(len(self._data)))
+        if self._data:
+            self.set_lines(serial_lines(self._data, width))
+        else:
+            self.set_lines([Line((Piece(text[:width], "muted"),)) for text in EMPTY])
+        if at_end and len(self._lines) > height:
+            self.scroll_to(y=len(self._lines) - height, animate=False, force=True)
+
+    def copy_text(self) -> str:
+        """Everything received, as it is shown."""
+        return "\n".join(line.text for line in self._lines) if self._data else ""
