@@ -161,9 +161,9 @@ class KdashApp(App[int]):
 
     # -- command prompt -----------------------------------------------------------------
 
-    async def action_command(self) -> None:
-        """Open the prompt of the active pane."""
-        await self.query_one(CommandLine).open(self.active_pane.complete)
+    async def action_command(self, text: str = "") -> None:
+        """Open the prompt of the active pane, with `text` typed already."""
+        await self.query_one(CommandLine).open(self.active_pane.complete, text)
 
     @on(CommandLine.Closed)
     def _prompt_closed(self) -> None:

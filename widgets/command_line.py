@@ -35,8 +35,8 @@ class _Prompt(Input):
         Binding("escape", "leave", "Leave", id="prompt.leave", tooltip="Leave the prompt"),
     ]
 
-    def __init__(self, history: list[str]) -> None:
-        super().__init__(compact=True)
+    def __init__(self, history: list[str], text: str) -> None:
+        super().__init__(text, compact=True, select_on_focus=False)
         self._history = history
         self._place = len(history)
 
@@ -89,10 +89,10 @@ class CommandLine(Horizontal):
         yield Static(":", classes="colon", markup=False)
         yield Static("", classes="answer", markup=False)
 
-    async def open(self, complete: Complete) -> None:
-        """Show the prompt, with `complete` for suggestions."""
+    async def open(self, complete: Complete, text: str = "") -> None:
+        """Show the prompt with `text` typed already, and with `complete` for suggestions."""
         await self.query(_Prompt).remove()
-        prompt = _Prompt(self.history)
+        prompt = _Prompt(self.history, text)
         prompt.suggester = _Completions(complete)
         await self.mount(prompt, after=".colon")
         self.add_class("-open")
