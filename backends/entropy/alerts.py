@@ -14,7 +14,7 @@ def alerts_of(reading: Reading, last_hwrng: HardwareSource | None) -> tuple[str,
 
     Args:
         reading: What was read, complete but for its alerts.
-        last_hwrng: The hardware source as it was seen last before this reading.
+        last_hwrng: The last hardware source that was seen in use before this reading.
     """
     alerts = []
     if reading.ready is False:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from kdash.backends.entropy.generator import HZ, INITIAL_JIFFIES, Generator
+from kdash.backends.entropy.generator import HZ, INITIAL_JIFFIES, Generator, signed64
 from kdash.backends.entropy.pool import MASK, Pool, mix_pool_bytes
 
 _U64 = 0xFFFFFFFFFFFFFFFF
@@ -72,9 +72,9 @@ def add_timer_randomness(generator: Generator, state: TimerState, num: int) -> i
     pool = generator.event_pool()
     sample = struct.pack("<QII", machine.jiffies & _U64, machine.cycles & MASK, num & MASK)
     mix_pool_bytes(pool, sample)
-    delta = machine.jiffies - state.last_time
-    delta2 = delta - state.last_delta
-    delta3 = delta2 - state.last_delta2
+    delta = signed64(machine.jiffies - state.last_time)
+    delta2 = signed64(delta - state.last_delta)
+    delta3 = signed64(delta2 - state.last_delta2)
     state.last_time = machine.jiffies
     state.last_delta = delta
     state.last_delta2 = delta2
@@ -139,7 +139,7 @@ class FastPool:
         words[2] ^= machine.ip & MASK
         words[3] ^= machine.ip >> 32 & MASK
         self._fast_mix()
-        if self.count < _FAST_POOL_EVENTS and now <= self.last + HZ:
+        if self.count < _FAST_POOL_EVENTS and signed64(now - self.last - HZ) <= 0:
             return 0
         self.last = now
         return self._flush(generator, generator.event_pool())

@@ -82,7 +82,7 @@ class Generator:
         if not bits:
             return
         pool.entropy_count = credited(pool.entropy_count, bits, pool.geometry)
-        pool.entropy_total = _s32(pool.entropy_total + bits)
+        pool.entropy_total = _signed32(pool.entropy_total + bits)
         if not pool.initialized and pool.entropy_total > INITIALIZED_BITS:
             pool.initialized = True
             pool.entropy_total = 0
@@ -137,7 +137,7 @@ class Generator:
             return
         if not pool.limit and self.min_reseed_seconds:
             now = self.machine.jiffies
-            if _s64(now - pool.last_pulled - self.min_reseed_seconds * HZ) < 0:
+            if signed64(now - pool.last_pulled - self.min_reseed_seconds * HZ) < 0:
                 return
             pool.last_pulled = now
         self._transfer(pool, nbytes)
@@ -198,11 +198,11 @@ def _has_room(pool: Pool) -> bool:
     return pool.entropy_count <= 3 * pool.geometry.frac // 4
 
 
-def _s32(value: int) -> int:
+def _signed32(value: int) -> int:
     """The value as a signed 32-bit integer holds it."""
     return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def _s64(value: int) -> int:
+def signed64(value: int) -> int:
     """The value as a signed 64-bit integer holds it."""
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)

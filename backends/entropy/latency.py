@@ -6,6 +6,7 @@ The timing loop is native: the interpreter around a call would cost ten times th
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 _CALLS = 32  # a sample; some microseconds each way in
 _WINDOW = 1024  # calls the percentiles are of
@@ -47,7 +48,7 @@ class LatencyWindow:
         self._calls[name].extend(times[0:timed])
 
 
-def percentiles(calls: deque[int]) -> tuple[int, int] | None:
+def percentiles(calls: Collection[int]) -> tuple[int, int] | None:
     """The median and the 99th percentile; None of nothing."""
     if not calls:
         return None

@@ -16,6 +16,7 @@ from typing import TypeVar
 from kdash.backends.entropy import era as eras
 from kdash.backends.entropy.alerts import alerts_of
 from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, Reading, Reseed
+from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
 from kdash.backends.entropy.hwrng import read_hwrng
 from kdash.backends.entropy.interrupts import InterruptMeter
 from kdash.backends.entropy.procfs import RANDOM_SYSCTLS, Root, Unavailable, reason
@@ -94,7 +95,7 @@ class SignalReader:
             uptime_seconds=self._try("uptime", self._root.uptime),
         )
         alerts = alerts_of(reading, self._last_hwrng)
-        if hwrng is not None:
+        if hwrng is not None and hwrng.current != NO_SOURCE:
             self._last_hwrng = hwrng
         return dataclasses.replace(reading, unavailable=dict(self._unavailable), alerts=alerts)
 

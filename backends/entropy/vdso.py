@@ -118,6 +118,11 @@ class VdsoChild:
         self._asked = False
         self._pending = b""
 
+    @property
+    def process_id(self) -> int | None:
+        """The child's, while there is one."""
+        return self._process.pid if self._process else None
+
     def has_symbol(self) -> bool:
         """Whether the vDSO of this process has getrandom."""
         return has_getrandom()
@@ -133,7 +138,8 @@ class VdsoChild:
             self._process.stdin.write(b"\n")
             self._asked = True
         except OSError as error:
-            self._fail(f"the probe can't be asked: {error.strerror}")
+            started = self._process is not None
+            self._fail(self._fate() if started else f"the probe can't be started: {error.strerror}")
 
     def answer(self) -> VdsoFacts:
         """The child's answer.
@@ -146,15 +152,20 @@ class VdsoChild:
             raise Unavailable(self._failed)
         try:
             facts = facts_of(self._line())
-        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self._fail(f"the probe {self._fate() or f'answered badly: {error}'}")
+        except (OSError, EOFError):
+            self._fail(self._fate())
+            raise Unavailable(self._failed) from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._fail("the probe answered what makes no sense")
             raise Unavailable(self._failed) from None
         self._asked = False
         return facts
 
     def close(self) -> None:
-        """End the child."""
-        self._fail("closed")
+        """End the child; the next question starts another."""
+        self._fail("")
+        self._asked = False
+        self._pending = b""
 
     def _line(self) -> bytes:
         """One line from the child.
@@ -176,17 +187,17 @@ class VdsoChild:
         return line
 
     def _fate(self) -> str:
-        """How the child ended; empty while it runs."""
+        """How the child ended, or that it keeps silent."""
         import subprocess
 
         assert self._process is not None
         try:
             status = self._process.wait(0.2)
         except subprocess.TimeoutExpired:
-            return "does not answer"
+            return "the probe does not answer"
         if status < 0:
-            return f"was ended by {signal.Signals(-status).name}"
-        return f"ended with status {status}"
+            return f"the probe was ended by {_signal_name(-status)}"
+        return f"the probe ended with status {status}"
 
     def _fail(self, why: str) -> None:
         self._failed = why
@@ -198,6 +209,13 @@ class VdsoChild:
             if pipe is not None:
                 pipe.close()
         process.wait()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _start_child() -> subprocess.Popen[bytes]:

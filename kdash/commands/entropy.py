@@ -108,10 +108,10 @@ def _once(argv: list[str]) -> int:
             _print_reading(reading, arguments.format)  # what is known so far
             raise
     _print_reading(reading, arguments.format)
-    return _status(reading, check=arguments.check)
+    return status_of(reading, check=arguments.check)
 
 
-def _status(reading: Reading, *, check: bool) -> ExitStatus:
+def status_of(reading: Reading, *, check: bool) -> ExitStatus:
     """How a single look ends."""
     if reading.entropy_avail is None and reading.ready is None:
         sys.stderr.write("kdash entropy: nothing can be read here; kdash doctor tells why\n")

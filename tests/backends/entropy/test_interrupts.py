@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdash.backends.entropy.interrupts import (
+    InterruptClock,
+    InterruptCounts,
+    InterruptMeter,
+    parse_interrupts,
+)
+from kdash.backends.entropy.procfs import Root, Unavailable
+
+
+def table(cpus: int, *lines: str) -> str:
+    header = " " * 11 + " ".join(f"CPU{cpu}" for cpu in range(cpus))
+    return "\n".join([header, *lines]) + "\n"
+
+
+def counts(*per_cpu: int) -> InterruptCounts:
+    return InterruptCounts(sum(per_cpu), per_cpu, 1)
+
+
+def test_numbered_interrupts_are_summed_for_each_cpu() -> None:
+    text = table(2, "  1:   9   1  IO-APIC 1-edge i8042", " 24: 100  20  PCI-MSI 0-edge nvme0q1")
+    assert parse_interrupts(text) == InterruptCounts(130, (109, 21), 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "LOC:  16840  25234   Local timer interrupts",
+        "RES:   4001   2620   Rescheduling interrupts",
+        "IPI0:  4001   2620   Rescheduling interrupts",
+        "ERR:      0",
+        " 11:   5000   5000     GICv3  27 Level     arch_timer",
+        "  5:   5000   5000  RISC-V INTC   5 Edge      riscv-timer",
+    ],
+)
+def test_what_a_cpu_raises_for_itself_does_not_count(line: str) -> None:
+    assert parse_interrupts(table(2, line)).total == 0
+
+
+@pytest.mark.parametrize(
+    "line", [" 24: 100", " 24: 100 x nvme", " 24: 1 -5 nvme", "24 100 20", ":", " 24: 1 ² nvme"]
+)
+def test_a_line_that_is_no_interrupt_is_skipped(line: str) -> None:
+    assert parse_interrupts(table(2, line)).lines == 0
+
+
+def test_hundreds_of_cpus_are_counted() -> None:
+    cpus = 512
+    row = " ".join(str(cpu) for cpu in range(cpus))
+    text = table(cpus, *(f"{irq:4}: {row}  PCI-MSI {irq}-edge nvme0q{irq}" for irq in range(40)))
+    found = parse_interrupts(text)
+    assert (found.lines, len(found.per_cpu)) == (40, cpus)
+    assert found.per_cpu[511] == 40 * 511
+
+
+@given(st.text())
+def test_any_text_gives_counts(text: str) -> None:
+    found = parse_interrupts(text)
+    assert found.total == sum(found.per_cpu) >= 0
+
+
+@given(st.lists(st.lists(st.integers(0, (1 << 32) - 1), min_size=3, max_size=3), max_size=20))
+def test_every_count_of_a_well_formed_table_is_found(rows: list[list[int]]) -> None:
+    lines = [
+        f"{irq:3}: " + " ".join(f"{count:10}" for count in row) + "  PCI-MSI 0-edge eth0"
+        for irq, row in enumerate(rows)
+    ]
+    assert parse_interrupts(table(3, *lines)).total == sum(map(sum, rows))
+
+
+def test_a_rate_needs_two_looks() -> None:
+    clock = InterruptClock()
+    assert clock.rates(counts(10, 10), 1.0) is None
+    rates = clock.rates(counts(14, 10), 3.0)
+    assert rates is not None
+    assert (rates.total, rates.per_cpu) == (2.0, (2.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("second", "now"), [(counts(5, 30), 2.0), (counts(10, 10, 10), 2.0), (counts(20, 20), 1.0)]
+)
+def test_looks_that_cannot_be_compared_give_no_rate(second: InterruptCounts, now: float) -> None:
+    clock = InterruptClock()
+    clock.rates(counts(10, 20), 1.0)
+    assert clock.rates(second, now) is None
+
+
+def test_after_counters_went_backwards_the_next_look_compares_with_the_new_ones() -> None:
+    clock = InterruptClock()
+    clock.rates(counts(1000), 1.0)
+    clock.rates(counts(3), 2.0)
+    rates = clock.rates(counts(8), 3.0)
+    assert rates is not None
+    assert rates.total == 5.0
+
+
+class Ticks:
+    """A clock on which every look at it takes a tenth of a second."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
+def test_a_look_that_took_long_is_not_repeated_at_once(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    file = tmp_path / "proc/interrupts"
+    clock = Ticks()
+    meter = InterruptMeter(Root(tmp_path), clock)
+    file.write_text(table(1, " 1: 10 IO-APIC i8042"), encoding="ascii")
+    with pytest.raises(Unavailable):
+        meter.rates()
+    first = meter.rates()
+    file.write_text(table(1, " 1: 500 IO-APIC i8042"), encoding="ascii")
+    assert meter.rates() is first
+    clock.now += 60.0
+    assert meter.rates() is not first
