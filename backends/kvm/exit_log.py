@@ -7,7 +7,7 @@ make a hundred thousand a second.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from kdash.backends.kvm.exit_reasons import UNCOUNTED, exit_name
@@ -21,9 +21,14 @@ WINDOW: Final = 512
 
 
 class ExitLog:
-    """Counts and the latest exits of one machine."""
+    """Counts and the latest exits of one machine.
 
-    def __init__(self) -> None:
+    Args:
+        listener: told of every exit as it comes, which is then slower.
+    """
+
+    def __init__(self, listener: Callable[[Exit], None] | None = None) -> None:
+        self._listener = listener
         self.counts: Counter[int] = Counter()  # by KVM_EXIT_* number, normalised
         self.ports: dict[int, list[int]] = {}  # elements in, elements out
         self.mmio = [0, 0]  # reads, writes
@@ -41,6 +46,8 @@ class ExitLog:
         self._count(raw.reason, raw.detail)
         told = tell(raw, self.next_index, ip, step, code)
         self._keep(told, 1)
+        if self._listener:
+            self._listener(told)
         return told
 
     def add_posted(self, records: bytes) -> None:
@@ -51,7 +58,11 @@ class ExitLog:
             self._port(port)[1] += count
             elements += count
         self.counts[ExitReason.IO] += elements
-        self._keep((records, self.next_index), amount)
+        entry = records, self.next_index
+        self._keep(entry, amount)
+        if self._listener:
+            for told in self._tell(entry):
+                self._listener(told)
 
     def _count(self, reason: int, detail: ExitDetail) -> None:
         if reason in UNCOUNTED:

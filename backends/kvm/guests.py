@@ -29,6 +29,9 @@ MEMORY_MAXIMUM: Final = 3 << 30
 #: newline on the serial port, halts.
 ARTICLE_IMAGE: Final = bytes.fromhex("ba f8 03 00 d8 04 30 ee b0 0a ee f4")
 
+ARTICLE_TITLE: Final = f"article guest ({len(ARTICLE_IMAGE)} bytes)"
+ARTICLE_REGISTERS: Final = {"rax": 2, "rbx": 2}
+
 _ELF_MAGIC: Final = b"\x7fELF"
 
 
@@ -57,11 +60,7 @@ class Guest:
 
 def article_guest() -> Guest:
     """The article's guest of 12 bytes, with 2 in RAX and RBX."""
-    return flat(
-        ARTICLE_IMAGE,
-        f"article guest ({len(ARTICLE_IMAGE)} bytes)",
-        registers={"rax": 2, "rbx": 2},
-    )
+    return flat(ARTICLE_IMAGE, ARTICLE_TITLE, registers=ARTICLE_REGISTERS)
 
 
 def flat(  # noqa: PLR0913 - the options of a flat guest

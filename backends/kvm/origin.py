@@ -132,7 +132,7 @@ def _register(record: Record, register: iced_x86.Register_) -> int:
     """A register's value; 0 for none, and for what records do not hold."""
     from iced_x86 import Register, RegisterExt
 
-    if not register:
+    if int(register) == 0:
         return 0
     index = _general_registers().get(RegisterExt.full_register(register))
     if index is None:

@@ -18,6 +18,7 @@ from kdash.backends.kvm.exit_log import ExitLog
 from kdash.backends.kvm.exit_reasons import OUTCOMES, UNCOUNTED
 from kdash.backends.kvm.exits import EMULATION, RawExit
 from kdash.backends.kvm.facts import (
+    Exit,
     ExitDetail,
     ExitReason,
     InternalErrorExit,
@@ -32,8 +33,9 @@ from kdash.backends.kvm.records import POSTED, RECORD, RIP, RSP, Record
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
 from kdash.backends.kvm.vcpu import BatchEnd
 
-#: Told of every logical step: the record before it (RIP, code), its number.
+#: Told of every logical step: its record (RIP and code before, registers after), its number.
 OnStep = Callable[[Record, int], None]
+OnExit = Callable[[Exit], None]
 
 _ACCESSES: Final = (ExitReason.IO, ExitReason.MMIO)
 _CONTINUED: Final = (ExitReason.INTR, ExitReason.IRQ_WINDOW_OPEN, ExitReason.DEBUG)
@@ -63,16 +65,19 @@ class Runner:
     Args:
         machine: with the guest at its entry; closed by its owner.
         on_step: told of every logical step, which is then slower.
+        on_exit: told of every exit, which is then slower.
     """
 
-    def __init__(self, machine: Machine, on_step: OnStep | None = None) -> None:
+    def __init__(
+        self, machine: Machine, on_step: OnStep | None = None, on_exit: OnExit | None = None
+    ) -> None:
         self.machine = machine
         self.vcpu = machine.vcpu
         self.serial = Serial()
         self.debug_port = DebugPort()
         self.exit_port = ExitPort()
         self.bus = Bus((self.serial, self.debug_port, self.exit_port))
-        self.log = ExitLog()
+        self.log = ExitLog(on_exit)
         self.steps = 0
         self.seconds = 0.0
         self.ending: Ending | None = None

@@ -1,0 +1,154 @@
+"""A guest run to its outcome without a screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.exit_reasons import exit_name
+from kdash.backends.kvm.facts import Exit, GuestError, KvmError, Outcome, Registers
+from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.runner import Ending, OnStep, Runner
+
+#: Looks a second at time, signals and output while the guest runs.
+LOOKS: Final = 20
+#: Steps between two looks.
+STEPS_A_LOOK: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How a guest shall be run."""
+
+    guest: Guest
+    registers: Mapping[str, int] = field(default_factory=dict)  # set before it starts
+    timeout: float | None = None  # seconds
+    max_steps: int | None = None  # logical steps; makes it run step by step
+    dumps: Sequence[tuple[int, int]] = ()  # linear address, bytes
+    step_by_step: bool = False  # also without max_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what while the guest runs; None: nobody."""
+
+    serial: Callable[[bytes], None] | None = None
+    exit: Callable[[Exit], None] | None = None
+    step: OnStep | None = None
+    interrupted: Callable[[], bool] = lambda: False  # asked regularly; True ends the run
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a run when it has ended."""
+
+    engine: str
+    outcome: Outcome
+    detail: str
+    exit_value: int  # written to the exit port
+    serial: bytes
+    debug_port: bytes
+    exits: Mapping[str, int]  # by name, normalised
+    raw_exits: Mapping[str, int]  # by name, as this host returned them
+    ports: Mapping[int, tuple[int, int]]  # elements in and out by port
+    mmio: tuple[int, int]  # reads, writes
+    steps: int | None  # None: not stepped
+    seconds: float
+    registers: Registers
+    memory: Mapping[int, bytes]  # by the address asked for; shorter where memory ends
+
+
+def run_guest(request: Request, listeners: Listeners | None = None, path: str = DEVICE) -> Report:
+    """Run a guest in the calling thread until it ends or is ended.
+
+    Raises:
+        KvmError: when KVM can't be used or refuses to go on.
+        GuestError: when a register can't be set as asked.
+    """
+    listeners = listeners or Listeners()
+    with Machine(request.guest, path) as machine:
+        _set_registers(machine, request.registers)
+        runner = Runner(machine, listeners.step, listeners.exit)
+        serial = _Serial(runner, listeners.serial)
+        machine.vcpu.start_ticks(LOOKS)
+        try:
+            _run(runner, request, listeners, serial)
+        finally:
+            machine.vcpu.stop_ticks()
+        serial.pass_on()
+        return _report(runner, request, serial)
+
+
+def _set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
+    for name, value in registers.items():
+        try:
+            machine.vcpu.set_register(name, value)
+        except ValueError as error:
+            raise GuestError(str(error)) from None
+        except KvmError as error:
+            raise GuestError(f"{name}={value:#x}: {error.cause}") from None
+
+
+class _Serial:
+    """Serial output on its way to whoever listens, or kept for the report."""
+
+    def __init__(self, runner: Runner, listener: Callable[[bytes], None] | None) -> None:
+        self._sent = runner.serial.sent
+        self._listener = listener
+
+    def pass_on(self) -> None:
+        if self._listener and self._sent:
+            data = bytes(self._sent)
+            self._sent.clear()
+            self._listener(data)
+
+    @property
+    def kept(self) -> bytes:
+        return bytes(self._sent)
+
+
+def _run(runner: Runner, request: Request, listeners: Listeners, serial: _Serial) -> None:
+    deadline = None if request.timeout is None else time.monotonic() + request.timeout
+    stepped = request.step_by_step or request.max_steps is not None
+    while runner.ending is None:
+        if listeners.interrupted():
+            runner.stop(Outcome.INTERRUPTED, f"interrupted at {runner.vcpu.rip:#x}")
+        elif deadline is not None and time.monotonic() >= deadline:
+            runner.stop(
+                Outcome.TIMEOUT, f"no end in {request.timeout:g} s, at {runner.vcpu.rip:#x}"
+            )
+        elif request.max_steps is not None and runner.steps >= request.max_steps:
+            runner.stop(Outcome.MAX_STEPS, f"{runner.steps} steps, at {runner.vcpu.rip:#x}")
+        elif stepped:
+            left = STEPS_A_LOOK if request.max_steps is None else request.max_steps - runner.steps
+            runner.step(min(left, STEPS_A_LOOK))
+        else:
+            runner.run()
+        serial.pass_on()
+
+
+def _report(runner: Runner, request: Request, serial: _Serial) -> Report:
+    ending = runner.ending
+    assert isinstance(ending, Ending)
+    log, vcpu = runner.log, runner.vcpu
+    stepped = request.step_by_step or request.max_steps is not None
+    return Report(
+        engine="kvm",
+        outcome=ending.outcome,
+        detail=ending.detail,
+        exit_value=ending.value,
+        serial=serial.kept,
+        debug_port=bytes(runner.debug_port.sent),
+        exits={exit_name(reason): count for reason, count in sorted(log.counts.items())},
+        raw_exits={exit_name(reason): count for reason, count in vcpu.returned().items()},
+        ports={port: (counts[0], counts[1]) for port, counts in sorted(log.ports.items())},
+        mmio=(log.mmio[0], log.mmio[1]),
+        steps=runner.steps if stepped else None,
+        seconds=runner.seconds,
+        registers=vcpu.registers(),
+        memory={address: vcpu.read_linear(address, length) for address, length in request.dumps},
+    )

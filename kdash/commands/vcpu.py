@@ -1,0 +1,302 @@
+"""`kdash vcpu`: run or trace a guest on /dev/kvm, list what KVM can do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from kdash.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.run import Request
+
+DESCRIPTION = "Run or trace a guest on /dev/kvm without a screen, or list KVM's capabilities."
+EPILOG = """\
+commands:
+  run [GUEST]      run a guest to its end; serial output on stdout, exits on stderr
+  trace [GUEST]    the same step by step, each step and exit a line of JSON
+  caps             every capability KVM_CHECK_EXTENSION knows
+
+GUEST is a flat binary; without one it is the 12-byte sample that prints 4.
+
+examples:
+  kdash vcpu run
+  kdash vcpu run boot.bin --mode long --timeout 5 --format json
+  kdash vcpu trace --max-steps 100 boot.bin | jq -r .text
+  kdash vcpu caps | grep SYNC
+"""
+RUN_EPILOG = """\
+A flat binary has RAM from 0, is loaded and entered at 0x1000, with RSP 0x8000 and RDI 0.
+Ports: 0x3f8 serial output, 0xe9 and 0x402 debug output, 0xf4 ends the run.
+Numbers are decimal or 0x...; sizes take K, M, G.
+
+example:
+  kdash vcpu run adder.bin --set rax=2 --set rbx=0x10 --dump 0x2000:16 --format json
+
+Exit status: 0 the guest halted, or wrote 0 to port 0xf4; 1 any other end;
+2 usage or a malformed guest; 3 KVM can't be used; 129, 130, 143 on a signal.
+"""
+TRACE_EPILOG = """\
+A step is {"step": 0, "ip": "0x1000", "code": "baf803", "text": "mov dx,0x3f8", "changed": {...}};
+an exit is {"exit": "IO", "index": 0, "step": 3, "ip": "0x1007", "meaning": "out 0x3f8, ..."} and
+comes before the step it belongs to; the last line is the object of `vcpu run --format json`.
+
+example:
+  kdash vcpu trace boot.bin --max-steps 1000 > boot.jsonl
+
+Exit status as of `kdash vcpu run`.
+"""
+CAPS_EPILOG = """\
+example:
+  kdash vcpu caps --format json | jq '.capabilities[] | select(.value > 1)'
+"""
+
+MODES: Final = ("real", "protected", "long")
+SIGNALS: Final = {
+    signal.SIGHUP: ExitStatus.SIGHUP,
+    signal.SIGINT: ExitStatus.SIGINT,
+    signal.SIGTERM: ExitStatus.SIGTERM,
+}
+_SUFFIXES: Final = {"K": 10, "M": 20, "G": 30}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints take one line."""
+
+    def __init__(self, name: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=f"kdash {name}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with status 2."""
+        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def run(argv: list[str]) -> int:
+    """Carry out `kdash vcpu ...`; returns the exit status."""
+    commands = {"run": run_command, "trace": trace_command, "caps": caps_command}
+    if argv and argv[0] in commands:
+        return commands[argv[0]](argv[1:])
+    parser = Parser("vcpu", DESCRIPTION, EPILOG)
+    parser.usage = "kdash vcpu run | trace | caps ..."
+    parser.add_argument("command", choices=tuple(commands), help=argparse.SUPPRESS)
+    parser.parse_known_args(argv)
+    return ExitStatus.USAGE
+
+
+def run_command(argv: list[str]) -> int:
+    """`kdash vcpu run`."""
+    parser = guest_parser("vcpu run", "Run a guest to its end.", RUN_EPILOG)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--raw-exits", action="store_true", help="count what KVM_RUN returned")
+    parser.add_argument("--quiet", action="store_true", help="no exits on stderr")
+    arguments = parser.parse_args(argv)
+
+    def carry_out(request: Request) -> int:
+        from kdash.commands.vcpu_output import json_run, text_run
+
+        if arguments.format == "json":
+            return json_run(request, arguments.raw_exits, received_signal)
+        return text_run(request, arguments.raw_exits, arguments.quiet, received_signal)
+
+    return with_guest(arguments, carry_out)
+
+
+def trace_command(argv: list[str]) -> int:
+    """`kdash vcpu trace`."""
+    parser = guest_parser("vcpu trace", "Run a guest step by step.", TRACE_EPILOG)
+    parser.add_argument("--exits", action="store_true", help="exits alone, at full speed")
+    arguments = parser.parse_args(argv)
+
+    def carry_out(request: Request) -> int:
+        from kdash.commands.vcpu_output import trace
+
+        return trace(request, arguments.exits, received_signal)
+
+    return with_guest(arguments, carry_out)
+
+
+def caps_command(argv: list[str]) -> int:
+    """`kdash vcpu caps`."""
+    parser = Parser("vcpu caps", "List KVM's capabilities with name, number, value.", CAPS_EPILOG)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    arguments = parser.parse_args(argv)
+    from kdash.backends.kvm.capabilities import list_capabilities
+    from kdash.backends.kvm.facts import KvmError
+
+    try:
+        found = list_capabilities()
+    except KvmError as error:
+        return complain(str(error), ExitStatus.ENVIRONMENT)
+    if arguments.format == "json":
+        items = [{"name": one.name, "number": one.number, "value": one.value} for one in found]
+        sys.stdout.write(json.dumps({"capabilities": items}) + "\n")
+    else:
+        sys.stdout.writelines(f"{one.number:4} {one.value:10} {one.name}\n" for one in found)
+    return ExitStatus.OK
+
+
+# -- arguments
+
+
+def guest_parser(name: str, description: str, epilog: str) -> Parser:
+    """The options that say what guest to run and how long."""
+    parser = Parser(name, description, epilog)
+    add = parser.add_argument
+    add("guest", nargs="?", metavar="GUEST", help="flat binary; the 12-byte sample unless given")
+    add("--mode", choices=MODES, help="processor mode to start in (real)")
+    add("--load", type=number, metavar="ADDR", help="where the image is loaded (0x1000)")
+    add("--entry", type=number, metavar="ADDR", help="RIP to start at (where it is loaded)")
+    add("--memory", type=size, metavar="SIZE", help="RAM (image end + 16M, at least 2M)")
+    add("--set", type=assignment, action="append", default=[], metavar="REG=VALUE",
+        help="set a register before the start; repeatable")  # fmt: skip
+    add("--timeout", type=seconds, metavar="S", help="end the run after so many seconds")
+    add("--max-steps", type=count, metavar="N", help="step by step, at most N instructions")
+    add("--dump", type=span, action="append", default=[], metavar="ADDR:LEN",
+        help="print memory at the end; repeatable")  # fmt: skip
+    add("--engine", choices=("kvm", "auto"), default="auto", help="what executes the guest")
+    return parser
+
+
+def number(text: str) -> int:
+    """A number from 0 to 2**64-1, decimal or 0x...."""
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number like 4096 or 0x1000")
+    return value
+
+
+def count(text: str) -> int:
+    """A number from 1."""
+    value = number(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 is too few; at least 1")
+    return value
+
+
+def size(text: str) -> int:
+    """A number of bytes, with K, M or G."""
+    shift = _SUFFIXES.get(text[-1:].upper(), 0)
+    try:
+        value = number(text[:-1] if shift else text) << shift
+    except argparse.ArgumentTypeError:
+        value = 0
+    if not 0 < value < 1 << 48:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 2M, 64K or 0x200000")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A time above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value
+
+
+def assignment(text: str) -> tuple[str, int]:
+    """REG=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not REG=VALUE, as rax=2")
+    from kdash.backends.kvm.registers import check_register
+
+    try:
+        check_register(name.lower(), number(value))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name.lower(), number(value)
+
+
+def span(text: str) -> tuple[int, int]:
+    """ADDR:LEN."""
+    address, colon, length = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDR:LEN, as 0x2000:16")
+    return number(address), size(length)
+
+
+# -- running
+
+
+def with_guest(arguments: argparse.Namespace, carry_out: Callable[[Request], int]) -> int:
+    """Load the guest of the arguments and carry out the command with it."""
+    from kdash.backends.kvm.facts import GuestError, GuestFileError, KvmError
+
+    _signals.clear()
+    before = {number_: signal.signal(number_, _remember) for number_ in SIGNALS}
+    try:
+        return carry_out(request_of(arguments))
+    except GuestFileError as error:
+        return complain(str(error), ExitStatus.ENVIRONMENT)
+    except GuestError as error:
+        return complain(str(error), ExitStatus.USAGE)
+    except KvmError as error:
+        return complain(str(error), ExitStatus.ENVIRONMENT)
+    finally:
+        for number_, handler in before.items():
+            signal.signal(number_, handler)
+
+
+def request_of(arguments: argparse.Namespace) -> Request:
+    """What the arguments ask for.
+
+    Raises:
+        GuestError: when the guest can't be loaded like this.
+    """
+    from kdash.backends.kvm import guests
+    from kdash.backends.kvm.facts import Mode
+    from kdash.backends.kvm.run import Request
+
+    options = {
+        "mode": Mode(arguments.mode or "real"),
+        "load": guests.LOAD if arguments.load is None else arguments.load,
+        "entry": arguments.entry,
+        "memory": arguments.memory,
+    }
+    if arguments.guest is None:
+        guest = guests.flat(guests.ARTICLE_IMAGE, guests.ARTICLE_TITLE,
+                            registers=guests.ARTICLE_REGISTERS, **options)  # fmt: skip
+    else:
+        guest = guests.flat_file(arguments.guest, **options)
+    return Request(
+        guest,
+        registers=dict(arguments.set),
+        timeout=arguments.timeout,
+        max_steps=arguments.max_steps,
+        dumps=tuple(arguments.dump),
+    )
+
+
+_signals: list[int] = []
+
+
+def _remember(number_: int, _frame: FrameType | None) -> None:
+    _signals.append(number_)
+
+
+def received_signal() -> ExitStatus | None:
+    """The exit status of the first signal received, if one was."""
+    return SIGNALS[signal.Signals(_signals[0])] if _signals else None
+
+
+def complain(message: str, status: ExitStatus) -> ExitStatus:
+    """One line on stderr."""
+    sys.stderr.write(f"kdash vcpu: {message}\n")
+    return status

@@ -1,0 +1,194 @@
+"""What `kdash vcpu run` and `trace` print: text, one JSON object, JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from kdash.backends.kvm.disassembly import instruction_text
+from kdash.backends.kvm.facts import Exit, Outcome, Registers
+from kdash.backends.kvm.records import REGISTER_NAMES, Record
+from kdash.backends.kvm.run import Listeners, Report, Request, run_guest
+from kdash.exit_status import ExitStatus
+
+#: The exit status of the first signal received, if one was.
+Received = Callable[[], ExitStatus | None]
+
+CONTROLS = ("cr0", "cr3", "cr4", "efer")
+
+
+def status_of(report: Report, received: Received) -> ExitStatus:
+    """The exit status of a run."""
+    signalled = received()
+    if report.outcome is Outcome.INTERRUPTED and signalled is not None:
+        return signalled
+    good = report.outcome is Outcome.HLT or (
+        report.outcome is Outcome.EXIT_PORT and report.exit_value == 0
+    )
+    return ExitStatus.OK if good else ExitStatus.FINDINGS
+
+
+def _interrupted(received: Received) -> Callable[[], bool]:
+    return lambda: received() is not None
+
+
+# -- text
+
+
+def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received) -> ExitStatus:
+    """Serial output on stdout as it comes, exits and the outcome on stderr."""
+    listeners = Listeners(
+        serial=write_serial,
+        exit=None if quiet else write_exit,
+        interrupted=_interrupted(received),
+    )
+    report = run_guest(request, listeners)
+    for address, data in report.memory.items():
+        write_dump(address, data)
+    sys.stdout.flush()
+    sys.stderr.write(f"{report.outcome.value}: {report.detail}\n")
+    if raw_exits:
+        counts = ", ".join(f"{count} {name}" for name, count in report.raw_exits.items())
+        sys.stderr.write(f"KVM_RUN returned: {counts}\n")
+    return status_of(report, received)
+
+
+def write_serial(data: bytes) -> None:
+    """The guest's bytes as they are; on a terminal without what it would obey."""
+    if sys.stdout.isatty():
+        sys.stdout.write(harmless(data))
+    else:
+        sys.stdout.buffer.write(data)
+    sys.stdout.flush()
+
+
+def harmless(data: bytes) -> str:
+    """Bytes for a terminal: newline, tab and printable ASCII as they are, others as <hex>.
+
+    A carriage return before a newline is dropped, as it shows nothing.
+    """
+    text = data.replace(b"\r\n", b"\n").decode("latin-1")
+    return "".join(c if c in "\n\t" or " " <= c <= "~" else f"<{ord(c):02x}>" for c in text)
+
+
+def write_exit(one: Exit) -> None:
+    """One line an exit."""
+    sys.stderr.write(f"{one.index:6} {one.ip:#08x} {one.name:<8} {one.meaning}\n")
+
+
+def write_dump(address: int, data: bytes) -> None:
+    """Sixteen bytes a line."""
+    for start in range(0, max(len(data), 1), 16):
+        line = data[start : start + 16].hex(" ")
+        sys.stdout.write(f"{address + start:#x}: {line or '(not mapped)'}\n")
+
+
+# -- JSON
+
+
+def json_run(request: Request, raw_exits: bool, received: Received) -> ExitStatus:
+    """One object when the run has ended."""
+    report = run_guest(request, Listeners(interrupted=_interrupted(received)))
+    sys.stdout.write(json.dumps(as_json(report, raw_exits)) + "\n")
+    return status_of(report, received)
+
+
+def as_json(report: Report, raw_exits: bool = False) -> dict[str, Any]:
+    """The object of the command-line interface."""
+    result: dict[str, Any] = {
+        "engine": report.engine,
+        "outcome": report.outcome.value,
+        "detail": report.detail,
+        "serial": report.serial.decode("latin-1"),
+        "debug_port": report.debug_port.decode("latin-1"),
+        "exits": dict(report.exits),
+        "ports": {f"{port:#x}": {"in": n[0], "out": n[1]} for port, n in report.ports.items()},
+        "mmio": {"reads": report.mmio[0], "writes": report.mmio[1]},
+        "steps": report.steps,
+        "seconds": round(report.seconds, 6),
+        "vcpus": [{"outcome": report.outcome.value, **registers_json(report.registers)}],
+        "memory": {f"{address:#x}": data.hex() for address, data in report.memory.items()},
+    }
+    if raw_exits:
+        result["raw_exits"] = dict(report.raw_exits)
+    return result
+
+
+def registers_json(registers: Registers) -> dict[str, str]:
+    """General registers, RIP first, then what says the mode."""
+    names = ("rip", *(name for name in REGISTER_NAMES if name not in ("rip", "rflags")), "rflags")
+    found = {name: f"{getattr(registers, name):#x}" for name in names}
+    found["cs_base"] = f"{registers.cs.base:#x}"
+    found.update((name, f"{getattr(registers, name):#x}") for name in CONTROLS)
+    return found
+
+
+# -- trace
+
+
+def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus:
+    """A line for each step and exit, and last the object of `json_run`."""
+    from dataclasses import replace
+
+    previous = [0] * len(REGISTER_NAMES)
+    for name, value in {**request.guest.start_registers(0), **request.registers}.items():
+        if name in REGISTER_NAMES:
+            previous[REGISTER_NAMES.index(name)] = value
+
+    def step(record: Record, number: int) -> None:
+        changed = {
+            name: f"{after:#x}"
+            for name, before, after in zip(REGISTER_NAMES, previous, record.registers, strict=True)
+            if before != after and name != "rip"
+        }
+        previous[:] = record.registers
+        write_line(step_json(record, number, changed))
+
+    def interrupted() -> bool:
+        sys.stdout.flush()  # whoever reads along sees it at every look
+        return received() is not None
+
+    listeners = Listeners(
+        exit=lambda one: write_line(exit_json(one)),
+        step=None if exits_alone else step,
+        interrupted=interrupted,
+    )
+    report = run_guest(replace(request, step_by_step=not exits_alone), listeners)
+    write_line(as_json(report))
+    return status_of(report, received)
+
+
+def step_json(record: Record, number: int, changed: dict[str, str]) -> dict[str, Any]:
+    """One step: where, what, and the registers it changed beside RIP."""
+    text = instruction_text(record.code, record.rip, record.bits)
+    length = instruction_length(record)
+    return {
+        "step": number,
+        "ip": f"{record.rip:#x}",
+        "code": record.code[:length].hex(),
+        "text": text,
+        "changed": changed,
+    }
+
+
+def instruction_length(record: Record) -> int:
+    """Bytes of the instruction; one where they are none."""
+    from kdash.backends.kvm.disassembly import decode
+
+    decoded = decode(record.code, record.rip, record.bits)
+    return decoded.len if decoded else 1
+
+
+def exit_json(one: Exit) -> dict[str, Any]:
+    """One exit; `step` is absent at full speed."""
+    found: dict[str, Any] = {"exit": one.name, "index": one.index}
+    if one.step is not None:
+        found["step"] = one.step
+    return {**found, "ip": f"{one.ip:#x}", "meaning": one.meaning}
+
+
+def write_line(value: dict[str, Any]) -> None:
+    """One line of JSON."""
+    sys.stdout.write(json.dumps(value) + "\n")
