@@ -25,6 +25,7 @@ class Rule:
     level: Level
     protects: str  # one or two sentences: what goes wrong at run time
     respond: str  # what to do about it, one or two sentences
+    checked: bool = True  # whether the validator finds it itself; others come by import
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +106,22 @@ class FileReport:
 
 class ObjectError(Exception):
     """An object file that can't be validated: one line that says what and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """How files are validated."""
+
+    frame_pointer: str = "auto"  # auto, on, off
+    noreturn: tuple[str, ...] = ()  # functions that never return, besides the known ones
+    levels: tuple[tuple[str, str], ...] = ()  # (kind, "error" | "warning" | "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing the backend needs from its surroundings, for `kdash doctor`."""
+
+    name: str
+    verdict: str  # "ok", "warning", "failed"
+    detail: str
+    remedy: str = ""

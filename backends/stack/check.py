@@ -1,0 +1,109 @@
+"""One object file in, one report out."""
+
+from __future__ import annotations
+
+import gc
+import time
+from pathlib import Path
+
+from kdash.backends.stack.coverage import Coverage, Site
+from kdash.backends.stack.events import make_events
+from kdash.backends.stack.facts import CheckOptions, FileReport, ObjectError
+from kdash.backends.stack.findings import FindingMaker
+from kdash.backends.stack.image import ObjectImage
+from kdash.backends.stack.program import Program
+from kdash.backends.stack.rules import levels_of
+from kdash.backends.stack.transition import Transitions
+from kdash.backends.stack.walk import Walk
+
+_LARGEST = 1 << 31  # bytes of an object file
+
+
+class Checker:
+    """Validates files one after the other; what it learns of stack states is kept between."""
+
+    def __init__(self, options: CheckOptions | None = None) -> None:
+        self.options = options or CheckOptions()
+        self._transitions = Transitions()
+
+    def check(self, path: str, *, sample: bool = False) -> FileReport:
+        """Validate one file; what is wrong with the file itself stands in the report."""
+        started = time.perf_counter()
+        collecting = gc.isenabled()
+        # A file makes millions of objects and no cycles that matter.
+        gc.disable()
+        try:
+            image = ObjectImage(read_object(path))
+            report = self._report(path, image, sample)
+        except ObjectError as error:
+            report = FileReport(path, error=str(error), sample=sample)
+        except MemoryError:
+            report = FileReport(path, error="not enough memory to validate it", sample=sample)
+        finally:
+            if collecting:
+                gc.enable()
+        return _timed(report, time.perf_counter() - started)
+
+    def _report(self, path: str, image: ObjectImage, sample: bool) -> FileReport:
+        program = Program(image, self.options.noreturn)
+        frame_pointer, reason = decide_frame_pointer(self.options.frame_pointer, program)
+        walk = self.walk(program, frame_pointer)
+        coverage = Coverage(program, walk.events, walk)
+        maker = FindingMaker(path, walk, levels_of(self.options.levels))
+        sites = [Site(violation) for violation in walk.violations] + coverage.sites()
+        findings = maker.make(sites) + maker.make_malformed(program.special.malformed)
+        return FileReport(
+            path,
+            findings,
+            frame_pointer=frame_pointer,
+            frame_pointer_reason=reason,
+            functions=len(program.functions),
+            instructions=len(program.code),
+            sample=sample,
+        )
+
+    def walk(self, program: Program, frame_pointer: bool) -> Walk:
+        """Walk a program with the states known so far."""
+        if self._transitions.full:
+            self._transitions = Transitions()
+        walk = Walk(program, make_events(program, frame_pointer), self._transitions, frame_pointer)
+        walk.run()
+        return walk
+
+
+def _timed(report: FileReport, seconds: float) -> FileReport:
+    from dataclasses import replace
+
+    return replace(report, seconds=round(seconds, 6))
+
+
+def read_object(path: str) -> bytes:
+    """Read a file.
+
+    Raises:
+        ObjectError: it can't be read, or is far larger than any object.
+    """
+    file = Path(path)
+    try:
+        if not file.is_file():
+            raise ObjectError("not a regular file" if file.exists() else "no such file")
+        if file.stat().st_size > _LARGEST:
+            raise ObjectError(f"larger than {_LARGEST} bytes")
+        return file.read_bytes()
+    except OSError as error:
+        raise ObjectError(error.strerror or str(error)) from error
+    except ValueError as error:
+        raise ObjectError(f"no usable path: {error}") from error
+
+
+def decide_frame_pointer(choice: str, program: Program) -> tuple[bool, str]:
+    """Whether the frame pointer rules apply, and why if that was decided here."""
+    if choice != "auto":
+        return choice == "on", ""
+    if program.image.sections_named(".orc_unwind"):
+        return False, "off: the object has .orc_unwind"
+    prologues, calling = program.count_frames()
+    counts = f"{prologues} functions with a prologue, {calling} functions that call"
+    if 2 * prologues < calling:
+        return False, f"off: {counts}"
+    return True, f"on: {counts}"

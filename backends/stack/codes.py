@@ -1,0 +1,86 @@
+"""Look-up tables from the decoder's instruction codes to what the walk needs to know.
+
+Opcode groups are those of the Intel SDM, volume 2, appendix A.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+# What an instruction does to the flow of control.
+NONE, JCC, JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, BUG, ENTRY, INVALID, NOP, TRAP = range(12)
+
+# How an instruction may change the stack state, as far as its code tells; the ModRM byte
+# decides the rest (`stack_ops.py`).
+ALWAYS, RM_IMM, STORE, LOAD, LEA, RM_REG, REG_RM, EXCHANGE = range(1, 9)
+
+_CONTROL = (
+    (JCC, r"J(?!MP)\w+_REL(8|32)_64|J[ER]CXZ_REL8_64|LOOP\w*_REL8_64_\w+"),
+    (JMP, r"JMP_REL(8|32)_64"),
+    (JMP_INDIRECT, r"JMP_RM64"),
+    (CALL, r"CALL_REL32_64"),
+    (CALL_INDIRECT, r"CALL_RM64|CALL_M16(16|32|64)"),
+    (RET, r"RETN[QW](_IMM16)?"),
+    (BUG, r"UD2|UD1_R(16|32|64)_RM\d\d"),
+    (ENTRY, r"SYSCALL|SYSENTER|SYSRET[DQ]|SYSEXIT[DQ]|RETF[WDQ](_IMM16)?|JMP_M16(16|32|64)"),
+    (INVALID, r"INVALID"),
+    (NOP, r"NOP[WDQ]|NOP_RM(16|32|64)|PAUSE"),
+    (TRAP, r"INT3"),
+)
+_STACK = (
+    (
+        ALWAYS,
+        r"PUSH_R(16|64)|POP_R(16|64)|PUSHQ_IMM(8|32)|PUSH_RM(16|64)|POP_RM(16|64)|PUSHFQ|POPFQ"
+        r"|PUSHQ_[FG]S|POPQ_[FG]S|LEAVEQ|ENTERQ_IMM16_IMM8|IRETQ|STD|CLD",
+    ),
+    (RM_IMM, r"(ADD|SUB|AND|OR|XOR|MOV)_RM64_IMM(8|32)"),
+    (STORE, r"MOV_RM64_R64"),
+    (LOAD, r"MOV_R64_RM64"),
+    (LEA, r"LEA_R64_M"),
+    (RM_REG, r"(ADD|SUB|AND|OR|XOR)_RM64_R64"),
+    (REG_RM, r"(ADD|SUB|AND|OR|XOR)_R64_RM64"),
+    (EXCHANGE, r"XCHG_RM64_R64"),
+)
+# Operand 0 is a register but is only read.
+_READS_OPERAND_0 = r"(CMP|TEST|PUSH|BT|CALL|JMP|NOP)(_\w+)?"
+
+
+class CodeTables(NamedTuple):
+    """One array a question, indexed by the decoder's code."""
+
+    control: npt.NDArray[np.uint8]
+    stack: npt.NDArray[np.uint8]
+    aligns: npt.NDArray[np.bool_]  # AND with an immediate: may realign the stack pointer
+    writes_first: npt.NDArray[np.bool_]  # operand 0, when a register, may be written
+
+
+@cache
+def code_tables() -> CodeTables:
+    """The tables, made once for the installed decoder."""
+    from iced_x86 import Code
+
+    names = {name: value for name, value in vars(Code).items() if type(value) is int}
+    size = max(names.values()) + 1
+    tables = CodeTables(
+        np.zeros(size, np.uint8),
+        np.zeros(size, np.uint8),
+        np.zeros(size, np.bool_),
+        np.ones(size, np.bool_),
+    )
+    for patterns, table in ((_CONTROL, tables.control), (_STACK, tables.stack)):
+        for value, pattern in patterns:
+            whole = re.compile(pattern)
+            for name, code in names.items():
+                if whole.fullmatch(name):
+                    table[code] = value
+    reads = re.compile(_READS_OPERAND_0)
+    for name, code in names.items():
+        tables.aligns[code] = name in ("AND_RM64_IMM8", "AND_RM64_IMM32")
+        if reads.fullmatch(name):
+            tables.writes_first[code] = False
+    return tables

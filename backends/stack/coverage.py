@@ -1,0 +1,239 @@
+"""What the walk did not reach, and code that no function holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kdash.backends.stack.codes import BUG, CALL, INVALID, JMP, NOP, RET, TRAP
+from kdash.backends.stack.decode import CodeSection
+from kdash.backends.stack.events import Events
+from kdash.backends.stack.image import (
+    STB_LOCAL,
+    STT_FUNC,
+    STT_NOTYPE,
+    Ints,
+)
+from kdash.backends.stack.program import Program
+from kdash.backends.stack.walk import Violation, Walk
+
+# Code that is only run after it was copied elsewhere, or that nothing of this file runs.
+_UNWALKED_SECTIONS = (".altinstr_replacement", ".altinstr_aux", ".static_call.text")
+# Calls the compiler puts in front of code that it knows is never reached.
+_HANDLERS = ("__asan_handle_no_return", "__ubsan_handle_builtin_unreachable")
+_HANDLER_DISTANCE = 5  # instructions
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A finding that the walk did not make, and the sites it explains."""
+
+    violation: Violation
+    related: tuple[tuple[str, int], ...] = ()  # kind and instruction
+
+
+class Coverage:
+    """Judges the code that the walk left out."""
+
+    def __init__(self, program: Program, events: Events, walk: Walk) -> None:
+        self.program = program
+        self.events = events
+        self.walk = walk
+        code = program.code
+        self.holder = program.functions.containing(code.start)
+        self.covered = self._covered()
+
+    def sites(self) -> list[Site]:
+        """All findings about unreached code, labels and calls without a target."""
+        runs = self._runs()
+        outside = [run for run in runs if self.holder[run[0]] < 0]
+        inside = [run for run in runs if self.holder[run[0]] >= 0]
+        found = self._outside(outside) + self._visited_labels()
+        found += [Site(self._unreachable(run)) for run in inside if not self._excused(run)]
+        return found + self._bad_calls()
+
+    def _covered(self) -> npt.NDArray[np.bool_]:
+        program, code = self.program, self.program.code
+        visited = np.array(self.walk.visited[:-1], np.int64) >= 0
+        if not len(code):
+            return np.zeros(0, np.bool_)
+        last = np.searchsorted(self.events.instruction, np.arange(len(code)), "right") - 1
+        covered: npt.NDArray[np.bool_] = visited[last]
+        for alternative in program.special.alternatives:
+            first, end = np.searchsorted(
+                code.start, [alternative.original, alternative.original_end]
+            ).tolist()
+            event = int(self.events.at(np.array([first]))[0])
+            if event in self.events.replaced and visited[event]:
+                covered[first:end] = True
+        if self.walk.ignored:
+            roots = program.roots(self.holder)
+            covered |= np.isin(roots, np.array(sorted(self.walk.ignored), np.int64))
+        return covered
+
+    # --- runs of unreached instructions
+
+    def _runs(self) -> list[Ints]:
+        """Contiguous runs of unreached instructions that matter."""
+        code = self.program.code
+        left = ~self.covered & (code.control != NOP) & (code.control != TRAP)
+        for section in code.sections:
+            if section.section.name in _UNWALKED_SECTIONS:
+                left[section.first : section.last] = False
+        left &= ~self._traps_behind_ends()
+        chosen = np.flatnonzero(left)
+        if not len(chosen):
+            return []
+        reached = np.cumsum(self.covered)[chosen]
+        function = self.holder[chosen]
+        section_of = np.searchsorted([s.base for s in code.sections], code.start[chosen], "right")
+        cuts = (
+            (reached[1:] != reached[:-1])
+            | (function[1:] != function[:-1])
+            | (section_of[1:] != section_of[:-1])
+        )
+        return np.split(chosen, np.flatnonzero(cuts) + 1)
+
+    def _traps_behind_ends(self) -> npt.NDArray[np.bool_]:
+        """`ud2`, or a jump to one, right behind an instruction that ends the path."""
+        program, code = self.program, self.program.code
+        traps = code.control == BUG
+        jumps = np.flatnonzero(code.control[program.branches.instruction] == JMP)
+        target = code.index_at(program.branches.target[jumps])
+        to_trap = (target >= 0) & (code.control[target] == BUG)
+        traps[program.branches.instruction[jumps[to_trap]]] = True
+        behind = np.zeros(len(code), np.bool_)
+        behind[1:] = program.ending[:-1]
+        result: npt.NDArray[np.bool_] = traps & behind
+        return result
+
+    def _excused(self, run: Ints) -> bool:
+        """Whether a sanitizer's handler, or an unresolved jump, explains the run."""
+        function = int(self.program.roots(self.holder[run[:1]])[0])
+        unresolved = {
+            int(self.program.roots(self.holder[[v.instruction]])[0])
+            for v in self.walk.violations
+            if v.kind in ("dynamic-jump", "no-start")
+        }
+        if function in unresolved:
+            return True
+        near = run[:_HANDLER_DISTANCE].tolist()
+        return any(
+            self.program.code.control[at] == CALL and self.program.callee(at) in _HANDLERS
+            for at in near
+        )
+
+    def _unreachable(self, run: Ints) -> Violation:
+        at = int(run[0])
+        function = int(self.holder[at])
+        if self.program.code.control[at] == INVALID:
+            return Violation("decode", self.events.of(at), at, function)
+        return Violation("unreachable", self.events.of(at), at, function, callee=self._ender(at))
+
+    def _ender(self, at: int) -> str:
+        """The callee that never returns right in front of unreached code."""
+        before = at - 1
+        while before >= 0 and self.program.code.control[before] in (NOP, TRAP):
+            before -= 1
+        if before >= 0 and self.program.ending[before]:
+            return self.program.callee(before)
+        return ""
+
+    # --- outside of functions
+
+    def _labels(self) -> Ints:
+        """Positions of global labels outside of all functions, ascending."""
+        symbols, code = self.program.image.symbols, self.program.code
+        base = code.bases[symbols.section]
+        labels = np.flatnonzero(
+            (base >= 0)
+            & (symbols.bind != STB_LOCAL)
+            & ((symbols.type == STT_NOTYPE) | ((symbols.type == STT_FUNC) & (symbols.size == 0)))
+        )
+        positions = np.unique(base[labels] + symbols.value[labels])
+        return positions[self.program.functions.containing(positions) < 0]
+
+    def _called(self, positions: Ints) -> npt.NDArray[np.bool_]:
+        branches = self.program.branches
+        calls = self.program.code.control[branches.instruction] == CALL
+        return np.isin(positions, branches.target[calls])
+
+    def _outside(self, runs: list[Ints]) -> list[Site]:
+        code = self.program.code
+        labels = self._labels()
+        found: list[Site] = []
+        for run in runs:
+            returns = run[code.control[run] == RET].tolist()
+            inside = labels[(labels >= code.start[run[0]]) & (labels <= code.start[run[-1]])]
+            label_indexes = [i for i in code.index_at(inside).tolist() if i >= 0]
+            called = inside[self._called(inside)]
+            if returns:
+                found += self._returns_outside(run, returns, label_indexes)
+            elif len(called):
+                at = int(code.index_at(called[:1])[0])
+                related = (("unreachable", int(run[0])),)
+                found.append(Site(Violation("not-callable", self.events.of(at), at, -1), related))
+            else:
+                found.append(Site(self._unreachable(run)))
+        return found
+
+    def _returns_outside(self, run: Ints, returns: list[int], labels: list[int]) -> list[Site]:
+        found = []
+        first = int(run[0])
+        for at in returns:
+            related = [("not-callable", label) for label in labels if first <= label <= at]
+            related.append(("unreachable", first))
+            violation = Violation("return-outside", self.events.of(at), at, -1)
+            found.append(Site(violation, tuple(related)))
+            behind = run[run > at]
+            first = int(behind[0]) if len(behind) else at
+        return found
+
+    def _visited_labels(self) -> list[Site]:
+        """Global labels whose code is reached though no function holds it."""
+        code = self.program.code
+        labels = self._labels()
+        indexes = code.index_at(labels)
+        known = (indexes >= 0) & self.covered[indexes]
+        labels, indexes = labels[known], indexes[known]
+        called = self._called(labels)
+        found = []
+        for position, at, is_called in zip(
+            labels.tolist(), indexes.tolist(), called.tolist(), strict=True
+        ):
+            section = code.section_at(position)
+            if section.section.name in _UNWALKED_SECTIONS:
+                continue
+            if is_called or self._holds_return(at, section):
+                found.append(Site(Violation("not-callable", self.events.of(at), at, -1)))
+        return found
+
+    def _holds_return(self, at: int, section: CodeSection) -> bool:
+        span = slice(at, section.last)
+        stop = np.flatnonzero(self.holder[span] >= 0)
+        end = at + int(stop[0]) if len(stop) else section.last
+        return bool(np.any(self.program.code.control[at:end] == RET))
+
+    # --- calls
+
+    def _bad_calls(self) -> list[Site]:
+        """Calls inside the file to a place that has no symbol."""
+        program, code = self.program, self.program.code
+        branches = program.branches
+        calls = np.flatnonzero(
+            (code.control[branches.instruction] == CALL) & (branches.external < 0)
+        )
+        symbols = program.image.symbols
+        base = code.bases[symbols.section]
+        named = np.unique((base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)])
+        lost = calls[~np.isin(branches.target[calls], named)]
+        at = branches.instruction[lost]
+        noted = np.isin(code.start[at], program.special.inner_calls)
+        ignored = np.array(sorted(self.walk.ignored), np.int64)
+        noted |= np.isin(program.roots(self.holder[at]), ignored)
+        return [
+            Site(Violation("no-call-dest", self.events.of(index), index, int(self.holder[index])))
+            for index in at[~noted].tolist()
+        ]

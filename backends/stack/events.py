@@ -1,0 +1,298 @@
+"""The instructions that matter to the walk, as flat lists; all others are passed over.
+
+An event is a stack operation (its bytes as a number, `stack_ops.operation_keys`), an
+instruction that changes the flow, or a place where paths may start or meet. Between two events
+nothing changes. Numbers below `FIRST_OPERATION` are kinds, above they are bytes of operations:
+no stack operation's first byte is as low as that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kdash.backends.stack.branches import NOWHERE
+from kdash.backends.stack.codes import (
+    CALL,
+    CALL_INDIRECT,
+    ENTRY,
+    INVALID,
+    JCC,
+    JMP,
+    JMP_INDIRECT,
+    RET,
+)
+from kdash.backends.stack.image import Ints
+from kdash.backends.stack.program import Program
+from kdash.backends.stack.special import FEATURE_POPCNT
+from kdash.backends.stack.stack_ops import (
+    find_frame_pointer_writes,
+    find_stack_operations,
+    operation_keys,
+)
+
+(
+    LEADER,  # nothing happens here, but a path may begin
+    BRANCH,  # conditional jump inside of the function
+    GOTO,  # jump inside of the function
+    RETURN,
+    STOP,  # the path ends: ud2, a call that never returns
+    BRANCH_AWAY,  # conditional sibling call
+    GOTO_AWAY,  # sibling call
+    GOTO_POINTER,  # indirect jump without a table
+    SWITCH,  # indirect jump with a table
+    CHECKED_CALL,  # call, where calls are checked
+    FUNCTION,  # a function starts here
+    EDGES,  # alternatives, jump labels, exceptions: further ways from here
+    REPLACEMENT_END,  # behind the last instruction of a replacement
+    SECTION_END,
+    KERNEL_ENTRY,
+    BAD_BYTES,
+    BRANCH_NOWHERE,
+    GOTO_NOWHERE,
+    BRANCH_INTO,  # conditional jump into the middle of another function
+    GOTO_INTO,
+    BRANCH_RETURN,  # conditional jump to the return thunk
+    FRAME_WRITE,  # rbp is overwritten
+    HINT,  # an unwind hint: the state is what the author says
+) = range(23)
+FIRST_OPERATION = 0x40
+
+_ORDER = 8  # events of one instruction, in this order:
+_AT_REPLACEMENT_END, _AT_SECTION_END, _AT_FUNCTION, _AT_EDGES, _AT_HINT, _AT_ITSELF = range(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One further way from an event."""
+
+    target: int  # event
+    kind: str  # special.ALTERNATIVE, JUMP_LABEL, EXCEPTION, or jump-table
+    feature: int = -1  # CPU feature of an alternative
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The events of a file, in the order of their positions."""
+
+    code: list[int]  # kind or operation
+    target: list[int]  # event that a jump goes to
+    instruction: Ints  # index of the instruction
+    keys: Ints
+    ways: dict[int, list[Way]]  # of SWITCH and EDGES events
+    replaced: frozenset[int]  # EDGES events whose original instructions are never run
+    functions: Ints  # event behind the FUNCTION event of each function, -1 without
+
+    def at(self, instructions: Ints) -> Ints:
+        """The events where paths to these instructions begin."""
+        return np.searchsorted(self.keys, instructions * _ORDER + _AT_EDGES)
+
+    def of(self, instruction: int) -> int:
+        """The last event at or before an instruction."""
+        return int(np.searchsorted(self.keys, instruction * _ORDER + _AT_ITSELF, "right")) - 1
+
+
+class _Maker:
+    def __init__(self, program: Program, frame_pointer: bool) -> None:
+        self.program = program
+        self.frame_pointer = frame_pointer
+        count = len(program.code)
+        self.code = np.zeros(count, np.uint64)
+        self.chosen = np.zeros(count + 1, np.bool_)
+        self.goes = np.full(count, -1, np.int64)  # key that a jump goes to
+
+    def make(self) -> Events:
+        program = self.program
+        self._stack_operations()
+        self._control()
+        self._branches()
+        leaders = self._leaders()
+        self.chosen[leaders] = True
+        self.chosen[-1] = False
+        own = np.flatnonzero(self.chosen)
+        extra_keys, extra_codes, extra_goes = self._extras()
+        keys = np.concatenate([own * _ORDER + _AT_ITSELF, extra_keys])
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        codes = np.concatenate([self.code[own], extra_codes])[order]
+        goes = np.concatenate([self.goes[own], extra_goes])[order]
+        target = np.where(goes >= 0, np.searchsorted(keys, goes), -1)
+        first = program.functions.instruction
+        return Events(
+            codes.tolist(),
+            target.tolist(),
+            keys // _ORDER,
+            keys,
+            self._ways(keys),
+            self._replaced(keys),
+            np.where(first >= 0, np.searchsorted(keys, first * _ORDER + _AT_EDGES), -1),
+        )
+
+    def _stack_operations(self) -> None:
+        code = self.program.code
+        operations = find_stack_operations(code, self.program.functions)
+        if self.frame_pointer:
+            writes = find_frame_pointer_writes(code, operations)
+            self.code[writes] = FRAME_WRITE
+            self.chosen[writes] = True
+        self.code[operations] = operation_keys(code, operations)
+        self.chosen[operations] = True
+
+    def _control(self) -> None:
+        code, ending = self.program.code, self.program.ending
+        kinds = {RET: RETURN, ENTRY: KERNEL_ENTRY, INVALID: BAD_BYTES, JMP_INDIRECT: GOTO_POINTER}
+        for control, kind in kinds.items():
+            at = np.flatnonzero(code.control == control)
+            self.code[at] = kind
+            self.chosen[at] = True
+        if self.frame_pointer:
+            calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
+            branches = self.program.branches
+            entry = np.isin(branches.external, self.program.externals.entry_calls)
+            calls[branches.instruction[entry]] = False
+            at = np.flatnonzero(calls)
+            self.code[at] = CHECKED_CALL
+            self.chosen[at] = True
+        at = np.flatnonzero(ending & (self.code != CHECKED_CALL))
+        self.code[at] = STOP
+        self.chosen[at] = True
+        switches = np.array(sorted(self.program.switches), np.int64)
+        self.code[switches] = SWITCH
+
+    def _branches(self) -> None:
+        program = self.program
+        branches, code = program.branches, program.code
+        control = code.control[branches.instruction]
+        plain = np.flatnonzero((control == JCC) | (control == JMP))
+        instruction = branches.instruction[plain]
+        conditional = control[plain] == JCC
+        target = branches.target[plain]
+        to = code.index_at(target)
+        source = program.roots(program.source_function[plain])
+        goal = program.roots(program.target_function[plain])
+        across = (source >= 0) & (goal >= 0) & (source != goal)
+        start = program.functions.starting_at(target) >= 0
+        external = branches.external[plain]
+        kind = np.where(conditional, BRANCH, GOTO)
+        lost = (to < 0) & (external < 0)
+        kind[lost] = np.where(conditional[lost], BRANCH_NOWHERE, GOTO_NOWHERE)
+        away = (external >= 0) | (across & start & ~lost)
+        kind[away] = np.where(conditional[away], BRANCH_AWAY, GOTO_AWAY)
+        into = across & ~start & ~lost
+        kind[into] = np.where(conditional[into], BRANCH_INTO, GOTO_INTO)
+        returns = np.isin(external, program.externals.return_thunks)
+        kind[returns] = BRANCH_RETURN  # the unconditional ones are RET already
+        stopped = program.ending[instruction]
+        self.code[instruction] = np.where(stopped, STOP, kind)
+        self.chosen[instruction] = True
+        inner = (kind == BRANCH) | (kind == GOTO)
+        self.goes[instruction[inner]] = to[inner] * _ORDER + _AT_EDGES
+
+    def _leaders(self) -> Ints:
+        """Where paths begin, and what comes behind an end."""
+        program = self.program
+        code = program.code
+        flow = self.code[:]
+        ends = (flow > 0) & (flow < FIRST_OPERATION)
+        for kind in (CHECKED_CALL, FRAME_WRITE, BRANCH, BRANCH_AWAY, BRANCH_INTO):
+            ends &= flow != kind
+        ends |= program.ending
+        positions = [code.start[:0]]
+        for alternative in program.special.alternatives:
+            at = [alternative.original, alternative.original_end]
+            at += [alternative.new, alternative.new_end] if alternative.new != NOWHERE else []
+            positions.append(np.array(at, np.int64))
+        positions.append(np.array([edge.target for edge in program.special.edges], np.int64))
+        tables = [np.array(targets, np.int64) for targets in program.switches.values()]
+        found = code.index_at(np.concatenate(positions + tables))
+        sources = np.array([edge.source for edge in program.special.edges], np.int64)
+        first = program.functions.instruction
+        hints = code.index_at(program.special.hints)
+        parts = [
+            np.flatnonzero(ends) + 1,
+            found[found >= 0],
+            sources,
+            first[first >= 0],
+            hints[hints >= 0],
+            self.goes[self.goes >= 0] // _ORDER,
+            np.array([section.first for section in code.sections], np.int64),
+        ]
+        return np.concatenate(parts)
+
+    def _extras(self) -> tuple[Ints, npt.NDArray[np.uint64], Ints]:
+        """Events that are no instructions: keys, codes, and the instructions they go to."""
+        program = self.program
+        code = program.code
+        made: dict[int, tuple[int, int]] = {}
+        for section in code.sections:
+            made[section.last * _ORDER + _AT_SECTION_END] = (SECTION_END, -1)
+        first = program.functions.instruction
+        for at in first[first >= 0].tolist():
+            made[at * _ORDER + _AT_FUNCTION] = (FUNCTION, -1)
+        for alternative in program.special.alternatives:
+            made[self._key(alternative.original)] = (EDGES, -1)
+            if alternative.new != NOWHERE:
+                end = self._key(alternative.new_end) // _ORDER * _ORDER + _AT_REPLACEMENT_END
+                made.setdefault(end, (REPLACEMENT_END, self._key(alternative.original_end)))
+        for edge in program.special.edges:
+            made[edge.source * _ORDER + _AT_EDGES] = (EDGES, -1)
+        hints = code.index_at(program.special.hints)
+        for at in hints[hints >= 0].tolist():
+            made[at * _ORDER + _AT_HINT] = (HINT, -1)
+        keys = np.array(list(made), np.int64)
+        codes = np.array([kind for kind, _ in made.values()], np.uint64)
+        return keys, codes, np.array([goes for _, goes in made.values()], np.int64)
+
+    def _key(self, position: int) -> int:
+        """Key of the events at a position, which may be the end of a section."""
+        code = self.program.code
+        found = int(code.index_at(np.array([position], np.int64))[0])
+        if found >= 0:
+            return found * _ORDER + _AT_EDGES
+        return code.section_at(position).last * _ORDER + _AT_SECTION_END
+
+    def _ways(self, keys: Ints) -> dict[int, list[Way]]:
+        program = self.program
+
+        def event(key: int) -> int:
+            return int(np.searchsorted(keys, key))
+
+        ways: dict[int, list[Way]] = {}
+        for made in program.special.alternatives:
+            target = made.new if made.new != NOWHERE else made.original_end
+            way = Way(event(self._key(target)), "alternative", made.feature)
+            ways.setdefault(event(self._key(made.original)), []).append(way)
+        for edge in program.special.edges:
+            if self._is_start(edge.target):
+                way = Way(event(self._key(edge.target)), edge.kind)
+                ways.setdefault(event(edge.source * _ORDER + _AT_EDGES), []).append(way)
+        for jump, targets in program.switches.items():
+            ways[event(jump * _ORDER + _AT_ITSELF)] = [
+                Way(event(self._key(position)), "jump-table") for position in sorted(set(targets))
+            ]
+        return ways
+
+    def _is_start(self, position: int) -> bool:
+        code = self.program.code
+        ends = any(position == section.end for section in code.sections)
+        return ends or int(code.index_at(np.array([position], np.int64))[0]) >= 0
+
+    def _replaced(self, keys: Ints) -> frozenset[int]:
+        # As objtool does: the way without POPCNT is left out, on so few machines it is run.
+        return frozenset(
+            int(np.searchsorted(keys, self._key(made.original)))
+            for made in self.program.special.alternatives
+            if made.feature == FEATURE_POPCNT
+        )
+
+
+def make_events(program: Program, frame_pointer: bool) -> Events:
+    """Pick the events of a program.
+
+    Args:
+        program: the file.
+        frame_pointer: whether calls and writes to rbp are events, too.
+    """
+    return _Maker(program, frame_pointer).make()

@@ -1,0 +1,142 @@
+"""Violations turned into findings: names, offsets, states in words, source lines, causes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from kdash.backends.stack.codes import CALL
+from kdash.backends.stack.coverage import Site
+from kdash.backends.stack.facts import Finding, Level, Related, SourceLine
+from kdash.backends.stack.listing import Listing
+from kdash.backends.stack.rules import RULES
+from kdash.backends.stack.source_lines import SourceLines
+from kdash.backends.stack.special import Malformed
+from kdash.backends.stack.state import ENTRY_TEXT, FRAME_TEXT, describe
+from kdash.backends.stack.trail import trail
+from kdash.backends.stack.walk import Violation, Walk
+
+_MOST_DETAILED = 500  # findings of one file that get a path and a listing
+
+
+class FindingMaker:
+    """Makes the findings of one walked file."""
+
+    def __init__(self, file: str, walk: Walk, levels: dict[str, Level | None]) -> None:
+        self._file = file
+        self._walk = walk
+        self._levels = levels
+        self._listing = Listing(walk)
+        self._lines = SourceLines(walk.program.image, walk.program.code)
+        self._made = 0
+
+    def make(self, sites: list[Site]) -> tuple[Finding, ...]:
+        """Findings for all sites whose kind is on, by section and address."""
+        chosen = [site for site in sites if self._levels[site.violation.kind] is not None]
+        chosen.sort(key=lambda site: (site.violation.instruction, site.violation.kind))
+        return tuple(self._finding(site) for site in chosen)
+
+    def make_malformed(self, entries: list[Malformed]) -> tuple[Finding, ...]:
+        """Findings about entries of special sections."""
+        level = self._levels["alternatives"]
+        if level is None:
+            return ()
+        return tuple(
+            Finding(
+                self._file,
+                entry.section,
+                "",
+                entry.offset,
+                entry.offset,
+                "alternatives",
+                level,
+                entry.message,
+                cause=_digest("alternatives", entry.message),
+            )
+            for entry in entries
+        )
+
+    def _finding(self, site: Site) -> Finding:
+        violation = site.violation
+        program = self._walk.program
+        position = int(program.code.start[violation.instruction])
+        section = program.code.section_at(position)
+        function, offset = self._where(position)
+        level = self._levels[violation.kind]
+        detailed = self._made < _MOST_DETAILED
+        self._made += 1
+        return Finding(
+            self._file,
+            section.section.name,
+            function,
+            offset,
+            position - section.base,
+            violation.kind,
+            level if level is not None else Level.ERROR,
+            self._message(violation, function),
+            self._expected(violation),
+            self._found(violation),
+            violation.callee,
+            self._lines.find(position),
+            self._cause(violation, function or section.section.name),
+            trail(self._walk, self._listing, violation) if detailed else (),
+            tuple(self._related(site)),
+            disassembly=self._listing.around(violation.instruction) if detailed else (),
+        )
+
+    def source_of(self, position: int) -> SourceLine | None:
+        """The source line of a position."""
+        return self._lines.find(position)
+
+    def _where(self, position: int) -> tuple[str, int]:
+        """The function around a position (empty outside) and the offset in it."""
+        functions, code = self._walk.program.functions, self._walk.program.code
+        at = int(functions.containing(np.array([position], np.int64))[0])
+        if at >= 0:
+            return functions.name(at), position - int(functions.start[at])
+        return "", position - code.section_at(position).base
+
+    def _message(self, violation: Violation, function: str) -> str:
+        if violation.kind == "fallthrough" and violation.callee:
+            return f"{function or 'code'}() falls through to next function {violation.callee}()"
+        return violation.message or RULES[violation.kind].message
+
+    def _expected(self, violation: Violation) -> str:
+        if violation.kind in ("call-without-frame", "bp-scratch"):
+            return FRAME_TEXT
+        if violation.expected >= 0:
+            return describe(self._walk.transitions.table.states[violation.expected])
+        return ENTRY_TEXT if violation.kind in ("return-modified", "sibling-modified") else ""
+
+    def _found(self, violation: Violation) -> str:
+        if violation.state < 0:
+            return ""
+        return describe(self._walk.transitions.table.states[violation.state])
+
+    def _related(self, site: Site) -> list[Related]:
+        code = self._walk.program.code
+        return [
+            Related(kind, self._where(int(code.start[index]))[1]) for kind, index in site.related
+        ]
+
+    def _cause(self, violation: Violation, where: str) -> str:
+        """Equal for findings that one change would remove."""
+        callee = violation.callee
+        if violation.kind in ("fallthrough", "end-of-section"):
+            # A call at the end: its callee is probably noreturn.
+            at = violation.instruction
+            callee = self._walk.program.callee(at) if self._is_call(at) else ""
+            if callee:
+                return _digest("noreturn", callee)
+        if violation.kind == "unreachable" and callee:
+            return _digest("noreturn", callee)
+        return _digest(violation.kind, where)
+
+    def _is_call(self, instruction: int) -> bool:
+        return int(self._walk.program.code.control[instruction]) == CALL
+
+
+def _digest(*parts: str) -> str:
+    text = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:16]

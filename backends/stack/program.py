@@ -1,0 +1,212 @@
+"""An object file ready for the walk: code, functions, branches and what special sections say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from kdash.backends.stack.branches import (
+    Branches,
+    CodeRelocations,
+    find_branches,
+    read_code_relocations,
+)
+from kdash.backends.stack.codes import (
+    BUG,
+    CALL,
+    CALL_INDIRECT,
+    JMP,
+    JMP_INDIRECT,
+    NOP,
+    RET,
+)
+from kdash.backends.stack.decode import Code, decode_image
+from kdash.backends.stack.functions import Functions, find_functions, join_cold_parts
+from kdash.backends.stack.image import Ints, ObjectImage
+from kdash.backends.stack.noreturn import DeadEnds, ending_instructions, noreturn_names
+from kdash.backends.stack.special import Alternative, Special, read_special
+from kdash.backends.stack.switch_tables import SwitchTables
+
+RETURN_THUNKS = ("__x86_return_thunk",)
+INDIRECT_THUNKS = (
+    "__x86_indirect_thunk_",
+    "__x86_indirect_jump_thunk_",
+    "__x86_indirect_call_thunk_",
+)
+ENTRY_CALLS = ("__fentry__", "mcount")  # made before a frame can exist
+
+
+@dataclass(slots=True)
+class Externals:
+    """Undefined symbols that branches go to, by what they mean."""
+
+    return_thunks: Ints
+    indirect_thunks: Ints
+    entry_calls: Ints
+    noreturn: set[int]
+
+
+class Program:
+    """Everything the walk reads, made once for a file.
+
+    Args:
+        image: the object.
+        noreturn: names that never return besides the known ones.
+    """
+
+    def __init__(self, image: ObjectImage, noreturn: tuple[str, ...] = ()) -> None:
+        self.image = image
+        self.code: Code = decode_image(image)
+        self.functions: Functions = find_functions(image, self.code)
+        self.relocations: CodeRelocations = read_code_relocations(image, self.code)
+        self.branches: Branches = find_branches(image, self.code, self.relocations)
+        self.special: Special = read_special(image, self.code)
+        self._names = noreturn_names(image, noreturn)
+        self.externals = self._name_externals()
+        self._thunk_jumps()
+        self._redirect_replacements()
+        self._join_cold_parts()
+        self.switches = self._find_switches()
+        self.ending = self._find_ending()
+
+    def _name_externals(self) -> Externals:
+        used = np.unique(self.branches.external)
+        names = {int(s): self.image.symbol_name(int(s)) for s in used.tolist() if s >= 0}
+
+        def chosen(*wanted: str) -> Ints:
+            return np.array([s for s, name in names.items() if name in wanted], np.int64)
+
+        thunks = [s for s, name in names.items() if name.startswith(INDIRECT_THUNKS)]
+        return Externals(
+            chosen(*RETURN_THUNKS),
+            np.array(thunks, np.int64),
+            chosen(*ENTRY_CALLS),
+            {s for s, name in names.items() if name in self._names},
+        )
+
+    def _thunk_jumps(self) -> None:
+        """Give jumps to thunks the meaning of the instruction they stand for."""
+        control, branches = self.code.control, self.branches
+        kind = control[branches.instruction]
+        returns = np.isin(branches.external, self.externals.return_thunks) & (kind == JMP)
+        indirect = np.isin(branches.external, self.externals.indirect_thunks)
+        control[branches.instruction[returns]] = RET
+        control[branches.instruction[indirect & (kind == JMP)]] = JMP_INDIRECT
+        control[branches.instruction[indirect & (kind == CALL)]] = CALL_INDIRECT
+
+    @cached_property
+    def replacements(self) -> list[Alternative]:
+        """Alternatives with a replacement, sorted by where it lies."""
+        return sorted((a for a in self.special.alternatives if a.new >= 0), key=lambda a: a.new)
+
+    def replacement_of(self, positions: Ints) -> Ints:
+        """Index into `replacements` of the one around each position, -1 outside of all."""
+        if not self.replacements or not len(positions):
+            return np.full(len(positions), -1, np.int64)
+        new = np.array([a.new for a in self.replacements], np.int64)
+        end = np.array([a.new_end for a in self.replacements], np.int64)
+        found = np.searchsorted(new, positions, "right") - 1
+        return np.where((found >= 0) & (positions < end[found]), found, -1)
+
+    def _redirect_replacements(self) -> None:
+        """A jump to the end of its replacement goes behind the original instructions."""
+        self.origin = self.code.start[self.branches.instruction]
+        held = self.replacement_of(self.origin)
+        for at in np.flatnonzero(held >= 0).tolist():
+            alternative = self.replacements[held[at]]
+            # For its function, the replacement is where the original is.
+            self.origin[at] = alternative.original
+            if self.branches.target[at] == alternative.new_end:
+                self.branches.target[at] = alternative.original_end
+
+    def _join_cold_parts(self) -> None:
+        kind = self.code.control[self.branches.instruction]
+        inside = (self.branches.target >= 0) & (kind != CALL)
+        self.source_function = self.functions.containing(self.origin)
+        self.target_function = self.functions.containing(self.branches.target)
+        join_cold_parts(self.functions, self.source_function[inside], self.target_function[inside])
+
+    def roots(self, functions: Ints) -> Ints:
+        """The root of each function, -1 kept."""
+        if not len(self.functions):
+            return np.full(len(functions), -1, np.int64)
+        return np.where(functions >= 0, self.functions.root[functions], -1)
+
+    def _find_switches(self) -> dict[int, list[int]]:
+        jumps = np.flatnonzero(self.code.control == JMP_INDIRECT).tolist()
+        if not jumps:
+            return {}
+        tables = SwitchTables(
+            self.image, self.code, self.functions, self.relocations, self.branches
+        )
+        return tables.targets(jumps, frozenset(jumps))
+
+    def _find_ending(self) -> npt.NDArray[np.bool_]:
+        """For each instruction whether the path ends with it though it looks as if not."""
+        code, branches, special = self.code, self.branches, self.special
+        source, target = self.roots(self.source_function), self.roots(self.target_function)
+        start = self.functions.starting_at(branches.target)
+        kind = code.control[branches.instruction]
+        out = (kind != CALL) & (kind != RET) & (source != target)
+        jumps = np.flatnonzero(code.control == JMP_INDIRECT)
+        jumps = jumps[~np.isin(jumps, np.array(sorted(self.switches), np.int64))]
+        known = self.externals.noreturn
+        siblings = (
+            np.concatenate([self.origin[out], code.start[jumps]]),
+            np.concatenate([start[out], np.full(len(jumps), -1, np.int64)]),
+            [symbol in known for symbol in branches.external[out].tolist()] + [False] * len(jumps),
+        )
+        returns = code.start[code.control == RET]
+        dead_ends = DeadEnds(self.functions, self._names, returns, siblings)
+        ending = np.zeros(len(code), np.bool_)
+        calls = ending_instructions(branches, self.functions, dead_ends, known)
+        ending[calls[code.control[calls] == CALL]] = True
+        ending[code.control == BUG] = True
+        ending[special.dead_ends] = True
+        ending[special.reachable] = False
+        continues = code.index_at(special.continues)
+        ending[continues[continues >= 0]] = False
+        return ending
+
+    def callee(self, instruction: int) -> str:
+        """The name of what a direct call or jump goes to, empty if it has none."""
+        at = int(np.searchsorted(self.branches.instruction, instruction))
+        if at >= len(self.branches.instruction) or self.branches.instruction[at] != instruction:
+            return ""
+        if self.branches.external[at] >= 0:
+            return self.image.symbol_name(int(self.branches.external[at]))
+        found = int(self.functions.starting_at(self.branches.target[at : at + 1])[0])
+        return self.functions.name(found) if found >= 0 else ""
+
+    def count_frames(self) -> tuple[int, int]:
+        """Functions that begin with a frame pointer prologue, and functions that call."""
+        code = self.code
+        entry = np.isin(self.branches.external, self.externals.entry_calls)
+        calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
+        calls[self.branches.instruction[entry]] = False
+        holder = self.roots(self.functions.containing(code.start[calls]))
+        calling = len(np.unique(holder[holder >= 0]))
+        skipped = set(self.branches.instruction[entry].tolist())
+        prologues = sum(
+            self._has_prologue(int(first), skipped)
+            for first, root in zip(
+                self.functions.instruction.tolist(), self.functions.root.tolist(), strict=True
+            )
+            if first >= 0
+        )
+        return prologues, calling
+
+    def _has_prologue(self, at: int, skipped: set[int]) -> bool:
+        code = self.code
+        end = min(at + 4, len(code) - 1)
+        while at < end and (
+            code.control[at] == NOP or at in skipped or code.raw(at) == b"\xf3\x0f\x1e\xfa"
+        ):
+            at += 1
+        return code.raw(at) == b"\x55" and at + 1 < len(code) and code.raw(at + 1) in _SET_UP
+
+
+_SET_UP = (b"\x48\x89\xe5", b"\x48\x8b\xec", b"\x48\x8d\x2c\x24")

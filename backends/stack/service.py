@@ -1,0 +1,139 @@
+"""Validation in worker processes, for an app that runs on asyncio; standard library only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
+from typing import Any
+
+from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.object_files import object_files, sample_paths
+from kdash.backends.stack.wire import WireError, decode, encode_request
+
+_LONGEST_LINE = 1 << 30  # bytes of one report
+_MOST_WORKERS = 8
+
+
+async def validate(
+    paths: Iterable[str],
+    options: CheckOptions | None = None,
+    samples: bool = False,
+    jobs: int = 0,
+) -> AsyncGenerator[FileReport, None]:
+    """Validate files in worker processes; reports come as they are done.
+
+    Args:
+        paths: files and folders (see `object_files`).
+        options: how to validate.
+        samples: validate the bundled samples, too; their reports carry `sample`.
+        jobs: worker processes; 0 for one less than there are CPUs, at most 8.
+
+    Yields:
+        One report a file, also for a file that can't be read or that crashed its worker.
+    """
+    requests = [(path, False) for path in object_files(paths)]
+    if samples:
+        requests += [(path, True) for path in sample_paths()]
+    pool = _Pool(requests, options or CheckOptions())
+    count = jobs or max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) - 1))
+    tasks = [asyncio.create_task(pool.serve()) for _ in range(min(count, len(requests)))]
+    try:
+        for _ in requests:
+            yield await pool.next_report(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Pool:
+    """Files waiting, and reports that are done."""
+
+    def __init__(self, requests: list[tuple[str, bool]], options: CheckOptions) -> None:
+        self._waiting = requests[::-1]
+        self._options = options
+        self._done: asyncio.Queue[FileReport] = asyncio.Queue(maxsize=64)
+
+    async def next_report(self, tasks: list[asyncio.Task[None]]) -> FileReport:
+        """The next report; the error of a task that failed by itself."""
+        getting = asyncio.ensure_future(self._done.get())
+        waiting: set[asyncio.Future[Any]] = {getting, *(t for t in tasks if not t.done())}
+        try:
+            while not getting.done():
+                finished, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in finished - {getting}:
+                    task.result()
+            return getting.result()
+        finally:
+            getting.cancel()
+
+    async def serve(self) -> None:
+        """Keep one worker busy until no file waits; start another one when it crashes."""
+        while self._waiting:
+            try:
+                worker = await _start_worker()
+            except OSError as error:
+                await self._fail(f"can't start a worker process: {error.strerror}")
+                return
+            try:
+                await self._feed(worker)
+            finally:
+                await _end(worker)
+
+    async def _fail(self, reason: str) -> None:
+        while self._waiting:
+            path, sample = self._waiting.pop()
+            await self._done.put(FileReport(path, error=reason, sample=sample))
+
+    async def _feed(self, worker: asyncio.subprocess.Process) -> None:
+        while self._waiting:
+            path, sample = self._waiting.pop()
+            report = await self._ask(worker, path, sample)
+            if report is None:
+                status = await worker.wait()
+                error = f"the validator crashed on it ({_how(status)})"
+                await self._done.put(FileReport(path, error=error, sample=sample))
+                return
+            await self._done.put(report)
+
+    async def _ask(
+        self, worker: asyncio.subprocess.Process, path: str, sample: bool
+    ) -> FileReport | None:
+        """One report, or nothing when the worker died."""
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        request = encode_request(path, self._options, sample=sample) + "\n"
+        with suppress(BrokenPipeError, ConnectionResetError):
+            worker.stdin.write(request.encode("ascii"))
+            await worker.stdin.drain()
+        try:
+            line = await worker.stdout.readline()
+            return decode(line.decode("ascii")) if line.endswith(b"\n") else None
+        except (WireError, ValueError):
+            worker.kill()
+            return None
+
+
+def _how(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+async def _start_worker() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "kdash.backends.stack.worker"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=_LONGEST_LINE,
+    )
+
+
+async def _end(worker: asyncio.subprocess.Process) -> None:
+    """End a worker for sure, whatever it is doing."""
+    if worker.returncode is None:
+        with suppress(ProcessLookupError):
+            worker.kill()
+        await worker.wait()

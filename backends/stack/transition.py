@@ -1,0 +1,339 @@
+"""How one stack operation changes the stack state.
+
+The rules are those of the System V ABI's stack frame (AMD64 supplement, section 3.2.2) and of
+the code that gcc and clang emit: frame pointers, spills of callee-saved registers and their
+restores, and realigned stacks (DRAP: a register that holds the argument pointer).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kdash.backends.stack.operations import Op, Operation, parse_operation
+from kdash.backends.stack.state import (
+    CFA,
+    INDIRECT_RBP,
+    NO_REGISTER,
+    RBP,
+    RSP,
+    SLOT,
+    UNKNOWN,
+    Place,
+    State,
+    StateTable,
+)
+
+_MOST_STEPS = 1_000_000  # remembered transitions, before all are forgotten
+_MOST_SIZE = 1 << 30  # bytes of stack that still make sense
+
+
+class Trouble(NamedTuple):
+    """A finding that an operation makes by itself."""
+
+    kind: str
+    message: str
+
+
+UNDEFINED = Trouble("undefined-state", "undefined stack state")
+REALIGNED = Trouble("stack-realign", "unsupported stack pointer realignment")
+MODIFIED = Trouble("stack-modify", "unsupported stack register modification")
+LEFT = Trouble("stack-modify", "leave instruction with modified stack frame")
+STD_TWICE = Trouble("direction-flag", "recursive STD")
+CLD_TWICE = Trouble("direction-flag", "redundant CLD")
+
+
+class Transitions:
+    """Memoised transitions: (state number, operation's bytes) -> next state's number.
+
+    A negative result is a finding: its index among `troubles` is `-result - 1`.
+    """
+
+    def __init__(self) -> None:
+        self.table = StateTable()
+        self.troubles: list[tuple[Trouble, int]] = []  # the finding, and the state to go on with
+        self._steps = 0
+
+    def step(self, number: int, key: int) -> int:
+        """Compute, remember and return one transition."""
+        state = self.table.states[number]
+        trouble: Trouble | None = None
+        if state.unknown:
+            result = number
+        else:
+            trouble, after = apply_operation(state, parse_operation(key))
+            result = self.table.number(after)
+        if trouble is not None:
+            self.troubles.append((trouble, result))
+            result = -len(self.troubles)
+        self.table.steps[number][key] = result
+        self._steps += 1
+        return result
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to start afresh, to bound the memory."""
+        return self._steps > _MOST_STEPS
+
+
+def apply_operation(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    """The state behind an operation, and what is wrong with it, if anything."""
+    op = operation.op
+    if op is Op.PUSH:
+        return None, _push(state, operation)
+    if op is Op.POP:
+        return _pop(state, operation)
+    if op is Op.STORE:
+        return None, _store(state, operation)
+    if op is Op.LOAD:
+        return _load(state, operation)
+    if op is Op.MOVE:
+        return _move(state, operation)
+    if op is Op.ADD:
+        return _add(state, operation)
+    if op is Op.ALIGN:
+        return _align(state, operation)
+    if op is Op.LEAVE:
+        return _leave(state)
+    if op is Op.ENTER:
+        return _enter(state, operation)
+    if op is Op.CLOBBER:
+        return _clobber(state, operation)
+    if op is Op.SET_DIRECTION:
+        return (STD_TWICE if state.direction else None), state._replace(direction=True)
+    if op is Op.CLEAR_DIRECTION:
+        return (None if state.direction else CLD_TWICE), state._replace(direction=False)
+    return None, state
+
+
+def _place(state: State, register: int) -> Place | None:
+    slot = SLOT.get(register)
+    return None if slot is None else state.saved[slot]
+
+
+def _with_place(state: State, register: int, place: Place | None) -> State:
+    slot = SLOT.get(register)
+    if slot is None:
+        return state
+    saved = state.saved
+    return state._replace(saved=(*saved[:slot], place, *saved[slot + 1 :]))
+
+
+def _save(state: State, register: int, place: Place) -> State:
+    """Remember where a register was saved; the first place counts."""
+    if register in SLOT and _place(state, register) is None:
+        return _with_place(state, register, place)
+    return state
+
+
+def _value(state: State, register: int) -> int | None:
+    return next((offset for held, offset in state.values if held == register), None)
+
+
+def _with_value(state: State, register: int, offset: int) -> State:
+    kept = [pair for pair in state.values if pair[0] != register]
+    return state._replace(values=tuple(sorted([*kept, (register, offset)])))
+
+
+def _push(state: State, operation: Operation) -> State:
+    size = state.size + operation.amount
+    source = operation.source
+    moved = state._replace(size=size)
+    if state.base == RSP:
+        moved = moved._replace(offset=state.offset + operation.amount)
+    if source == NO_REGISTER:
+        return moved
+    if state.drap:
+        if state.base == state.drap_register == source:
+            return moved._replace(base=INDIRECT_RBP, offset=-size, drap_offset=-size)
+        if source == RBP and state.base == state.drap_register:
+            return moved._replace(size=0)
+        return _save(moved, source, (RBP, -size))
+    moved = _save(moved, source, (CFA, -size))
+    if source == RBP and state.base != RBP:
+        moved = moved._replace(scratch=True)
+    return moved
+
+
+def _pop(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    target = operation.target
+    if target == RSP:
+        return UNDEFINED, UNKNOWN
+    if not state.drap and target == state.base and target != NO_REGISTER:
+        state = state._replace(base=RSP, offset=state.size)
+    if target != NO_REGISTER:
+        state = _popped(state, target)
+    moved = state._replace(size=state.size - operation.amount)
+    if moved.base == RSP:
+        moved = moved._replace(offset=moved.offset - operation.amount)
+    return None, moved
+
+
+def _popped(state: State, target: int) -> State:
+    if state.drap and state.base == INDIRECT_RBP and target == state.drap_register:
+        if state.drap_offset == -state.size:
+            return state._replace(base=target, offset=0, drap_offset=0)
+        return state
+    place = _place(state, target)
+    if place is not None and place[1] == -state.size:
+        return _with_place(state, target, None)
+    return state
+
+
+def _store(state: State, operation: Operation) -> State:
+    source, base, amount = operation.source, operation.base, operation.amount
+    if state.drap:
+        if source == state.drap_register and base == RBP:
+            return state._replace(base=INDIRECT_RBP, offset=amount, drap_offset=amount)
+        return _save(state, source, (RBP, amount)) if base == RBP else state
+    if base == state.base:
+        return _save(state, source, (CFA, amount - state.offset))
+    if base == RSP:
+        return _save(state, source, (CFA, amount - state.size))
+    return state
+
+
+def _load(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    target, base, amount = operation.target, operation.base, operation.amount
+    if target == RSP:
+        return (UNDEFINED, UNKNOWN) if state.base == RSP else (None, state)
+    place = _place(state, target)
+    if state.drap:
+        if base == RBP and target == state.drap_register and amount == state.drap_offset:
+            return None, state._replace(base=target, offset=0, drap_offset=0)
+        if place == (RBP, amount) and base == RBP:
+            return None, _with_place(state, target, None)
+        return None, state
+    restored = place is not None and (
+        (base == state.base and amount == place[1] + state.offset)
+        or (base == RSP and amount == place[1] + state.size)
+    )
+    if restored:
+        state = _with_place(state, target, None)
+    if target == RBP == state.base:
+        # The frame pointer is gone: the CFA is known from rsp again.
+        state = state._replace(base=RSP, offset=state.size)
+    return None, state
+
+
+def _move(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    target, source = operation.target, operation.source
+    if source == RSP and target == RBP:
+        return None, _set_up_frame(state, 0)
+    if target == RSP:
+        return _move_to_stack_pointer(state, source)
+    if source == RSP and state.base == RSP:
+        return None, _with_value(state, target, -state.size)
+    if target == state.base:
+        return UNDEFINED, UNKNOWN
+    return None, state
+
+
+def _set_up_frame(state: State, amount: int) -> State:
+    """`mov rsp, rbp` or `lea amount(rsp), rbp`."""
+    if state.drap:
+        return state._replace(
+            saved=_with_place(state, RBP, (RBP, -state.size)).saved, scratch=False
+        )
+    if state.base != RSP:
+        return state
+    if _place(state, RBP) == (CFA, amount - state.offset):
+        return state._replace(base=RBP, offset=state.offset - amount, scratch=False)
+    return _with_value(state, RBP, amount - state.size)
+
+
+def _move_to_stack_pointer(state: State, source: int) -> tuple[Trouble | None, State]:
+    if source == RBP == state.base:
+        # rsp now points where rbp does: CFA - offset.
+        return None, state._replace(size=state.offset)
+    value = _value(state, source)
+    if value is not None:
+        size = -value
+        offset = size if state.base == RSP else state.offset
+        return None, state._replace(size=size, offset=offset)
+    if state.base != RSP:
+        return None, state
+    return UNDEFINED, UNKNOWN
+
+
+def _add(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    target, source, amount = operation.target, operation.source, operation.amount
+    if target == source == RSP:
+        size = state.size - amount
+        if abs(size) > _MOST_SIZE:
+            return MODIFIED, UNKNOWN
+        offset = state.offset - amount if state.base == RSP else state.offset
+        return None, state._replace(size=size, offset=offset)
+    if target == RSP:
+        return _add_to_stack_pointer(state, source, amount)
+    if source == RSP and target == RBP and not state.drap:
+        return None, _set_up_frame(state, amount)
+    if source == RSP and state.base == RSP:
+        held = _with_value(state, target, amount - state.size)
+        return None, held._replace(drap_register=target)
+    if target == state.base:
+        return MODIFIED, UNKNOWN
+    return None, state
+
+
+def _add_to_stack_pointer(state: State, source: int, amount: int) -> tuple[Trouble | None, State]:
+    """`lea amount(source), rsp`."""
+    if source == RBP and state.base == RBP:
+        return None, state._replace(size=state.offset - amount)
+    if source == RBP and state.drap:
+        place = _place(state, RBP)
+        return None, state._replace(size=-(amount + (place[1] if place else 0)))
+    if state.drap and source == state.drap_register:
+        # The realigned frame is gone.
+        return None, state._replace(
+            base=RSP, offset=-amount, size=-amount, drap=False, drap_register=NO_REGISTER
+        )
+    value = _value(state, source)
+    if value is not None and state.base == RSP:
+        size = -(value + amount)
+        return None, state._replace(size=size, offset=size)
+    if state.base == RSP:
+        return MODIFIED, UNKNOWN
+    return None, state
+
+
+def _align(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    if operation.target != RSP:
+        return None, state
+    if state.drap_register != NO_REGISTER and state.base == RSP:
+        value = _value(state, state.drap_register)
+        if value == 0:
+            return None, state._replace(
+                base=state.drap_register, offset=0, size=0, drap=True, values=()
+            )
+    if state.base == RBP:
+        return None, state
+    return REALIGNED, UNKNOWN
+
+
+def _leave(state: State) -> tuple[Trouble | None, State]:
+    if state.drap:
+        if state.base != state.drap_register:
+            return LEFT, UNKNOWN
+        place = _place(state, RBP)
+        size = -(place[1] if place else 0) - 8
+        return None, _with_place(state._replace(size=size), RBP, None)
+    if state.base != RBP:
+        return LEFT, UNKNOWN
+    # rsp = rbp, then pop rbp.
+    state = state._replace(size=state.offset)
+    if _place(state, RBP) == (CFA, -state.size):
+        state = _with_place(state, RBP, None)
+    size = state.size - 8
+    return None, state._replace(base=RSP, offset=size, size=size)
+
+
+def _enter(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    pushed = _push(state, Operation(Op.PUSH, source=RBP, amount=8))
+    framed = _set_up_frame(pushed, 0)
+    return None, framed._replace(size=framed.size + operation.amount)
+
+
+def _clobber(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+    if operation.target == state.base or RSP == operation.source == state.base:
+        return MODIFIED, UNKNOWN
+    return None, state

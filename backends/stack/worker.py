@@ -1,0 +1,47 @@
+"""A worker process: requests as lines on stdin, reports as lines on stdout (`wire.py`).
+
+Run as `python -m kdash.backends.stack.worker`. It ends with its parent: at the end of stdin,
+and by the kernel's parent-death signal while it is busy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+from kdash.backends.stack.check import Checker
+from kdash.backends.stack.facts import CheckOptions
+from kdash.backends.stack.wire import decode_request, encode
+
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+
+
+def main() -> int:
+    """Serve requests until stdin ends."""
+    _end_with_parent()
+    checker = Checker(CheckOptions())
+    for line in sys.stdin:
+        path, options, sample = decode_request(line)
+        if options != checker.options:
+            checker = Checker(options)
+        report = checker.check(path, sample=sample)
+        try:
+            sys.stdout.write(encode(report) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return 0
+    return 0
+
+
+def _end_with_parent() -> None:
+    # ctrl+c is for the parent: it decides what happens to its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    except (OSError, AttributeError):
+        return  # the end of stdin still ends it
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""`kdash stack`: validate object files, explain findings."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, Iterator
+from typing import NoReturn
+
+from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.rules import LEVELS, RULES
+from kdash.exit_status import ExitStatus
+
+_CHECK_EXAMPLE = """example:
+  kdash stack check drivers/ --frame-pointer on --rule unreachable=warning --format json
+
+exit status: 0 clean, 1 findings of level error, 2 usage, 3 a file could not be read"""
+_EXPLAIN_EXAMPLE = """examples:
+  kdash stack explain call-without-frame
+  kdash stack explain drivers/x.o x_probe"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors in one line that names the argument."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)  # noqa: T201
+        sys.exit(int(ExitStatus.USAGE))
+
+
+def run(argv: list[str]) -> int:
+    """Run `kdash stack ARGV` and return the exit status."""
+    parser = _Parser(
+        prog="kdash stack",
+        description="Validate the stack use of x86-64 object files.",
+        epilog=_CHECK_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="check|explain", required=True)
+    _add_check(commands)
+    _add_explain(commands)
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as end:
+        return int(end.code or 0)
+    if arguments.command == "check":
+        return _guarded_check(arguments)
+    return _explain(arguments)
+
+
+def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
+    check = commands.add_parser(
+        "check",
+        help="validate objects and modules; folders recursively",
+        epilog=_CHECK_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("paths", metavar="PATH", nargs="+", help="an .o, a .ko, or a folder of them")
+    check.add_argument(
+        "--frame-pointer",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="whether the frame pointer rules apply (auto: told by the object)",
+    )
+    check.add_argument(
+        "--noreturn",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a function that never returns, besides the known ones; may be repeated",
+    )
+    check.add_argument(
+        "--rule",
+        metavar="KIND=LEVEL",
+        action="append",
+        default=[],
+        type=_rule_level,
+        help="report a kind as error, warning or off; may be repeated",
+    )
+    check.add_argument(
+        "--jobs", metavar="N", type=_jobs, default=1, help="worker processes (default: 1)"
+    )
+    check.add_argument("--format", choices=("text", "json", "summary"), default="text")
+
+
+def _add_explain(commands: argparse._SubParsersAction[_Parser]) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="what a rule protects, or a function with its stack states",
+        epilog=_EXPLAIN_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explain.add_argument("subject", metavar="KIND|FILE", help="a kind of finding, or an object")
+    explain.add_argument("function", metavar="FUNCTION", nargs="?", help="a function of FILE")
+
+
+def _rule_level(text: str) -> tuple[str, str]:
+    kind, _, level = text.partition("=")
+    if kind not in RULES:
+        raise argparse.ArgumentTypeError(f"no rule '{kind}'; one of: {', '.join(RULES)}")
+    if level not in LEVELS:
+        raise argparse.ArgumentTypeError(f"level '{level}' of {kind}; one of: {', '.join(LEVELS)}")
+    return kind, level
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of processes from 1 to 256")
+    return int(text)
+
+
+# --- check
+
+
+def _guarded_check(arguments: argparse.Namespace) -> int:
+    try:
+        return _check(arguments)
+    except KeyboardInterrupt:
+        return int(ExitStatus.SIGINT)
+    except BrokenPipeError:
+        # The reader has seen enough; nothing more can be written, not even at exit.
+        sys.stdout = None
+        return int(ExitStatus.OK)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from kdash.backends.stack.formats import Summary, json_line, text_line
+
+    options = CheckOptions(
+        arguments.frame_pointer, tuple(arguments.noreturn), tuple(arguments.rule)
+    )
+    started = time.monotonic()
+    summary = Summary()
+    line_of = {"text": text_line, "json": json_line, "summary": None}[arguments.format]
+    try:
+        for report in _reports(arguments.paths, options, arguments.jobs):
+            summary.add(report)
+            _narrate(report, arguments.format)
+            if line_of is not None:
+                for finding in report.findings:
+                    print(line_of(finding))  # noqa: T201
+            sys.stdout.flush()
+    finally:
+        seconds = time.monotonic() - started
+        if arguments.format == "json":
+            print(summary.json_line(seconds))  # noqa: T201
+        elif arguments.format == "summary":
+            print(summary.text(seconds))  # noqa: T201
+        sys.stdout.flush()
+    if summary.unreadable:
+        return int(ExitStatus.ENVIRONMENT)
+    return int(ExitStatus.FINDINGS if summary.errors else ExitStatus.OK)
+
+
+def _narrate(report: FileReport, form: str) -> None:
+    from kdash.backends.stack.formats import json_error_line
+    from kdash.backends.stack.printable import printable
+
+    if report.error:
+        print(printable(f"{report.file}: {report.error}"), file=sys.stderr)  # noqa: T201
+        if form == "json":
+            print(json_error_line(report))  # noqa: T201
+    elif report.frame_pointer_reason:
+        text = f"{report.file}: frame pointer rules {report.frame_pointer_reason}"
+        print(printable(text), file=sys.stderr)  # noqa: T201
+
+
+def _reports(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:
+    from kdash.backends.stack.object_files import object_files
+
+    if jobs > 1:
+        yield from _reports_of_workers(paths, options, jobs)
+        return
+    from kdash.backends.stack.check import Checker
+
+    checker = Checker(options)
+    for path in object_files(paths):
+        yield checker.check(path)
+
+
+def _reports_of_workers(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:
+    from kdash.backends.stack.service import validate
+
+    reports = validate(paths, options, jobs=jobs)
+    with asyncio.Runner() as runner:
+        try:
+            while True:
+                try:
+                    yield runner.run(_next(reports))
+                except StopAsyncIteration:
+                    return
+        finally:
+            runner.run(reports.aclose())
+
+
+async def _next(reports: AsyncGenerator[FileReport, None]) -> FileReport:
+    return await anext(reports)
+
+
+# --- explain
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from kdash.backends.stack.explain import explain_function, explain_rule
+    from kdash.backends.stack.facts import ObjectError
+    from kdash.backends.stack.printable import printable
+
+    if arguments.function is None:
+        if arguments.subject not in RULES:
+            kinds = ", ".join(RULES)
+            name = printable(arguments.subject)
+            print(  # noqa: T201
+                f"kdash stack explain: no rule '{name}'; one of: {kinds};"
+                " or give FILE and FUNCTION",
+                file=sys.stderr,
+            )
+            return int(ExitStatus.USAGE)
+        print(explain_rule(arguments.subject))  # noqa: T201
+        return int(ExitStatus.OK)
+    try:
+        text = explain_function(arguments.subject, arguments.function)
+    except ObjectError as error:
+        print(printable(f"{arguments.subject}: {error}"), file=sys.stderr)  # noqa: T201
+        return int(ExitStatus.ENVIRONMENT)
+    except LookupError as error:
+        print(printable(f"kdash stack explain: {error.args[0]}"), file=sys.stderr)  # noqa: T201
+        return int(ExitStatus.USAGE)
+    print(text)  # noqa: T201
+    return int(ExitStatus.OK)
