@@ -137,6 +137,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
         self._sort_mark = ("", "")
         self._half_top = False
         self._ahead: Timer | None = None
+        self._base = Style()
 
     # -- data ---------------------------------------------------------------------------
 
@@ -336,10 +337,15 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
         """Cells for each column when `available` cells are to be shared; 0 hides one."""
         return list(_widths(self.columns, available))
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw the lines of a part of the screen."""
+        self._base = self.rich_style  # Textual works it out anew each time it is asked
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen: the header, a row, or nothing."""
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self._base
         if y == 0:
             style = base + self.get_component_rich_style("line-table--header")
             return self._strip([Cell(self._title(c)) for c in self.columns], width, style)
@@ -354,7 +360,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
 
     def _title(self, column: Column) -> str:
         key, arrow = self._sort_mark
-        return f"{column.title} {arrow}" if key == column.key else column.title
+        return f"{column.title} {arrow}".strip() if key == column.key else column.title
 
     def _blank(self, y: int, width: int, base: Style) -> Strip:
         if y != 1 or self._rows.shown:

@@ -46,7 +46,7 @@ class Rows(Generic[RowT]):
     @property
     def sorted(self) -> bool:
         """Whether the rows stand in another order than they came."""
-        return self._key is not None
+        return self._key is not None or self._reverse
 
     def replace(self, rows: Iterable[RowT]) -> None:
         """Hold these rows and no others."""
@@ -65,11 +65,10 @@ class Rows(Generic[RowT]):
         added: Sequence[int] = range(first, len(self.held))
         passing = self._passing(added) if self._terms else added
         self.shown.extend(passing)
-        if self._key is None:
+        if not self.sorted:
             self._order = range(len(self.held))
             return
-        key = self._key
-        self._keys.extend(key(row) for row in self.held[first:])
+        self._keys.extend(self._keys_from(first))
         self._order = self._sorted([*self._order, *added])
         self.shown = self._sorted(self.shown)
 
@@ -82,13 +81,12 @@ class Rows(Generic[RowT]):
 
     def sort(self, key: SortKey[RowT] | None, *, reverse: bool = False) -> None:
         """Order the rows by `key`, equal ones as they came; with None all as they came."""
-        if key is not None and key is not self._key:
-            self._keys = [key(row) for row in self.held]
-        elif key is None:
-            self._keys = []
-        self._key, self._reverse = key, reverse
+        if key is not self._key or len(self._keys) != len(self.held):
+            self._key = key
+            self._keys = self._keys_from(0)
+        self._reverse = reverse
         came = range(len(self.held))
-        self._order = came if key is None else self._sorted(came)
+        self._order = self._sorted(came) if self.sorted else came
         self.shown = self._passing(self._order) if self._terms else list(self._order)
 
     def index_some(self, count: int) -> bool:
@@ -97,6 +95,12 @@ class Rows(Generic[RowT]):
         fields = self._fields
         self._texts.extend(search_text(fields(row)) for row in self.held[len(self._texts) : stop])
         return stop < len(self.held)
+
+    def _keys_from(self, first: int) -> list[Any]:
+        if self._key is None:
+            return list(range(first, len(self.held)))
+        key = self._key
+        return [key(row) for row in self.held[first:]]
 
     def _sorted(self, places: Iterable[int]) -> list[int]:
         return sorted(places, key=self._keys.__getitem__, reverse=self._reverse)

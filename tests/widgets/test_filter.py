@@ -17,7 +17,8 @@ def passes(text: str) -> bool:
 @pytest.mark.parametrize(
     "text",
     ["", "  ", "kvm", "KVM", "reach lock", "kind:unreach", "!kind:return", "mutex_.*ck", "^mutex",
-     "lock$", "kind:^unreachable$", "file:kvm|xen", "!", "kind:", "!kind:", "function:mutex kvm"],
+     "lock$", "kind:^unreachable$", "file:kvm|xen", "!", "kind:", "!kind:", "function:mutex kvm",
+     "K[V]M", r"\x4bvm", r"drivers\SKVM\Wo", "(?P<Name>MUTEX)_", "[A-Z]utex", r"MUTEX\B"],
 )  # fmt: skip
 def test_a_row_passes(text: str) -> None:
     assert passes(text)

@@ -82,6 +82,8 @@ class RowsMachine(RuleBasedStateMachine):
         expected = [row for row in self.held if passes(fields(row))]
         if self.key is not None:
             expected.sort(key=self.key, reverse=self.reverse)
+        elif self.reverse:
+            expected.reverse()
         assert [self.rows.held[place] for place in self.rows.shown] == expected
 
 

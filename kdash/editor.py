@@ -1,0 +1,43 @@
+"""Opening a source line in the user's editor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+GOTO = ("code", "codium", "code-insiders", "cursor", "zed")  # take FILE:LINE, not +LINE FILE
+
+
+def find_source(name: str, object_file: str) -> Path | None:
+    """The source file that an object's line table names, if it is there.
+
+    Kernel builds record names relative to the root of the tree, so the folders above the
+    object are tried as well as the working directory.
+
+    Args:
+        name: File name from the line table.
+        object_file: The object that holds the table.
+    """
+    path = Path(name)
+    tried = [path] if path.is_absolute() else [Path.cwd(), *Path(object_file).resolve().parents]
+    for place in tried:
+        candidate = place / path
+        try:
+            if candidate.is_file():
+                return candidate.absolute()
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def editor_command(path: Path, line: int) -> list[str]:
+    """The command that opens `path` at `line`: $VISUAL, else $EDITOR, else vi.
+
+    Raises:
+        ValueError: The variable can't be split into words.
+    """
+    words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi") or ["vi"]
+    if Path(words[0]).name in GOTO:
+        return [*words, "--goto", f"{path}:{line}"]
+    return [*words, f"+{line}", str(path)]

@@ -1,0 +1,91 @@
+"""The words of the Stack pane's command prompt: what they take, and their completion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kdash.widgets.pane import CommandError, CommandWord
+from kdash.widgets.stack.entry import ORDERS
+
+FRAME_POINTER = ("auto", "on", "off")
+WORDS = (
+    CommandWord("check", "check PATH...", "validate these files and folders"),
+    CommandWord("filter", "filter [TEXT]", "show the findings that pass; without TEXT all"),
+    CommandWord("sort", "sort FIELD", f"order by {', '.join(ORDERS)}"),
+    CommandWord("goto", "goto FUNCTION", "the first finding in this function"),
+    CommandWord("frame-pointer", "frame-pointer auto|on|off", "check again with these rules"),
+    CommandWord("noreturn", "noreturn NAME...", "check again; these functions never return"),
+)
+TEACH = """\
+:check PATH...          check other objects (.o, .ko, .a) or folders
+:frame-pointer on       check again with the frame pointer rules on
+kdash stack check PATH  the same without a screen"""
+ENOUGH = 50  # completions
+
+
+def split(line: str) -> tuple[str, str]:
+    """The word of a command line and the rest.
+
+    Raises:
+        CommandError: The word is unknown.
+    """
+    word, _, rest = line.strip().partition(" ")
+    known = [entry.word for entry in WORDS]
+    if word not in known:
+        raise CommandError(f"unknown command {word!r}; known: {', '.join(known)}")
+    return word, rest.strip()
+
+
+def one_of(word: str, value: str, choices: Iterable[str]) -> str:
+    """`value`, if it is one of the choices.
+
+    Raises:
+        CommandError: It is not.
+    """
+    names = tuple(choices)
+    if value not in names:
+        raise CommandError(f"{word}: {value!r} is not one of {', '.join(names)}")
+    return value
+
+
+def existing_paths(words: Sequence[str]) -> tuple[Path, ...]:
+    """The files and folders named.
+
+    Raises:
+        CommandError: There are none, or one does not exist.
+    """
+    if not words:
+        raise CommandError("check: give files or folders, for example: check drivers/net")
+    paths = tuple(Path(word).expanduser() for word in words)
+    for path in paths:
+        try:
+            path.stat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not a path"
+            raise CommandError(f"check: {path}: {reason}") from None
+    return paths
+
+
+def path_completions(stem: str) -> list[str]:
+    """Paths that begin with `stem`, folders with a slash behind them."""
+    folder, name = os.path.split(stem)
+    try:
+        with os.scandir(Path(folder or ".").expanduser()) as found:
+            entries = sorted((entry.name, entry.is_dir()) for entry in found)
+    except (OSError, ValueError):
+        return []
+    hits = [
+        stem[: len(stem) - len(name)] + found_name + ("/" if is_folder else "")
+        for found_name, is_folder in entries
+        if found_name.startswith(name) and (name or not found_name.startswith("."))
+    ]
+    return hits[:ENOUGH]
+
+
+def complete_last(line: str, choices: Iterable[str]) -> list[str]:
+    """Lines in which the last word is one of the choices that begin as it does."""
+    head, blank, stem = line.rpartition(" ")
+    hits = [f"{head}{blank}{choice}" for choice in choices if choice.startswith(stem)]
+    return hits[:ENOUGH] if stem else []

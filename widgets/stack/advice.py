@@ -1,0 +1,51 @@
+"""What a rule protects, how to respond to a finding, and which sites share its cause."""
+
+from __future__ import annotations
+
+from kdash.backends.stack.facts import Rule
+from kdash.widgets.stack.entry import Entry
+from kdash.widgets.stack.lines_view import LinesView, Span, Spans, labelled
+
+UNREADABLE_WHY = "The other files were checked; this one was not."
+UNREADABLE_HOW = (
+    "Give an x86-64 relocatable object (.o, .ko) or an archive of them that can be read."
+)
+
+
+class Advice(LinesView):
+    """Paragraphs with a label each."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._entry: Entry | None = None
+        self._rule: Rule | None = None
+
+    def show(self, entry: Entry | None, rule: Rule | None) -> None:
+        """Show another finding's rule."""
+        self._entry = entry
+        self._rule = rule
+        self.renew()
+        self.scroll_home(animate=False)
+
+    def lay_out(self, width: int) -> list[Spans]:
+        """Why the rule is there, what to do, and related sites."""
+        entry = self._entry
+        if entry is None:
+            return []
+        if entry.finding is None:
+            why = labelled("why", [Span(UNREADABLE_WHY)], width)
+            return why + labelled("do", [Span(UNREADABLE_HOW)], width)
+        lines: list[Spans] = []
+        if self._rule is not None:
+            lines += labelled("protects", [Span(self._rule.protects)], width)
+            lines += labelled("do", [Span(self._rule.respond)], width)
+        related = [f"{site.kind} at +{site.offset:x}" for site in entry.finding.related]
+        if related:
+            lines += labelled("related", [Span(", ".join(related))], width)
+        return lines + labelled("rules", [Span(_frame_pointer(entry), "muted")], width)
+
+
+def _frame_pointer(entry: Entry) -> str:
+    state = "on" if entry.report.frame_pointer else "off"
+    reason = entry.report.frame_pointer_reason
+    return f"frame pointer rules {state}" + (f" ({reason})" if reason else "")

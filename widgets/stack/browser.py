@@ -1,0 +1,212 @@
+"""Browsing findings: the list, its filter and order, and the detail of one finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from kdash.backends.stack.facts import FileReport, Rule
+from kdash.widgets.filter_bar import FilterBar
+from kdash.widgets.line_table import LineTable
+from kdash.widgets.printable import printable
+from kdash.widgets.stack.detail import Detail
+from kdash.widgets.stack.entry import Entry, entries
+from kdash.widgets.stack.findings import Findings
+from kdash.widgets.stack.summary import Summary
+from kdash.widgets.stack.tally import Tally
+
+BROAD = 110  # cells; from here on the detail stands beside the list
+SAMPLES = "* samples: give object files or folders to check yours, or type :check PATH"
+
+
+class Browser(Container):
+    """Shows the reports it is given; knows nothing of how they come about."""
+
+    DEFAULT_CSS = """
+    Browser { height: 1fr; }
+    Browser #stack-samples { height: auto; color: $text-accent; display: none; }
+    Browser.-samples #stack-samples { display: block; }
+    Browser #stack-empty { display: none; height: 1fr; padding: 1 2; }
+    Browser.-empty #stack-empty { display: block; }
+    Browser.-empty #stack-body { display: none; }
+    Browser #stack-body { height: 1fr; layout: vertical; }
+    Browser #stack-list { height: 2fr; min-height: 4; }
+    Browser Detail { height: 3fr; }
+    Browser.-broad #stack-body { layout: horizontal; }
+    Browser.-broad #stack-list { width: 6fr; height: 1fr; margin-right: 1; }
+    Browser.-broad Detail { width: 5fr; height: 1fr; }
+    Browser.-open #stack-list, Browser.-open Summary, Browser.-open #stack-samples {
+        display: none; }
+    Browser.-none Detail { display: none; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", key_display="/", id="stack.filter",
+                tooltip="Filter: text, field:value, !not, regex"),
+        Binding("exclamation_mark", "filter('!')", "Filter out", show=False, id="stack.filter-out",
+                tooltip="Filter: leave out what matches"),
+        Binding("s", "sort", "Sort", id="stack.sort",
+                tooltip="Next order: found, file, function, rule"),
+        Binding("I", "reverse", "Reverse", show=False, id="stack.reverse",
+                tooltip="Reverse the order"),
+        Binding("left_curly_bracket", "move(-1)", "Previous finding", show=False,
+                id="stack.previous", tooltip="Previous finding"),
+        Binding("right_curly_bracket", "move(1)", "Next finding", show=False,
+                id="stack.next", tooltip="Next finding"),
+        Binding("left_square_bracket", "step(-1)", "Step back", show=False,
+                id="stack.step-back", tooltip="Previous step of the path to the finding"),
+        Binding("right_square_bracket", "step(1)", "Step on", show=False,
+                id="stack.step-on", tooltip="Next step of the path to the finding"),
+        Binding("escape", "back", "Back", show=False, id="stack.back",
+                tooltip="Close the detail, else drop the filter"),
+    ]  # fmt: skip
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.rules: Mapping[str, Rule] = {}
+        self.tally = Tally()
+        self._progress = ""
+        self._message = ""
+        self._following = False  # the detail is going to be drawn
+
+    def compose(self) -> ComposeResult:
+        """Lay out summary, list and detail; or the text that stands for an empty list."""
+        findings = Findings()
+        findings.placeholder = "no finding passes the filter; Esc drops it"
+        yield Static(SAMPLES, markup=False, id="stack-samples")
+        yield Summary()
+        with Container(id="stack-body"):
+            with Vertical(id="stack-list"):
+                yield findings
+                yield FilterBar(findings, values=self._filter_values)
+            yield Detail()
+        yield Static("", markup=False, id="stack-empty")
+
+    # -- what is shown ------------------------------------------------------------------
+
+    @property
+    def findings(self) -> Findings:
+        """The list."""
+        return self.query_one(Findings)
+
+    @property
+    def current(self) -> Entry | None:
+        """The row under the cursor."""
+        return self.findings.current
+
+    def begin(self, message: str) -> None:
+        """Start over with an empty list; `message` stands in its place until a row comes."""
+        self.tally = Tally()
+        self.findings.set_rows(())
+        self.progress(message, message)
+
+    def add(self, reports: Iterable[FileReport]) -> None:
+        """Show more reports."""
+        rows: list[Entry] = []
+        for report in reports:
+            self.tally.add(report)
+            rows += entries(report)
+        if rows:
+            self.findings.append_rows(rows)
+            self._follow()
+        self._refresh_frame()
+
+    def progress(self, text: str, message: str) -> None:
+        """Say how far the check is.
+
+        Args:
+            text: A few words for the summary, empty at the end.
+            message: What stands in place of the list while it has no row.
+        """
+        self._progress = text
+        self._message = message
+        self._refresh_frame()
+
+    def set_filter(self, text: str) -> None:
+        """Filter the list without opening the filter line for typing."""
+        self.query_one(FilterBar).set_filter(text)
+
+    def show_view(self, index: int) -> None:
+        """Show one of the sub-views of the detail."""
+        self.query_one(Detail).show_view(index)
+
+    def _refresh_frame(self) -> None:
+        self.set_class(self.tally.samples, "-samples")
+        self.set_class(not self.findings.total_count, "-empty")
+        self.set_class(not self.findings.row_count, "-none")
+        self.query_one(Summary).show(self.tally, self._progress, self.findings.row_count)
+        self.query_one("#stack-empty", Static).update(Content(printable(self._message)))
+
+    def _filter_values(self) -> Sequence[str]:
+        return [f"kind:{kind}" for kind, _ in self.tally.kinds.most_common()]
+
+    # -- what the user does -------------------------------------------------------------
+
+    @on(LineTable.Highlighted)
+    def _highlighted(self, event: LineTable.Highlighted) -> None:
+        event.stop()
+        self._follow()
+
+    def _follow(self) -> None:
+        """Draw the detail once the list is drawn, and once for a key that is held down."""
+        if not self._following:
+            self._following = True
+            self.call_after_refresh(self._show_detail)
+
+    def _show_detail(self) -> None:
+        self._following = False
+        entry = self.current
+        rule = self.rules.get(entry.kind) if entry else None
+        note = f"{self.findings.cursor + 1} of {self.findings.row_count}"
+        self.query_one(Detail).show(entry, rule, note)
+
+    @on(LineTable.Chosen)
+    def _chosen(self, event: LineTable.Chosen) -> None:
+        event.stop()
+        self.add_class("-open")
+        self.query_one(Detail).focus_part()
+
+    @on(FilterBar.Applied)
+    def _filtered(self, event: FilterBar.Applied) -> None:
+        event.stop()
+        self._refresh_frame()
+
+    def action_filter(self, prefix: str = "") -> None:
+        """Type a filter."""
+        self.remove_class("-open")
+        self.query_one(FilterBar).open(prefix)
+
+    def action_sort(self) -> None:
+        """Next order."""
+        self.findings.next_order()
+
+    def action_reverse(self) -> None:
+        """Reverse the order."""
+        self.findings.turn_round()
+
+    def action_move(self, by: int) -> None:
+        """Next or previous finding."""
+        self.findings.action_cursor(by)
+
+    def action_step(self, by: int) -> None:
+        """Next or previous step of the path."""
+        self.query_one(Detail).step(by)
+
+    def action_back(self) -> None:
+        """Close the detail, else drop the filter."""
+        if self.has_class("-open"):
+            self.remove_class("-open")
+            self.findings.focus()
+        else:
+            self.query_one(FilterBar).action_drop()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """List and detail below each other, or side by side."""
+        self.set_class(event.size.width >= BROAD, "-broad")

@@ -1,0 +1,100 @@
+"""Everything about one finding, in as many parts as there is room for."""
+
+from __future__ import annotations
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from kdash.backends.stack.facts import Rule
+from kdash.widgets.stack.advice import Advice
+from kdash.widgets.stack.disassembly import Disassembly
+from kdash.widgets.stack.entry import Entry
+from kdash.widgets.stack.head import Head
+from kdash.widgets.stack.steps import Steps
+
+VIEWS = ("Overview", "Code", "Path", "Rule")
+TALL = 16  # lines; from here on the overview shows the path as a list
+TALLER = 24  # lines; from here on also what the rule protects
+
+
+class Detail(Vertical):
+    """The finding under the cursor. Sub-views give one part all the room."""
+
+    DEFAULT_CSS = """
+    Detail { height: 1fr; }
+    Detail Head { max-height: 8; }
+    Detail Disassembly { height: 1fr; min-height: 3; }
+    Detail Steps { height: 1; }
+    Detail Advice { display: none; }
+    Detail.-tall Steps { height: auto; max-height: 6; }
+    Detail.-taller Advice { display: block; max-height: 9; }
+
+    Detail.-code Steps, Detail.-path Disassembly, Detail.-rule Disassembly,
+    Detail.-code Advice, Detail.-path Advice, Detail.-rule Steps { display: none; }
+    Detail.-code Head, Detail.-path Head, Detail.-rule Head { height: 1; }
+    Detail.-path Steps { height: 1fr; max-height: 100%; }
+    Detail.-rule Advice { display: block; height: 1fr; max-height: 100%; }
+
+    Detail.-plain Disassembly, Detail.-plain Steps { display: none; }
+    Detail.-plain Advice { display: block; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._entry: Entry | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the parts below each other."""
+        yield Head()
+        yield Disassembly()
+        yield Steps()
+        yield Advice()
+
+    def show(self, entry: Entry | None, rule: Rule | None, note: str = "") -> None:
+        """Show another finding, or nothing.
+
+        Args:
+            entry: The row under the cursor.
+            rule: The rule it violates.
+            note: For the end of the title line: "3 of 12".
+        """
+        self.query_one(Head).show(entry, note)
+        if entry is self._entry:
+            return
+        self._entry = entry
+        finding = entry.finding if entry else None
+        self.set_class(finding is None, "-plain")
+        self.query_one(Disassembly).show(finding)
+        self.query_one(Steps).show(finding)
+        self.query_one(Advice).show(entry, rule)
+
+    def show_view(self, index: int) -> None:
+        """Give one part all the room; 0 is the overview."""
+        for number, name in enumerate(VIEWS):
+            self.set_class(number == index and number > 0, f"-{name.lower()}")
+
+    def step(self, by: int) -> None:
+        """Go along the path: an earlier (-1) or later (1) step."""
+        self.query_one(Steps).action_step(by)
+
+    def focus_part(self) -> None:
+        """Give the keyboard to the largest part."""
+        for part in (Disassembly, Steps, Advice):
+            widget = self.query_one(part)
+            if widget.display:
+                widget.focus()
+                return
+
+    @on(Steps.Moved)
+    def _moved(self, event: Steps.Moved) -> None:
+        event.stop()
+        finding = self._entry.finding if self._entry else None
+        if finding is not None:
+            start = finding.address - finding.offset
+            self.query_one(Disassembly).show_step(start + event.step.offset)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show as many parts as there is room for."""
+        self.set_class(event.size.height >= TALL, "-tall")
+        self.set_class(event.size.height >= TALLER, "-taller")

@@ -1,0 +1,107 @@
+"""Disassembly around a finding's site, with the stack state before every instruction."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from kdash.backends.stack.facts import Finding, Line
+from kdash.widgets.line_table import fit
+from kdash.widgets.printable import printable
+from kdash.widgets.stack.lines_view import LinesView, Span, Spans
+
+SITE = "▶"  # the instruction the finding is about
+STEP = "»"  # the step of the path that is looked at
+ON_PATH = "│"  # an instruction the path to the finding goes through
+BYTES_FROM = 88  # cells; below this width the instruction's bytes are left out
+BYTES = 23  # cells for eight bytes in hexadecimal
+TEXT_SHARE = 0.6  # of the room, at most, for the instruction; the state gets the rest
+
+
+class Disassembly(LinesView):
+    """One line an instruction: mark, offset, instruction, and the state before it.
+
+    Offsets count from the symbol above (`+1d`), before the first one from the section (`4d`). A
+    state that is the same as on the line before is drawn quietly.
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._finding: Finding | None = None
+        self._path: frozenset[int] = frozenset()
+        self._step: int | None = None  # bytes from the section's start
+
+    def show(self, finding: Finding | None) -> None:
+        """Show another finding's surroundings, its site in the middle."""
+        self._finding = finding
+        start = finding.address - finding.offset if finding else 0
+        path = finding.path if finding else ()
+        self._path = frozenset(start + step.offset for step in path)
+        self._step = None
+        self.renew()
+        self.call_after_refresh(self.center)
+
+    def show_step(self, offset: int | None) -> None:
+        """Mark the instruction `offset` bytes from the section's start as the step looked at."""
+        self._step = offset
+        self.renew()
+        self.call_after_refresh(self.center)
+
+    def center(self) -> None:
+        """Scroll to the step looked at, else to the site."""
+        marks = {line.spans[0].text[:1]: n for n, line in enumerate(self._lines) if line.spans}
+        line = marks.get(STEP, marks.get(SITE))
+        if line is not None:
+            self.reveal(line, center=True)
+
+    def on_resize(self) -> None:
+        """Keep the site in the middle."""
+        self.call_after_refresh(self.center)
+
+    def lay_out(self, width: int) -> list[Spans]:
+        """One line an instruction, one a symbol, under a heading."""
+        finding = self._finding
+        if finding is None or not finding.disassembly:
+            return [Spans((Span("  no disassembly for this one", "muted"),))] if finding else []
+        has_bytes = width >= BYTES_FROM
+        room = width - 10 - (BYTES + 1 if has_bytes else 0)
+        longest = max(cell_len(printable(line.text)) for line in finding.disassembly)
+        columns = (BYTES if has_bytes else 0, min(longest + 2, int(room * TEXT_SHARE)))
+        lines: list[Spans] = []
+        base = finding.address - finding.offset if finding.function else None
+        state = ""
+        for line in finding.disassembly:
+            if line.symbol:
+                base = line.offset
+                lines.append(Spans((Span(f"   {line.symbol}:", "strong"),)))
+            lines.append(self._instruction(line, base, state, columns))
+            state = line.state
+        return lines
+
+    def _instruction(
+        self, line: Line, base: int | None, before: str, columns: tuple[int, int]
+    ) -> Spans:
+        mark, tone = self._mark(line)
+        inside = base is not None and line.offset >= base
+        offset = f"+{line.offset - base:x}" if inside and base is not None else f"{line.offset:x}"
+        spans = [Span(f"{mark} ", tone or "accent"), Span(f"{offset:>6}  ", tone or "muted")]
+        if columns[0]:
+            spans.append(Span(fit(line.code.hex(" "), columns[0]) + " ", "muted"))
+        spans.append(Span(fit(printable(line.text), columns[1]) + " ", tone))
+        if line.state:
+            quiet = line.state == before and not line.site
+            spans.append(Span(brief(line.state), "muted" if quiet else tone))
+        else:
+            spans.append(Span("not reached", "muted"))
+        return Spans(tuple(spans), "current" if mark == STEP else "")
+
+    def _mark(self, line: Line) -> tuple[str, str]:
+        if line.offset == self._step:
+            return STEP, "site" if line.site else ""
+        if line.site:
+            return SITE, "site"
+        return (ON_PATH if line.offset in self._path else " "), ""
+
+
+def brief(state: str) -> str:
+    """A stack state in fewer cells: "CFA=rbp+16, rbp@CFA-16"."""
+    return state.replace("CFA is ", "CFA=").replace(" saved at ", "@")

@@ -1,0 +1,101 @@
+"""The rows of the findings list: one a finding, and one a file that could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from kdash.backends.stack.facts import FileReport, Finding, Level
+
+UNREADABLE = "unreadable"  # stands where the kind of a finding stands
+LETTERS = {Level.ERROR: "E", Level.WARNING: "W"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: a finding of a report, or the report itself when the file can't be read."""
+
+    report: FileReport
+    finding: Finding | None = None
+
+    @property
+    def kind(self) -> str:
+        """The rule's name, or "unreadable"."""
+        return self.finding.kind if self.finding else UNREADABLE
+
+    @property
+    def letter(self) -> str:
+        """One letter for the level: E, W, or ! for a file that can't be read."""
+        return LETTERS[self.finding.level] if self.finding else "!"
+
+    @property
+    def place(self) -> str:
+        """Where it is: "x_probe+0x1d", outside functions ".text+0x4d"."""
+        if self.finding is None:
+            return ""
+        return f"{self.finding.function or self.finding.section}+{self.finding.offset:#x}"
+
+    @property
+    def message(self) -> str:
+        """One line that says what is wrong."""
+        return self.finding.message if self.finding else self.report.error
+
+    @property
+    def base_name(self) -> str:
+        """The file's name without its folder."""
+        return PurePath(self.report.file).name
+
+
+def entries(report: FileReport) -> tuple[Entry, ...]:
+    """The rows of one report; none when the file is clean."""
+    if report.error:
+        return (Entry(report),)
+    return tuple(Entry(report, finding) for finding in report.findings)
+
+
+def fields(entry: Entry) -> Mapping[str, str]:
+    """What filters search in an entry, by field name."""
+    finding = entry.finding
+    source = finding.source if finding else None
+    return {
+        "level": finding.level.value if finding else UNREADABLE,
+        "file": entry.report.file,
+        "function": finding.function if finding else "",
+        "kind": entry.kind,
+        "message": entry.message,
+        "section": finding.section if finding else "",
+        "callee": finding.callee if finding else "",
+        "source": f"{source.file}:{source.line}" if source else "",
+        "cause": finding.cause if finding else "",
+    }
+
+
+def _file_order(entry: Entry) -> Any:
+    return entry.report.file
+
+
+def _function_order(entry: Entry) -> Any:
+    return entry.finding.function if entry.finding else ""
+
+
+def _rule_order(entry: Entry) -> Any:
+    return entry.kind
+
+
+ORDERS: Mapping[str, Callable[[Entry], Any] | None] = {
+    "found": None,
+    "file": _file_order,
+    "function": _function_order,
+    "rule": _rule_order,
+}
+
+
+def one_line(finding: Finding) -> str:
+    """A finding as one line of text, as `kdash stack check` prints it."""
+    place = f"{finding.function or finding.section}+{finding.offset:#x}"
+    tail = f"{place}: {finding.level.value}: {finding.kind}: {finding.message}"
+    if finding.source is None:
+        return f"{finding.file}: {tail}"
+    return f"{finding.source.file}:{finding.source.line}: {tail} [{finding.file}]"

@@ -1,0 +1,55 @@
+"""What a finding says: place, message, the state that was expected and the one found."""
+
+from __future__ import annotations
+
+from kdash.backends.stack.facts import Finding
+from kdash.widgets.stack.entry import Entry
+from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread, tail
+
+
+class Head(LinesView):
+    """A title line, and below it what is wrong in words."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._entry: Entry | None = None
+        self._note = ""
+
+    def show(self, entry: Entry | None, note: str) -> None:
+        """Show another finding; `note` stands at the end of the title line."""
+        self._entry = entry
+        self._note = note
+        self.renew()
+        self.scroll_home(animate=False)
+
+    def lay_out(self, width: int) -> list[Spans]:
+        """Title, message, expected, found, source."""
+        entry = self._entry
+        if entry is None:
+            return []
+        tone = {"E": "bad", "W": "warning"}.get(entry.letter, "warning")
+        title = (
+            Span(f"{entry.letter} ", tone),
+            Span(entry.kind, "strong"),
+            Span(f"  {entry.place or entry.base_name}"),
+        )
+        lines = [Spans(spread(title, self._note, width), "heading")]
+        if entry.finding is None:
+            return lines + labelled("error", [Span(entry.report.error, "strong")], width)
+        return lines + _facts(entry, entry.finding, width)
+
+
+def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
+    what = finding.message if not finding.callee else f"{finding.message} (callee {finding.callee})"
+    lines = labelled("what", [Span(what, "strong")], width)
+    if finding.expected:
+        lines += labelled("expected", [Span(finding.expected)], width)
+    if finding.found:
+        lines += labelled("found", [Span(finding.found, "accent")], width)
+    room = width - MARGIN
+    if finding.source is not None:
+        line = tail(f"{finding.source.file}:{finding.source.line}", room)
+        lines += labelled("source", [Span(line)], width)
+    file = f"sample {entry.base_name}" if entry.report.sample else finding.file
+    where = f"  {finding.section}+{finding.address:#x}"
+    return lines + labelled("object", [Span(tail(file, room - len(where)) + where, "muted")], width)

@@ -1,0 +1,39 @@
+"""The line above the findings: how far the check is, totals, counts of each kind."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widgets import Static
+
+from kdash.widgets.printable import printable
+from kdash.widgets.stack.tally import Tally, count
+
+
+class Summary(Static):
+    """One line of totals and one of kinds, the most frequent first."""
+
+    DEFAULT_CSS = """
+    Summary { height: auto; max-height: 2; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def show(self, tally: Tally, progress: str, shown: int) -> None:
+        """Show new numbers.
+
+        Args:
+            tally: Counts so far.
+            progress: "checking 3/12" while the check goes on, else empty.
+            shown: Rows that pass the filter.
+        """
+        rows = tally.findings + tally.unreadable
+        parts = [Content.styled(progress, "bold $text-accent")] if progress else []
+        parts += [Content(f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}")]
+        if rows:
+            style = "bold $text-error" if tally.errors else "bold $text-warning"
+            parts.append(Content.styled(tally.outcome(), style))
+        if shown != rows:
+            parts.append(Content.styled(f"filter shows {shown} of {rows}", "$text-accent"))
+        lines = [Content("  ").join(parts)]
+        if tally.kinds:
+            kinds = "  ".join(f"{kind} {n}" for kind, n in tally.kinds.most_common())
+            lines.append(Content.styled(printable(kinds), "$text-muted"))
+        self.update(Content("\n").join(lines))
