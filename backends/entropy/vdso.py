@@ -225,12 +225,13 @@ def _start_child() -> subprocess.Popen[bytes]:
     import kdash
 
     home = str(Path(kdash.__path__[0]).parent)
+    known = os.environ.get("PYTHONPATH")
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "kdash.backends.entropy.vdso_child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": home},
+        env=os.environ | {"PYTHONPATH": f"{home}{os.pathsep}{known}" if known else home},
         start_new_session=True,  # keys typed at the terminal signal this process alone
         bufsize=0,
     )
