@@ -26,6 +26,7 @@ EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
 BESIDE = 104  # cells; from here on the two views stand side by side
 STACKED = 40  # lines; from here on they stand below each other
 KERNEL, POOL = 0, 1  # ordinals of the views
+ACTIONS = frozenset({"freeze", "step", "extract", "mix", "plot", "switch_view"})
 
 
 class Sampler(Protocol):
@@ -114,6 +115,7 @@ class EntropyPane(Pane):
         self._arrange()
         self._model.start()
         if await self._start_sampler():
+            self.refresh_bindings()
             self.set_interval(LOOK, self._look)
 
     async def _start_sampler(self) -> bool:
@@ -127,6 +129,7 @@ class EntropyPane(Pane):
 
     async def _fail(self, error: Exception) -> None:
         self._stop()
+        self.refresh_bindings()
         await self.show_failure(
             f"The kernel's generator can't be watched: {error}",
             "Is /proc mounted, and readable for you? `kdash doctor` looks at every signal.",
@@ -200,6 +203,7 @@ class EntropyPane(Pane):
         self.set_class(stacked, "-stacked")
         self.set_class(one and self.view == KERNEL, "-kernel")
         self.set_class(one and self.view == POOL, "-pool")
+        self.border_subtitle = self.VIEWS[self.view] if one else ""
 
     def view_changed(self, index: int) -> None:  # noqa: ARG002 - `view` says it too
         """Show the view, or move to it where both are on screen."""
@@ -215,6 +219,11 @@ class EntropyPane(Pane):
             super().focus_content()
 
     # -- keys ---------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of the views have no effect, and are not offered, once the pane has failed."""
+        running = self._sampler is not None
+        return running if action in ACTIONS else super().check_action(action, parameters)
 
     def action_freeze(self) -> None:
         """Freeze both views and the feed of the model, or let them go on."""

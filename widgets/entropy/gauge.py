@@ -9,14 +9,15 @@ from kdash.widgets.entropy.tone_lines import Line, Span
 
 EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 MARK = "▲"
+LEAST_BAR = 6  # cells below which a bar moves to a line of its own
 
 
 def bar(value: float, top: float, width: int) -> str:
     """`width` cells filled up to value / top, to an eighth of a cell; the rest is dotted."""
     share = min(max(value / top, 0.0), 1.0) if top > 0 else 0.0
     eighths = round(share * width * 8)
-    if value > 0:
-        eighths = max(1, eighths)
+    if share > 0 and width > 0:
+        eighths = max(1, eighths)  # a little is more than nothing
     full, rest = divmod(eighths, 8)
     return ("█" * full + EIGHTHS[rest]).ljust(width, "·")
 
@@ -34,15 +35,18 @@ class Level(NamedTuple):
 def level_lines(level: Level, width: int) -> list[Line]:
     """The level, its number, and its thresholds marked below it, in `width` cells."""
     label, value, top = level.label, level.value, level.top
-    number = f" {value:.0f}/{top} bits"
-    room = max(4, width - len(label) - 1 - len(number))
-    lines: list[Line] = [
-        (Span(f"{label} "), Span(bar(value, top, room), level.tone), Span(number, "strong"))
-    ]
+    number = f"{value:.0f}/{top} bits"
+    left = len(label) + 1
+    room = width - left - len(number) - 1
+    lines: list[Line] = [(Span(f"{label} "), Span(number, "strong"))]
+    if room >= LEAST_BAR:
+        drawn = Span(bar(value, top, room), level.tone)
+        lines = [(Span(f"{label} "), drawn, Span(f" {number}", "strong"))]
+    else:  # too narrow: the bar below the number
+        left, room = 0, max(0, width)
+        lines.append((Span(bar(value, top, room), level.tone),))
     inside = [(name, bits) for name, bits in level.marks if 0 <= bits <= top]
-    if inside and top > 0:
-        lines += _marks(inside, top, len(label) + 1, room, width)
-    return lines
+    return [*lines, *_marks(inside, top, left, room, width)] if inside and top > 0 else lines
 
 
 def _marks(
@@ -55,19 +59,22 @@ def _marks(
     legend = "wake-ups: " + ", ".join(f"{name} {bits}" for name, bits in marks)
     if len(pointers) + 2 + len(legend) <= width:
         return [(Span(f"{pointers}  {legend}", "muted"),)]
-    return [(Span(pointers, "muted"),), (Span(" " * left + legend, "muted"),)]
+    indent = min(left, max(0, width - len(legend)))
+    return [(Span(pointers, "muted"),), (Span(" " * indent + legend, "muted"),)]
 
 
-def progress_line(label: str, value: int, end: int, width: int) -> Line:
+def progress_lines(label: str, value: int, end: int, width: int) -> list[Line]:
     """Progress that ends for good: a thin line, in words complete or not, never a level."""
     done = value >= end
-    words = f" {value} of {end} bits: {'complete' if done else 'still collecting'}"
-    room = max(4, width - len(label) - 1 - len(words))
-    filled = room if done else room * max(0, value) // end if end > 0 else 0
     tone = "good" if done else "warning"
-    return (
-        Span(f"{label} "),
-        Span("━" * filled, tone),
-        Span("╌" * (room - filled), "muted"),
-        Span(words, tone),
-    )
+    words = f"{value} of {end} bits: {'complete' if done else 'still collecting'}"
+    room = width - len(label) - len(words) - 2
+    if room >= LEAST_BAR:
+        drawn = _progress(value, end, room, tone)
+        return [(Span(f"{label} "), *drawn, Span(f" {words}", tone))]
+    return [(Span(label),), _progress(value, end, width, tone), (Span(words, tone),)]
+
+
+def _progress(value: int, end: int, room: int, tone: str) -> Line:
+    filled = room * min(max(0, value), end) // end if end > 0 else room
+    return Span("━" * filled, tone), Span("╌" * (room - filled), "muted")

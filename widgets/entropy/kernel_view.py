@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from kdash.backends.entropy.facts import Era, Reading
-from kdash.widgets.entropy.gauge import Level, level_lines, progress_line
+from kdash.widgets.entropy.gauge import Level, level_lines, progress_lines
 from kdash.widgets.entropy.plot import LEAST_HEIGHT, plot_lines
 from kdash.widgets.entropy.series import SERIES, Series, first_series
 from kdash.widgets.entropy.signals import signal_lines, signals
@@ -23,6 +23,12 @@ GENERATORS = {
     Era.LRNG: "the alternative generator LRNG",
     Era.REPLACED: "/dev/random is not the kernel's own",
     Era.UNKNOWN: "generator not recognised",
+}
+
+READINESS = {
+    True: "seeded: getrandom never waits",
+    False: "getrandom waits until it is seeded",
+    None: "",
 }
 
 
@@ -89,20 +95,16 @@ def _state_lines(reading: Reading, width: int, *, frozen: bool) -> list[Line]:
         lamp = Span("● READY", "good")
     else:
         lamp = Span("○ NOT SEEDED", "bad")
-    words = {
-        True: "  seeded: getrandom never waits",
-        False: "  getrandom waits until it is seeded",
-        None: "",
-    }[reading.ready]
-    line: Line = (lamp, Span(words))
+    words = Span(f"  {READINESS[reading.ready]}")
     if frozen:
-        line = (lamp, Span("  FROZEN, space resumes", "warning"))
-    era = GENERATORS[reading.era]
-    spare = width - cell_len(plain(line)) - len(era)
+        words = Span("  FROZEN, space resumes", "warning")
+    era = Span(GENERATORS[reading.era], "muted")
+    line: Line = (lamp, words)
+    spare = width - cell_len(plain(line)) - len(era.text)
     if spare >= 2:
-        lines: list[Line] = [(*line, Span(" " * spare), Span(era, "muted"))]
+        lines: list[Line] = [(*line, Span(" " * spare), era)]
     else:
-        lines = [line, (Span(era, "muted"),)]
+        lines = [line, (era,)] if cell_len(plain(line)) <= width else [(lamp,), (words,), (era,)]
     for alert in reading.alerts:
         lines += wrapped(f"! {alert}", width, "bad", indent="  ")
     return lines
@@ -114,9 +116,9 @@ def _number_lines(reading: Reading, width: int) -> list[Line]:
     if avail is None or size is None:
         told = reading.unavailable
         reason = told.get("entropy_avail") or told.get("sample") or "no number"
-        return [(Span("entropy_avail "), Span(f"not available: {reason}", "muted")), *meaning]
+        return [*wrapped(f"entropy_avail not available: {reason}", width, "muted"), *meaning]
     if not reading.gauge:
-        return [progress_line("boot progress", avail, size, width), *meaning]
+        return [*progress_lines("boot progress", avail, size, width), *meaning]
     read, write = reading.read_wakeup_threshold, reading.write_wakeup_threshold
     both = (("read", read), ("write", write))
     marks = tuple((name, bits) for name, bits in both if bits is not None)

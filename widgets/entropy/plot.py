@@ -10,6 +10,7 @@ from kdash.widgets.entropy.series import Series, number
 from kdash.widgets.entropy.tone_lines import Line, Span
 
 LABELS = 6  # cells of the labels left of the axis
+HINT = "  p: next plot"
 LEAST_HEIGHT = 5  # lines below which a plot can't be read
 
 
@@ -48,8 +49,10 @@ def _title(series: Series, readings: Sequence[Reading], width: int) -> Line:
     now = series.value(readings[-1])
     told = f"  now {number(now)}{series.unit}" if now is not None else "  now: no value"
     extent = f"  min {number(min(values))}  max {number(max(values))}"
-    spare = width - len(series.title) - len(told) - len(extent)
-    hint = "  p: next plot" if spare >= 14 else ""
+    spare = width - len(series.title) - len(told)
+    if spare < len(extent):
+        return (name, Span(told))
+    hint = HINT if spare >= len(extent) + len(HINT) else ""
     return (name, Span(told), Span(extent), Span(hint, "muted"))
 
 

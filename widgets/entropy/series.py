@@ -57,7 +57,7 @@ SERIES = (
         "irq", "interrupts", "/s", lambda reading: reading.irq_per_second, "irq_per_second"
     ),
     Series(
-        "reseed", "time since the last reseed", " s", _since_reseed, "reseed",
+        "reseed", "since the last reseed", " s", _since_reseed, "reseed",
         least_top=RESEED_TOP,
     ),
     Series(
@@ -65,7 +65,7 @@ SERIES = (
         steady=lambda reading: reading.poolsize,
     ),
     Series(
-        "latency", "getrandom of 16 bytes, median", " ns", _latency, "getrandom",
+        "latency", "getrandom 16 B", " ns", _latency, "getrandom",
         least_top=1000.0,
     ),
 )  # fmt: skip

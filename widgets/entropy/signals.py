@@ -106,7 +106,7 @@ def _interrupts(reading: Reading) -> str:
 
 
 def _percentiles(call: Percentiles) -> str:
-    return f"{nanoseconds(call.p50_ns)}, p99 {nanoseconds(call.p99_ns)}"
+    return f"p50 {nanoseconds(call.p50_ns)}, p99 {nanoseconds(call.p99_ns)}"
 
 
 def _thresholds(reading: Reading) -> Iterator[Signal]:

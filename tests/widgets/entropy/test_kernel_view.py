@@ -1,0 +1,164 @@
+"""The view of the live generator, for every era and size."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from textual.app import App, ComposeResult
+
+from kdash.backends.entropy.facts import Era, HardwareSource, Reading
+from kdash.widgets.entropy.kernel_view import KernelView
+from kdash.widgets.entropy.tone_lines import plain
+
+from .made import BOOTING, BY_ERA, MODERN, OLD, history
+
+SIZES = [(78, 22), (49, 26), (58, 38), (77, 44), (40, 12)]
+FUEL = set("█▉▊▋▌▍▎▏")
+
+
+class Host(App[None]):
+    def compose(self) -> ComposeResult:
+        yield KernelView()
+
+
+@asynccontextmanager
+async def drawn(
+    readings: list[Reading], size: tuple[int, int] = (78, 22)
+) -> AsyncIterator[tuple[KernelView, Any]]:
+    app = Host()
+    async with app.run_test(size=size) as pilot:
+        view = app.query_one(KernelView)
+        await pilot.pause()
+        view.show(readings, 1.0)
+        await pilot.pause()
+        yield view, pilot
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("era", BY_ERA)
+def test_every_era_is_drawn_at_every_size(era: Era, size: tuple[int, int]) -> None:
+    view = KernelView()
+    view.show(history(BY_ERA[era], (3.0, 4.0)), 1.0)
+    lines = [plain(line) for line in view.lines(*size)]
+    assert BY_ERA[era].meaning in " ".join(" ".join(lines).split())
+    assert all(len(line) <= size[0] for line in lines)
+
+
+@pytest.mark.parametrize(
+    "reading", [reading for reading in BY_ERA.values() if not reading.gauge] + [BOOTING]
+)
+async def test_a_number_that_is_boot_progress_is_never_a_fuel_gauge(reading: Reading) -> None:
+    async with drawn([reading]) as (view, _):
+        assert not FUEL & set(view.text)
+        assert "/256 bits" not in view.text
+        if reading.entropy_avail is not None:
+            assert "boot progress" in view.text
+
+
+@pytest.mark.parametrize("reading", [reading for reading in BY_ERA.values() if reading.gauge])
+async def test_a_number_that_moves_is_a_level_against_the_pool_size(reading: Reading) -> None:
+    async with drawn([reading]) as (view, _):
+        assert f"{reading.entropy_avail}/{reading.poolsize} bits" in view.text
+        assert FUEL & set(view.text)
+        assert "wake-ups: " in view.text
+
+
+async def test_readiness_is_said_in_words() -> None:
+    for ready, words in ((True, "READY"), (False, "NOT SEEDED"), (None, "READINESS UNKNOWN")):
+        async with drawn([replace(MODERN, ready=ready)]) as (view, _):
+            assert words in view.text.splitlines()[0]
+
+
+async def test_a_level_below_a_threshold_says_what_that_brings_about() -> None:
+    async with drawn([replace(OLD, entropy_avail=40)]) as (view, _):
+        assert "below the read wake-up: readers of /dev/random wait" in view.text
+    async with drawn([replace(OLD, entropy_avail=500)]) as (view, _):
+        assert "below the write wake-up" in view.text
+
+
+async def test_alerts_stand_below_the_lamp() -> None:
+    alert = "would-block: getrandom answers EAGAIN"
+    async with drawn([replace(BOOTING, alerts=(alert,))]) as (view, _):
+        lines = view.text.splitlines()
+        assert (
+            0
+            < lines.index(f"! {alert}")
+            < next(y for y, line in enumerate(lines) if line.startswith("boot progress"))
+        )
+
+
+async def test_a_sample_that_failed_says_why_there_is_no_number() -> None:
+    failed = replace(
+        MODERN, ready=None, entropy_avail=None, unavailable={"sample": "OSError: too many files"}
+    )
+    async with drawn([failed]) as (view, _):
+        assert "entropy_avail not available: OSError: too many files" in view.text
+
+
+async def test_what_the_system_names_is_drawn_as_data() -> None:
+    evil = replace(MODERN, hwrng=HardwareSource("[bold]\x1b]0;x\x07", (), 7))
+    async with drawn([evil]) as (view, _):
+        assert "[bold]\\x1b]0;x\\x07" in view.text
+
+
+async def test_plots_are_cycled_and_those_without_a_value_are_left_out() -> None:
+    async with drawn(history(MODERN, (3.0, 4.0))) as (view, _):
+        seen = []
+        for _ in range(5):
+            seen.append(view.series.name if view.series else "")
+            view.plot_next()
+        assert seen == ["irq", "reseed", "level", "latency", "irq"]
+    async with drawn(history(OLD, (3.0, 4.0))) as (view, _):
+        seen = []
+        for _ in range(3):
+            seen.append(view.series.name if view.series else "")
+            view.plot_next()
+        assert seen == ["level", "irq", "level"]
+
+
+async def test_a_new_reading_redraws_only_the_lines_that_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readings = history(MODERN, (3.0, 3.0))
+    async with drawn(readings) as (view, _):
+        redrawn: list[int] = []
+        monkeypatch.setattr(view, "refresh_line", redrawn.append)
+        view.show(readings, 1.0)
+        assert redrawn == []
+        view.show([*readings, replace(readings[-1], uptime_seconds=4000.0)], 1.0)
+        assert [view.text.splitlines()[y].split()[0] for y in redrawn] == ["uptime"]
+
+
+async def test_what_does_not_fit_can_be_scrolled_to() -> None:
+    async with drawn(history(MODERN, (3.0, 4.0)), (78, 12)) as (view, pilot):
+        assert view.virtual_size.height > 12
+        view.focus()
+        await pilot.press("G")
+        await pilot.pause()
+        assert view.scroll_offset.y == view.max_scroll_y > 0
+
+
+async def test_a_view_that_is_hidden_catches_up_when_it_is_shown() -> None:
+    async with drawn([MODERN]) as (view, pilot):
+        view.display = False
+        await pilot.pause()
+        view.show([OLD], 1.0)
+        assert "2300/4096" not in view.text
+        view.display = True
+        await pilot.pause()
+        assert "2300/4096" in view.text
+
+
+async def test_before_the_first_reading_the_view_says_what_it_waits_for() -> None:
+    async with drawn([]) as (view, _):
+        assert view.text == "reading the generator's state"
+
+
+async def test_a_frozen_view_says_so() -> None:
+    async with drawn([MODERN]) as (view, _):
+        view.set_frozen(True)
+        assert "FROZEN" in view.text.splitlines()[0]

@@ -1,0 +1,92 @@
+"""Signals in words: what is told, what is late, what can't be had."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kdash.backends.entropy.facts import HardwareSource, Reading, Reseed
+from kdash.widgets.entropy.signals import (
+    Signal,
+    duration,
+    nanoseconds,
+    signal_lines,
+    signals,
+)
+from kdash.widgets.entropy.tone_lines import plain
+
+from .made import MODERN, OLD
+
+
+def named(reading: Reading) -> dict[str, Signal]:
+    return {signal.name: signal for signal in signals(reading)}
+
+
+def test_the_hardware_source_is_told_with_its_quality_and_the_others() -> None:
+    assert named(MODERN)["hardware source"].value == (
+        "virtio_rng.0, quality 1024/1024 (also tpm-rng-0)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tone", "words"),
+    [(12.3, "good", "12 s ago, generation 41"), (76.0, "warning", "76 s ago, late, generation 41"),
+     (181.0, "bad", "181 s ago, MISSED, generation 41")],
+)  # fmt: skip
+def test_a_late_reseed_is_told_in_words_as_well(seconds: float, tone: str, words: str) -> None:
+    signal = named(replace(MODERN, reseed=Reseed(41, seconds, "vdso")))["last reseed"]
+    assert (signal.tone, signal.value) == (tone, words)
+
+
+def test_a_reseed_not_seen_yet_gives_a_lower_bound() -> None:
+    reading = replace(MODERN, reseed=Reseed(41, None, "vdso", at_least=17.0))
+    assert named(reading)["last reseed"].value == "over 17 s ago, generation 41"
+
+
+def test_what_is_missing_is_listed_muted_with_its_reason() -> None:
+    found = named(MODERN)
+    assert found["read wake-up"] == Signal("read wake-up", "(not on this kernel)", "muted")
+    assert found["hardware rate"] == Signal("hardware rate", "(needs root)", "muted")
+
+
+def test_thresholds_without_effect_say_so() -> None:
+    assert named(MODERN)["wake-ups"].value == "write 256 bits (inert here)"
+    assert named(OLD)["wake-ups"].value == "read 64 bits, write 896 bits"
+
+
+def test_latency_of_both_ways_in_is_told() -> None:
+    values = [signal.value for signal in signals(MODERN)]
+    assert "syscall p50 441 ns, p99 1.6 us" in values
+    assert "vDSO p50 40 ns, p99 60 ns" in values
+
+
+def test_interrupts_are_told_by_cpu() -> None:
+    assert named(MODERN)["interrupts"].value == "12.5/s (by CPU: 2.5 10)"
+    assert named(OLD)["interrupts"].value == "3/s"
+
+
+def test_many_cpus_are_counted_rather_than_listed() -> None:
+    many = replace(MODERN, irq_per_second_by_cpu=(1.0,) * 256)
+    assert named(many)["interrupts"].value.endswith("... 256 CPUs)")
+
+
+def test_a_long_value_goes_on_below_itself() -> None:
+    lines = [plain(line) for line in signal_lines(Signal("name", "word " * 20), 50)]
+    assert len(lines) > 1
+    assert all(len(line) <= 50 for line in lines)
+    assert lines[1].startswith(" " * 17 + "word")
+
+
+def test_a_source_named_like_an_escape_sequence_is_shown_and_not_obeyed() -> None:
+    evil = replace(MODERN, hwrng=HardwareSource("\x1b[2J[red]x", (), None))
+    text = "\n".join(plain(line) for s in signals(evil) for line in signal_lines(s, 78))
+    assert "\x1b" not in text
+    assert "\\x1b[2J[red]x" in text
+
+
+def test_times_are_said_as_people_say_them() -> None:
+    assert [nanoseconds(n) for n in (441, 1581, 3_400_000)] == ["441 ns", "1.6 us", "3.4 ms"]
+    assert [duration(s) for s in (42, 200, 18600, 1047600)] == [
+        "42 s", "3 min", "5 h 10 min", "12 d 3 h",
+    ]  # fmt: skip
