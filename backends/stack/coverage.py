@@ -220,20 +220,13 @@ class Coverage:
 
     def _bad_calls(self) -> list[Site]:
         """Calls inside the file to a place that has no symbol."""
-        program, code = self.program, self.program.code
-        branches = program.branches
-        calls = np.flatnonzero(
-            (code.control[branches.instruction] == CALL) & (branches.external < 0)
-        )
-        symbols = program.image.symbols
-        base = code.bases[symbols.section]
-        named = np.unique((base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)])
-        lost = calls[~np.isin(branches.target[calls], named)]
-        at = branches.instruction[lost]
-        noted = np.isin(code.start[at], program.special.inner_calls)
-        ignored = np.array(sorted(self.walk.ignored), np.int64)
-        noted |= np.isin(program.roots(self.holder[at]), ignored)
+        program = self.program
+        reported = {v.instruction for v in self.walk.violations if v.kind == "no-call-dest"}
+        ignored = self.walk.ignored
         return [
-            Site(Violation("no-call-dest", self.events.of(index), index, int(self.holder[index])))
-            for index in at[~noted].tolist()
+            Site(Violation("no-call-dest", self.events.of(at), at, int(self.holder[at])))
+            for at in program.lost_calls.tolist()
+            if at not in reported
+            and not program.is_noted_inner_call(at)
+            and int(program.roots(self.holder[[at]])[0]) not in ignored
         ]

@@ -57,7 +57,8 @@ from kdash.backends.stack.stack_ops import (
     BRANCH_RETURN,  # conditional jump to the return thunk
     FRAME_WRITE,  # rbp is overwritten
     HINT,  # an unwind hint: the state is what the author says
-) = range(23)
+    CALL_NOWHERE,  # call to a place without a symbol, in this file
+) = range(24)
 FIRST_OPERATION = 0x40
 
 _ORDER = 8  # events of one instruction, in this order:
@@ -155,6 +156,9 @@ class _Maker:
             at = np.flatnonzero(calls)
             self.code[at] = CHECKED_CALL
             self.chosen[at] = True
+        lost = self.program.lost_calls
+        self.code[lost] = CALL_NOWHERE
+        self.chosen[lost] = True
         at = np.flatnonzero(ending & (self.code != CHECKED_CALL))
         self.code[at] = STOP
         self.chosen[at] = True
@@ -189,6 +193,10 @@ class _Maker:
         self.chosen[instruction] = True
         inner = (kind == BRANCH) | (kind == GOTO)
         self.goes[instruction[inner]] = to[inner] * _ORDER + _AT_EDGES
+        inside = np.searchsorted(branches.instruction, program.lost_calls)
+        entered = code.index_at(branches.target[inside])
+        known = entered >= 0
+        self.goes[program.lost_calls[known]] = entered[known] * _ORDER + _AT_EDGES
 
     def _leaders(self) -> Ints:
         """Where paths begin, and what comes behind an end."""

@@ -18,6 +18,7 @@ from kdash.backends.stack.codes import (
     BUG,
     CALL,
     CALL_INDIRECT,
+    JCC,
     JMP,
     JMP_INDIRECT,
     NOP,
@@ -25,7 +26,7 @@ from kdash.backends.stack.codes import (
 )
 from kdash.backends.stack.decode import Code, decode_image
 from kdash.backends.stack.functions import Functions, find_functions, join_cold_parts
-from kdash.backends.stack.image import Ints, ObjectImage
+from kdash.backends.stack.image import STT_FUNC, Ints, ObjectImage
 from kdash.backends.stack.noreturn import DeadEnds, ending_instructions, noreturn_names
 from kdash.backends.stack.special import Alternative, Special, read_special
 from kdash.backends.stack.switch_tables import SwitchTables
@@ -124,9 +125,17 @@ class Program:
 
     def _join_cold_parts(self) -> None:
         kind = self.code.control[self.branches.instruction]
-        inside = (self.branches.target >= 0) & (kind != CALL)
+        inside = (self.branches.target >= 0) & ((kind == JMP) | (kind == JCC))
         self.source_function = self.functions.containing(self.origin)
         self.target_function = self.functions.containing(self.branches.target)
+        edges = self.special.edges
+        join_cold_parts(
+            self.functions,
+            self.functions.containing(
+                self.code.start[np.array([edge.source for edge in edges], np.int64)]
+            ),
+            self.functions.containing(np.array([edge.target for edge in edges], np.int64)),
+        )
         join_cold_parts(self.functions, self.source_function[inside], self.target_function[inside])
 
     def roots(self, functions: Ints) -> Ints:
@@ -150,7 +159,7 @@ class Program:
         source, target = self.roots(self.source_function), self.roots(self.target_function)
         start = self.functions.starting_at(branches.target)
         kind = code.control[branches.instruction]
-        out = (kind != CALL) & (kind != RET) & (source != target)
+        out = ((kind == JMP) | (kind == JCC)) & (source != target)
         jumps = np.flatnonzero(code.control == JMP_INDIRECT)
         jumps = jumps[~np.isin(jumps, np.array(sorted(self.switches), np.int64))]
         known = self.externals.noreturn
@@ -180,6 +189,21 @@ class Program:
             return self.image.symbol_name(int(self.branches.external[at]))
         found = int(self.functions.starting_at(self.branches.target[at : at + 1])[0])
         return self.functions.name(found) if found >= 0 else ""
+
+    @cached_property
+    def lost_calls(self) -> Ints:
+        """Calls inside the file to a place without a symbol, by instruction, ascending."""
+        branches, symbols = self.branches, self.image.symbols
+        kind = self.code.control[branches.instruction]
+        calls = np.flatnonzero((kind == CALL) & (branches.external < 0))
+        base = self.code.bases[symbols.section]
+        named = (base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)]
+        result: Ints = branches.instruction[calls[~np.isin(branches.target[calls], named)]]
+        return result
+
+    def is_noted_inner_call(self, instruction: int) -> bool:
+        """Whether the author said that a call stays inside its function."""
+        return int(self.code.start[instruction]) in self.special.inner_calls
 
     def count_frames(self) -> tuple[int, int]:
         """Functions that begin with a frame pointer prologue, and functions that call."""

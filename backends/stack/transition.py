@@ -182,7 +182,7 @@ def _popped(state: State, target: int) -> State:
 def _store(state: State, operation: Operation) -> State:
     source, base, amount = operation.source, operation.base, operation.amount
     if state.drap:
-        if source == state.drap_register and base == RBP:
+        if source == state.drap_register == state.base and base == RBP:
             return state._replace(base=INDIRECT_RBP, offset=amount, drap_offset=amount)
         return _save(state, source, (RBP, amount)) if base == RBP else state
     if base == state.base:

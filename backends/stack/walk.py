@@ -177,10 +177,21 @@ class Walk:
             self._report("entry-insn", event, state)
         elif kind == ev.BAD_BYTES:
             self._report("decode", event, state)
+        elif kind == ev.CALL_NOWHERE:
+            self._inner_call(event, state)
         elif kind == ev.HINT:
             # The author says what the state is; from there on nothing is known for sure.
             self._work.append((event + 1, self.transitions.table.unknown, event))
         return False
+
+    def _inner_call(self, event: int, state: int) -> None:
+        """A call that may leave its return address on the stack: nothing is known behind it."""
+        if not self.program.is_noted_inner_call(int(self.events.instruction[event])):
+            self._report("no-call-dest", event, state)
+        unknown = self.transitions.table.unknown
+        self._work.append((event + 1, unknown, event))
+        if self.events.target[event] >= 0:
+            self._work.append((self.events.target[event], unknown, event))
 
     def _frame_rule(self, event: int, kind: int, state: int) -> bool:
         table = self.transitions.table
