@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdash.backends.entropy.facts import Era, Probe, Reading
+from kdash.backends.entropy.facts import Probe, Reading
 from kdash.backends.entropy.hwrng import NONE
 from kdash.backends.entropy.interrupts import parse_interrupts
-from kdash.backends.entropy.procfs import Root, Unavailable, reason
+from kdash.backends.entropy.procfs import NOT_ON_THIS_KERNEL, Root, Unavailable, reason
 from kdash.backends.entropy.sampler import default_vdso
 from kdash.backends.entropy.signals import SignalReader
 from kdash.backends.entropy.system import LiveSystem, System
@@ -76,9 +76,8 @@ def _reseed(reading: Reading) -> Probe:
     if reading.reseed is not None:
         return Probe(name, "ok", f"generation {reading.reseed.generation}, through the vDSO")
     why = reading.unavailable.get("reseed", "not available")
-    if reading.era is Era.SINCE_5_19:
-        return Probe(name, "warning", why, "Linux 6.11 on shows it; nothing else is needed")
-    return Probe(name, "warning", why)
+    remedy = "Linux 6.11 on shows it; nothing else is needed" if why == NOT_ON_THIS_KERNEL else ""
+    return Probe(name, "warning", why, remedy)
 
 
 def _latency(reading: Reading) -> Probe:

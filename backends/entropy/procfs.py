@@ -10,13 +10,14 @@ RANDOM_SYSCTLS = "proc/sys/kernel/random"
 _SMALL = 4096  # bytes; no sysctl or attribute prints more
 _LARGE = 1 << 24  # bytes; /proc/interrupts of thousands of CPUs stays below
 
+NOT_ON_THIS_KERNEL = "not on this kernel"
 _REASONS = {
-    errno.ENOENT: "not on this kernel",
-    errno.ENOTDIR: "not on this kernel",
+    errno.ENOENT: NOT_ON_THIS_KERNEL,
+    errno.ENOTDIR: NOT_ON_THIS_KERNEL,
     errno.ENODEV: "no such device",
     errno.EACCES: "needs root",
     errno.EPERM: "needs root",
-    errno.ENOSYS: "not on this kernel",
+    errno.ENOSYS: NOT_ON_THIS_KERNEL,
 }
 
 

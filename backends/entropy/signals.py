@@ -19,7 +19,13 @@ from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, 
 from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
 from kdash.backends.entropy.hwrng import read_hwrng
 from kdash.backends.entropy.interrupts import InterruptMeter
-from kdash.backends.entropy.procfs import RANDOM_SYSCTLS, Root, Unavailable, reason
+from kdash.backends.entropy.procfs import (
+    NOT_ON_THIS_KERNEL,
+    RANDOM_SYSCTLS,
+    Root,
+    Unavailable,
+    reason,
+)
 from kdash.backends.entropy.readers import count_blocked_readers
 from kdash.backends.entropy.system import GRND_INSECURE, GRND_NONBLOCK, LiveSystem, System
 from kdash.backends.entropy.vdso import NoVdso, ReseedClock, VdsoSource
@@ -190,7 +196,7 @@ class SignalReader:
     def _vdso_facts(self, era: Era, now: float) -> tuple[Reseed | None, GetrandomLatency | None]:
         """The reseed clock and the cost of a call, from the isolated probe."""
         if era not in _SAMPLED:
-            self._unavailable["reseed"] = "not on this kernel"
+            self._unavailable["reseed"] = NOT_ON_THIS_KERNEL
             self._unavailable["getrandom"] = "not sampled where that could draw from the pool"
             return None, None
         facts = self._try("reseed", self._vdso.answer)
@@ -206,6 +212,6 @@ class SignalReader:
         """The raw source is measured on request alone; here only whether it could be."""
         path = self._root.path("dev/hwrng")
         if not self._root.exists("dev/hwrng"):
-            self._unavailable["hwrng_rate"] = "not on this kernel"
+            self._unavailable["hwrng_rate"] = NOT_ON_THIS_KERNEL
         elif not self._system.readable(path):
             self._unavailable["hwrng_rate"] = "needs root"

@@ -15,6 +15,7 @@ import mmap
 import sys
 
 from kdash.backends.entropy.latency import LatencyWindow
+from kdash.backends.entropy.procfs import NOT_ON_THIS_KERNEL
 from kdash.backends.entropy.vdso_image import GETRANDOM_SYMBOL, read_vdso
 
 _STATE_BYTES = 144
@@ -67,7 +68,7 @@ def symbol_address() -> int:
         else None
     )
     if not symbols:
-        raise NotAvailable("not on this kernel")
+        raise NotAvailable(NOT_ON_THIS_KERNEL)
     return image.base + int(symbols[0]["st_value"])
 
 
