@@ -74,7 +74,9 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self.add_argument("--format", choices=("text", "json"), default="text")
+        self.add_argument(
+            "--format", choices=("text", "json"), default="text", help="what to print (text)"
+        )
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with status 2."""
