@@ -20,7 +20,6 @@ from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.series import Series
 from kdash.widgets.pane import CommandError, CommandWord, Pane, Tone
 
-LOOK = 0.5  # seconds between two looks at the newest reading and the model
 INTERVAL = 1.0  # seconds between two readings
 EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
 BESIDE = 104  # cells; from here on the two views stand side by side
@@ -51,6 +50,9 @@ class EntropyPane(Pane):
     NAME: ClassVar[str] = "Entropy"
     VIEWS: ClassVar[tuple[str, ...]] = ("this kernel", "Linux 4.3 pool (model)")
     WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
+
+    LOOK: ClassVar[float] = 0.5  # seconds between two looks at what the threads left
+    STEP: ClassVar[float] = 0.5  # seconds between two steps of the model's feed
 
     DEFAULT_CSS = """
     EntropyPane #entropy-views { layout: vertical; }
@@ -83,7 +85,7 @@ class EntropyPane(Pane):
         self.settings = settings
         self.interval = INTERVAL
         self._sampler: Sampler | None = None
-        self._model = ModelThread(self.make_model)
+        self._model = ModelThread(self.make_model, self.STEP)
         self._frozen = False
         self._shown: Reading | None = None
         self._status = ""
@@ -116,7 +118,7 @@ class EntropyPane(Pane):
         self._model.start()
         if await self._start_sampler():
             self.refresh_bindings()
-            self.set_interval(LOOK, self._look)
+            self.set_interval(self.LOOK, self._look)
 
     async def _start_sampler(self) -> bool:
         try:

@@ -9,8 +9,6 @@ from typing import Protocol
 
 from kdash.backends.entropy.facts import ModelStep, PoolState
 
-PERIOD = 0.5  # seconds between two steps of the live feed
-
 
 class Model(Protocol):
     """What the pane needs of a model (see kdash.backends.entropy.live_model)."""
@@ -40,7 +38,7 @@ class ModelThread:
     never holds up the interface.
     """
 
-    def __init__(self, make: Callable[[], Model], period: float = PERIOD) -> None:
+    def __init__(self, make: Callable[[], Model], period: float) -> None:
         """Prepare; `start` begins.
 
         Args:
