@@ -8,9 +8,6 @@ from kdash.backends.kvm import device, ioctl
 from kdash.backends.kvm.capability_names import CAPABILITIES
 from kdash.backends.kvm.facts import Capability, KvmError, Probe
 
-#: Registers, special registers: KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS (asm/kvm.h).
-SYNC_NEEDED = 0b11
-
 
 def list_capabilities(path: str = device.DEVICE) -> tuple[Capability, ...]:
     """Ask for every known capability.
@@ -59,9 +56,7 @@ def _probe_open(fd: int, path: str) -> tuple[Probe, ...]:
 
 
 def _probe_capability(fd: int, name: str, purpose: str, verdict: str) -> Probe:
-    value = check(fd, CAPABILITIES[name])
-    if name == "SYNC_REGS" and value & SYNC_NEEDED != SYNC_NEEDED:
-        value = 0
+    value = device.usable(name, check(fd, CAPABILITIES[name]))
     if value > 0:
         return Probe(f"KVM_CAP_{name}", "ok", f"{value:#x}, for {purpose}")
     return Probe(f"KVM_CAP_{name}", verdict, f"missing, for {purpose}", "use a newer kernel")

@@ -32,6 +32,9 @@ OPTIONAL: Final[dict[str, str]] = {
     "INTERNAL_ERROR_DATA": "the bytes of an instruction that KVM can't emulate",
 }
 
+#: KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS (asm/kvm.h).
+SYNC_NEEDED: Final = 0b11
+
 Ioctl = Callable[[int, str, int], int]
 
 
@@ -53,7 +56,7 @@ class Device:
         try:
             check_version(self.fd, path, issue)
             for name, purpose in REQUIRED.items():
-                require(self.capability(name), name, purpose)
+                require(usable(name, self.capability(name)), name, purpose)
             self.run_size = issue(self.fd, "KVM_GET_VCPU_MMAP_SIZE", 0)
         except BaseException:
             self.close()
@@ -101,6 +104,13 @@ def check_version(fd: int, path: str, issue: Ioctl = ioctl.call) -> int:
             "use a kernel with the stable KVM API (Linux 2.6.22 or newer)",
         )
     return version
+
+
+def usable(name: str, value: int) -> int:
+    """The value of a capability, 0 where it lacks what is needed of it."""
+    if name == "SYNC_REGS" and value & SYNC_NEEDED != SYNC_NEEDED:
+        return 0
+    return value
 
 
 def require(value: int, name: str, purpose: str) -> None:

@@ -130,13 +130,13 @@ def _writes(decoded: iced_x86.Instruction, record: Record) -> bool | None:
 
 def _register(record: Record, register: iced_x86.Register_) -> int:
     """A register's value; 0 for none, and for what records do not hold."""
-    from iced_x86 import Register, RegisterExt
+    from iced_x86 import RegisterExt
 
     if int(register) == 0:
         return 0
     index = _general_registers().get(RegisterExt.full_register(register))
     if index is None:
-        return record.rip if register in (Register.RIP, Register.EIP) else 0
+        return 0
     return record.registers[index] & ((1 << (8 * RegisterExt.size(register))) - 1)
 
 
