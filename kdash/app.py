@@ -73,6 +73,8 @@ class KdashApp(App[int]):
         self.settings = settings
         self.active = settings.pane
         self._panes: dict[int, Pane] = {}
+        self.register_theme(KDASH)
+        self.theme = "ansi-dark" if colour_count() <= 16 else KDASH.name
 
     # -- building -----------------------------------------------------------------------
 
@@ -94,8 +96,6 @@ class KdashApp(App[int]):
 
     def on_mount(self) -> None:
         """Set colours and signals, then build the other panes behind the first picture."""
-        self.register_theme(KDASH)
-        self.theme = "ansi-dark" if colour_count() <= 16 else KDASH.name
         self._handle_signals()
         self.query_one(TabLine).set_active(self.active)
         self.call_after_refresh(self._first_picture)
