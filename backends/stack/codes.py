@@ -20,34 +20,34 @@ NONE, JCC, JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, BUG, ENTRY, INVALID, NOP
 ALWAYS, RM_IMM, STORE, LOAD, LEA, RM_REG, REG_RM, EXCHANGE = range(1, 9)
 
 _CONTROL = (
-    (JCC, r"J(?!MP)\w+_REL(8|32)_64|J[ER]CXZ_REL8_64|LOOP\w*_REL8_64_\w+"),
-    (JMP, r"JMP_REL(8|32)_64"),
+    (JCC, r"J(?!MP)\w+_REL(?:8|32)_64|J[ER]CXZ_REL8_64|LOOP\w*_REL8_64_\w+"),
+    (JMP, r"JMP_REL(?:8|32)_64"),
     (JMP_INDIRECT, r"JMP_RM64"),
     (CALL, r"CALL_REL32_64"),
-    (CALL_INDIRECT, r"CALL_RM64|CALL_M16(16|32|64)"),
-    (RET, r"RETN[QW](_IMM16)?"),
-    (BUG, r"UD2|UD1_R(16|32|64)_RM\d\d"),
-    (ENTRY, r"SYSCALL|SYSENTER|SYSRET[DQ]|SYSEXIT[DQ]|RETF[WDQ](_IMM16)?|JMP_M16(16|32|64)"),
+    (CALL_INDIRECT, r"CALL_RM64|CALL_M16(?:16|32|64)"),
+    (RET, r"RETN[QW](?:_IMM16)?"),
+    (BUG, r"UD2|UD1_R(?:16|32|64)_RM\d\d"),
+    (ENTRY, r"SYSCALL|SYSENTER|SYSRET[DQ]|SYSEXIT[DQ]|RETF[WDQ](?:_IMM16)?|JMP_M16(?:16|32|64)"),
     (INVALID, r"INVALID"),
-    (NOP, r"NOP[WDQ]|NOP_RM(16|32|64)|PAUSE"),
+    (NOP, r"NOP[WDQ]|NOP_RM(?:16|32|64)|PAUSE"),
     (TRAP, r"INT3"),
 )
 _STACK = (
     (
         ALWAYS,
-        r"PUSH_R(16|64)|POP_R(16|64)|PUSHQ_IMM(8|32)|PUSH_RM(16|64)|POP_RM(16|64)|PUSHFQ|POPFQ"
-        r"|PUSHQ_[FG]S|POPQ_[FG]S|LEAVEQ|ENTERQ_IMM16_IMM8|IRETQ|STD|CLD",
+        r"(?:PUSH|POP)_RM?(?:16|64)|PUSHQ_IMM(?:8|32)|PUSHFQ|POPFQ|PUSHQ_[FG]S|POPQ_[FG]S|LEAVEQ|"
+        r"ENTERQ_IMM16_IMM8|IRETQ|STD|CLD",
     ),
-    (RM_IMM, r"(ADD|SUB|AND|OR|XOR|MOV)_RM64_IMM(8|32)"),
+    (RM_IMM, r"(?:ADD|SUB|AND|OR|XOR|MOV)_RM64_IMM(?:8|32)"),
     (STORE, r"MOV_RM64_R64"),
     (LOAD, r"MOV_R64_RM64"),
     (LEA, r"LEA_R64_M"),
-    (RM_REG, r"(ADD|SUB|AND|OR|XOR)_RM64_R64"),
-    (REG_RM, r"(ADD|SUB|AND|OR|XOR)_R64_RM64"),
+    (RM_REG, r"(?:ADD|SUB|AND|OR|XOR)_RM64_R64"),
+    (REG_RM, r"(?:ADD|SUB|AND|OR|XOR)_R64_RM64"),
     (EXCHANGE, r"XCHG_RM64_R64"),
 )
 # Operand 0 is a register but is only read.
-_READS_OPERAND_0 = r"(CMP|TEST|PUSH|BT|CALL|JMP|NOP)(_\w+)?"
+_READS_OPERAND_0 = ("CMP_", "TEST_", "PUSH", "BT_", "CALL_", "JMP_", "NOP_")
 
 
 class CodeTables(NamedTuple):
@@ -73,14 +73,14 @@ def code_tables() -> CodeTables:
         np.ones(size, np.bool_),
     )
     for patterns, table in ((_CONTROL, tables.control), (_STACK, tables.stack)):
-        for value, pattern in patterns:
-            whole = re.compile(pattern)
-            for name, code in names.items():
-                if whole.fullmatch(name):
-                    table[code] = value
-    reads = re.compile(_READS_OPERAND_0)
+        one_of = re.compile("|".join(f"(?P<_{value}>{pattern})" for value, pattern in patterns))
+        for name, code in names.items():
+            found = one_of.fullmatch(name)
+            if found is not None and found.lastgroup:
+                table[code] = int(found.lastgroup[1:])
+    for name in ("AND_RM64_IMM8", "AND_RM64_IMM32"):
+        tables.aligns[names[name]] = True
     for name, code in names.items():
-        tables.aligns[code] = name in ("AND_RM64_IMM8", "AND_RM64_IMM32")
-        if reads.fullmatch(name):
+        if name.startswith(_READS_OPERAND_0):
             tables.writes_first[code] = False
     return tables

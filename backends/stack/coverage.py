@@ -41,15 +41,13 @@ class Coverage:
         self.program = program
         self.events = events
         self.walk = walk
-        code = program.code
-        self.holder = program.functions.containing(code.start)
         self.covered = self._covered()
 
     def sites(self) -> list[Site]:
         """All findings about unreached code, labels and calls without a target."""
         runs = self._runs()
-        outside = [run for run in runs if self.holder[run[0]] < 0]
-        inside = [run for run in runs if self.holder[run[0]] >= 0]
+        outside = [run for run in runs if self._holder(int(run[0])) < 0]
+        inside = [run for run in runs if self._holder(int(run[0])) >= 0]
         found = self._outside(outside) + self._visited_labels()
         found += [Site(self._unreachable(run)) for run in inside if not self._excused(run)]
         return found + self._bad_calls()
@@ -59,7 +57,8 @@ class Coverage:
         visited = np.array(self.walk.visited[:-1], np.int64) >= 0
         if not len(code):
             return np.zeros(0, np.bool_)
-        last = np.searchsorted(self.events.instruction, np.arange(len(code)), "right") - 1
+        # Of each instruction, the last event at or before it.
+        last = np.cumsum(np.bincount(self.events.instruction, minlength=len(code) + 1))[:-1] - 1
         covered: npt.NDArray[np.bool_] = visited[last]
         for alternative in program.special.alternatives:
             first, end = np.searchsorted(
@@ -69,9 +68,16 @@ class Coverage:
             if event in self.events.replaced and visited[event]:
                 covered[first:end] = True
         if self.walk.ignored:
-            roots = program.roots(self.holder)
+            roots = program.roots(self._holders(np.arange(len(code))))
             covered |= np.isin(roots, np.array(sorted(self.walk.ignored), np.int64))
         return covered
+
+    def _holders(self, instructions: Ints) -> Ints:
+        """The function around each instruction, -1 outside of all."""
+        return self.program.functions.containing(self.program.code.start[instructions])
+
+    def _holder(self, instruction: int) -> int:
+        return int(self._holders(np.array([instruction], np.int64))[0])
 
     # --- runs of unreached instructions
 
@@ -87,7 +93,7 @@ class Coverage:
         if not len(chosen):
             return []
         reached = np.cumsum(self.covered)[chosen]
-        function = self.holder[chosen]
+        function = self._holders(chosen)
         section_of = np.searchsorted([s.base for s in code.sections], code.start[chosen], "right")
         cuts = (
             (reached[1:] != reached[:-1])
@@ -111,9 +117,9 @@ class Coverage:
 
     def _excused(self, run: Ints) -> bool:
         """Whether a sanitizer's handler, or an unresolved jump, explains the run."""
-        function = int(self.program.roots(self.holder[run[:1]])[0])
+        function = int(self.program.roots(self._holders(run[:1]))[0])
         unresolved = {
-            int(self.program.roots(self.holder[[v.instruction]])[0])
+            int(self.program.roots(self._holders(np.array([v.instruction])))[0])
             for v in self.walk.violations
             if v.kind in ("dynamic-jump", "no-start")
         }
@@ -127,7 +133,7 @@ class Coverage:
 
     def _unreachable(self, run: Ints) -> Violation:
         at = int(run[0])
-        function = int(self.holder[at])
+        function = self._holder(at)
         if self.program.code.control[at] == INVALID:
             return Violation("decode", self.events.of(at), at, function)
         return Violation("unreachable", self.events.of(at), at, function, callee=self._ender(at))
@@ -212,7 +218,7 @@ class Coverage:
 
     def _holds_return(self, at: int, section: CodeSection) -> bool:
         span = slice(at, section.last)
-        stop = np.flatnonzero(self.holder[span] >= 0)
+        stop = np.flatnonzero(self._holders(np.arange(span.start, span.stop)) >= 0)
         end = at + int(stop[0]) if len(stop) else section.last
         return bool(np.any(self.program.code.control[at:end] == RET))
 
@@ -224,9 +230,9 @@ class Coverage:
         reported = {v.instruction for v in self.walk.violations if v.kind == "no-call-dest"}
         ignored = self.walk.ignored
         return [
-            Site(Violation("no-call-dest", self.events.of(at), at, int(self.holder[at])))
+            Site(Violation("no-call-dest", self.events.of(at), at, self._holder(at)))
             for at in program.lost_calls.tolist()
             if at not in reported
             and not program.is_noted_inner_call(at)
-            and int(program.roots(self.holder[[at]])[0]) not in ignored
+            and int(program.roots(self._holders(np.array([at])))[0]) not in ignored
         ]

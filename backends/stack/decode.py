@@ -7,6 +7,7 @@ byte of code in the whole file and the ends of sections stay apart from the star
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from kdash.backends.stack.codes import NONE, code_tables
 from kdash.backends.stack.image import Ints, ObjectImage, Section
 
+_PIECE = 32768  # instructions decoded at a time
 GAP = 16  # bytes between sections: no instruction is longer than 15
 
 
@@ -81,10 +83,15 @@ def decode_image(image: ObjectImage) -> Code:
         if not section.executable:
             continue
         content = image.content(section)
-        instructions = list(Decoder(64, content))
-        count = len(instructions)
-        length = np.fromiter(map(len, instructions), np.int64, count)
-        codes.append(np.fromiter(map(code_of, instructions), np.uint16, count))
+        decoder = iter(Decoder(64, content))
+        parts = []
+        # In pieces: the decoded instructions of a large section would fill the memory.
+        while instructions := list(islice(decoder, _PIECE)):
+            count = len(instructions)
+            parts.append(np.fromiter(map(len, instructions), np.int64, count))
+            codes.append(np.fromiter(map(code_of, instructions), np.uint16, count))
+        length = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        count = len(length)
         lengths.append(length)
         starts.append(np.cumsum(length) - length + position)
         bases[section.index] = position

@@ -151,7 +151,7 @@ class _Maker:
         if self.frame_pointer:
             calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
             branches = self.program.branches
-            entry = np.isin(branches.external, self.program.externals.entry_calls)
+            entry = self.program.calls_one_of(self.program.externals.entry_calls)
             calls[branches.instruction[entry]] = False
             at = np.flatnonzero(calls)
             self.code[at] = CHECKED_CALL
@@ -162,7 +162,7 @@ class _Maker:
         at = np.flatnonzero(ending & (self.code != CHECKED_CALL))
         self.code[at] = STOP
         self.chosen[at] = True
-        switches = np.array(sorted(self.program.switches), np.int64)
+        switches = np.array(list(self.program.switches), np.int64)
         self.code[switches] = SWITCH
 
     def _branches(self) -> None:
@@ -186,7 +186,7 @@ class _Maker:
         kind[away] = np.where(conditional[away], BRANCH_AWAY, GOTO_AWAY)
         into = across & ~start & ~lost
         kind[into] = np.where(conditional[into], BRANCH_INTO, GOTO_INTO)
-        returns = np.isin(external, program.externals.return_thunks)
+        returns = program.calls_one_of(program.externals.return_thunks)[plain]
         kind[returns] = BRANCH_RETURN  # the unconditional ones are RET already
         stopped = program.ending[instruction]
         self.code[instruction] = np.where(stopped, STOP, kind)
@@ -255,37 +255,47 @@ class _Maker:
 
     def _key(self, position: int) -> int:
         """Key of the events at a position, which may be the end of a section."""
-        code = self.program.code
-        found = int(code.index_at(np.array([position], np.int64))[0])
-        if found >= 0:
-            return found * _ORDER + _AT_EDGES
-        return code.section_at(position).last * _ORDER + _AT_SECTION_END
+        return int(self._keys([position])[0])
+
+    def _keys(self, positions: list[int]) -> Ints:
+        """Keys of the events at many positions, -1 where no instruction starts or section ends."""
+        found = self.program.code.index_at(np.array(positions, np.int64))
+        keys = np.where(found >= 0, found * _ORDER + _AT_EDGES, -1)
+        ends = {section.end: section.last for section in self.program.code.sections}
+        for at in np.flatnonzero(found < 0).tolist():
+            if positions[at] in ends:
+                keys[at] = ends[positions[at]] * _ORDER + _AT_SECTION_END
+        return keys
 
     def _ways(self, keys: Ints) -> dict[int, list[Way]]:
-        program = self.program
-
-        def event(key: int) -> int:
-            return int(np.searchsorted(keys, key))
-
+        special = self.program.special
+        sources: list[int] = []  # keys
+        targets: list[int] = []  # positions
+        kinds: list[tuple[str, int]] = []
+        originals = self._keys([made.original for made in special.alternatives]).tolist()
+        for made, source in zip(special.alternatives, originals, strict=True):
+            sources.append(source)
+            targets.append(made.new if made.new != NOWHERE else made.original_end)
+            kinds.append(("alternative", made.feature))
+        for edge in special.edges:
+            sources.append(edge.source * _ORDER + _AT_EDGES)
+            targets.append(edge.target)
+            kinds.append((edge.kind, -1))
+        for jump, positions in self.program.switches.items():
+            own = sorted(set(positions))
+            sources += [jump * _ORDER + _AT_ITSELF] * len(own)
+            targets += own
+            kinds += [("jump-table", -1)] * len(own)
+        goals = self._keys(targets)
+        found = np.searchsorted(keys, goals).tolist()
+        starts = np.searchsorted(keys, np.array(sources, np.int64)).tolist()
         ways: dict[int, list[Way]] = {}
-        for made in program.special.alternatives:
-            target = made.new if made.new != NOWHERE else made.original_end
-            way = Way(event(self._key(target)), "alternative", made.feature)
-            ways.setdefault(event(self._key(made.original)), []).append(way)
-        for edge in program.special.edges:
-            if self._is_start(edge.target):
-                way = Way(event(self._key(edge.target)), edge.kind)
-                ways.setdefault(event(edge.source * _ORDER + _AT_EDGES), []).append(way)
-        for jump, targets in program.switches.items():
-            ways[event(jump * _ORDER + _AT_ITSELF)] = [
-                Way(event(self._key(position)), "jump-table") for position in sorted(set(targets))
-            ]
+        for start, goal, target, (kind, feature) in zip(
+            starts, goals.tolist(), found, kinds, strict=True
+        ):
+            if goal >= 0:
+                ways.setdefault(start, []).append(Way(target, kind, feature))
         return ways
-
-    def _is_start(self, position: int) -> bool:
-        code = self.program.code
-        ends = any(position == section.end for section in code.sections)
-        return ends or int(code.index_at(np.array([position], np.int64))[0]) >= 0
 
     def _replaced(self, keys: Ints) -> frozenset[int]:
         # As objtool does: the way without POPCNT is left out, on so few machines it is run.

@@ -172,10 +172,10 @@ class ObjectImage:
             table[field].tolist()
             for field in ("name", "type", "flags", "offset", "size", "link", "info")
         ]
-        names = b""
         length = len(self.data)
+        texts = _name_table(self.data, table[self._names_index])
         sections = []
-        for index, (_, kind, flags, offset, size, link, info) in enumerate(
+        for index, (name, kind, flags, offset, size, link, info) in enumerate(
             zip(*columns, strict=True)
         ):
             if kind not in (0, SHT_NOBITS) and offset + size > length:
@@ -183,14 +183,10 @@ class ObjectImage:
                     f"section {index} at {offset:#x} of {size:#x} bytes ends past the end"
                     f" of the file ({length:#x})"
                 )
-            sections.append(Section(index, "", kind, flags, offset, size, link, info))
-        holder = sections[self._names_index]
-        if holder.type not in (0, SHT_NOBITS):
-            names = self.content(holder)
-        return [
-            Section(s.index, _text(names, at), s.type, s.flags, s.offset, s.size, s.link, s.info)
-            for s, at in zip(sections, columns[0], strict=True)
-        ]
+            sections.append(
+                Section(index, _text(texts, name), kind, flags, offset, size, link, info)
+            )
+        return sections
 
     def content(self, section: Section) -> bytes:
         """The bytes of a section; empty for one that takes no space in the file."""
@@ -325,6 +321,14 @@ def _check_header(data: bytes) -> None:
     if kind != ET_REL:
         name = _TYPES.get(kind, f"type {kind}")
         raise ObjectError(f"{name}, not a relocatable object")
+
+
+def _name_table(data: bytes, header: np.void) -> bytes:
+    """The string table that a section header describes; what lies past the file is left out."""
+    if int(header["type"]) in (0, SHT_NOBITS):
+        return b""
+    start = int(header["offset"])
+    return data[start : start + int(header["size"])]
 
 
 def _text(strings: bytes, at: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import numpy.typing as npt
 
 from kdash.backends.stack.branches import Branches
 from kdash.backends.stack.functions import Functions
@@ -103,11 +104,24 @@ class DeadEnds:
 
 
 def ending_instructions(
-    branches: Branches, functions: Functions, dead_ends: DeadEnds, known: set[int]
+    branches: Branches,
+    functions: Functions,
+    dead_ends: DeadEnds,
+    named: npt.NDArray[np.bool_],
 ) -> Ints:
-    """Instructions that call or jump to what never returns; `known`: such external symbols."""
+    """Instructions that call or jump to what never returns.
+
+    Args:
+        branches: all direct jumps and calls.
+        functions: the functions of the file.
+        dead_ends: tells which of them never return.
+        named: which branches go to an external symbol that never returns.
+    """
     callee = functions.starting_at(branches.target)
-    called = [f for f in np.unique(callee).tolist() if f >= 0 and dead_ends.never_returns(f)]
-    ends = np.isin(callee, np.array(called, np.int64)) & (callee >= 0)
-    ends |= np.isin(branches.external, np.array(sorted(known), np.int64))
-    return branches.instruction[ends]
+    ending = np.zeros(len(functions) + 1, np.bool_)
+    called = np.zeros(len(functions) + 1, np.bool_)
+    called[callee] = True
+    for function in np.flatnonzero(called[:-1]).tolist():
+        ending[function] = dead_ends.never_returns(function)
+    result: Ints = branches.instruction[ending[callee] | named]
+    return result

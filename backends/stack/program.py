@@ -88,12 +88,19 @@ class Program:
             {s for s, name in names.items() if name in self._names},
         )
 
+    def calls_one_of(self, symbols: Ints) -> npt.NDArray[np.bool_]:
+        """Which branches go to one of these external symbols."""
+        wanted = np.zeros(len(self.image.symbols.name) + 1, np.bool_)
+        wanted[symbols] = True
+        result: npt.NDArray[np.bool_] = wanted[self.branches.external]
+        return result
+
     def _thunk_jumps(self) -> None:
         """Give jumps to thunks the meaning of the instruction they stand for."""
         control, branches = self.code.control, self.branches
         kind = control[branches.instruction]
-        returns = np.isin(branches.external, self.externals.return_thunks) & (kind == JMP)
-        indirect = np.isin(branches.external, self.externals.indirect_thunks)
+        returns = self.calls_one_of(self.externals.return_thunks) & (kind == JMP)
+        indirect = self.calls_one_of(self.externals.indirect_thunks)
         control[branches.instruction[returns]] = RET
         control[branches.instruction[indirect & (kind == JMP)]] = JMP_INDIRECT
         control[branches.instruction[indirect & (kind == CALL)]] = CALL_INDIRECT
@@ -171,7 +178,8 @@ class Program:
         returns = code.start[code.control == RET]
         dead_ends = DeadEnds(self.functions, self._names, returns, siblings)
         ending = np.zeros(len(code), np.bool_)
-        calls = ending_instructions(branches, self.functions, dead_ends, known)
+        named = self.calls_one_of(np.array(sorted(known), np.int64))
+        calls = ending_instructions(branches, self.functions, dead_ends, named)
         ending[calls[code.control[calls] == CALL]] = True
         ending[code.control == BUG] = True
         ending[special.dead_ends] = True
@@ -196,9 +204,12 @@ class Program:
         branches, symbols = self.branches, self.image.symbols
         kind = self.code.control[branches.instruction]
         calls = np.flatnonzero((kind == CALL) & (branches.external < 0))
-        base = self.code.bases[symbols.section]
-        named = (base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)]
-        result: Ints = branches.instruction[calls[~np.isin(branches.target[calls], named)]]
+        calls = calls[self.functions.starting_at(branches.target[calls]) < 0]
+        if len(calls):
+            base = self.code.bases[symbols.section]
+            named = (base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)]
+            calls = calls[~np.isin(branches.target[calls], named)]
+        result: Ints = branches.instruction[calls]
         return result
 
     def is_noted_inner_call(self, instruction: int) -> bool:
@@ -208,7 +219,7 @@ class Program:
     def count_frames(self) -> tuple[int, int]:
         """Functions that begin with a frame pointer prologue, and functions that call."""
         code = self.code
-        entry = np.isin(self.branches.external, self.externals.entry_calls)
+        entry = self.calls_one_of(self.externals.entry_calls)
         calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
         calls[self.branches.instruction[entry]] = False
         holder = self.roots(self.functions.containing(code.start[calls]))

@@ -27,6 +27,9 @@ from kdash.backends.stack.state import CALLEE_SAVED, RBP, RSP
 
 Mask = npt.NDArray[np.bool_]
 
+_CALLEE_SAVED = np.zeros(16, np.bool_)
+_CALLEE_SAVED[list(CALLEE_SAVED)] = True
+
 
 def find_stack_operations(code: Code, functions: Functions) -> Ints:
     """Indexes of the instructions that may change the stack state, ascending."""
@@ -56,7 +59,7 @@ def find_stack_operations(code: Code, functions: Functions) -> Ints:
     jumps_stack = (group == LEA) & memory_form & (reg == RSP) & ~on_stack
     careful = _in_functions_with(start, realigns | swaps | jumps_stack, functions)
 
-    tracked = np.isin(reg, CALLEE_SAVED) | careful
+    tracked = _CALLEE_SAVED[reg] | careful
     chosen = group == ALWAYS
     chosen |= ((group == RM_IMM) | (group == RM_REG)) & to_rsp
     chosen |= (group == REG_RM) & wide & (reg == RSP)
@@ -80,7 +83,9 @@ def _in_functions_with(start: Ints, marked: Mask, functions: Functions) -> Mask:
     holder = functions.containing(start[marked])
     holder = holder[holder >= 0]
     own = functions.containing(start)
-    result: Mask = np.isin(functions.root[own], functions.root[holder]) & (own >= 0)
+    careful = np.zeros(len(functions) + 1, np.bool_)
+    careful[functions.root[holder]] = True
+    result: Mask = careful[functions.root[own]] & (own >= 0)
     return result
 
 
