@@ -285,8 +285,9 @@ class VcpuPane(Pane):
         if self.has_focus_within:
             self._parts.first_shown.focus()
 
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002 - the base class has it
-        """Memory may have come on screen."""
+    def on_resize(self, event: events.Resize) -> None:
+        """Memory may have come on screen. The parts place themselves by their own size."""
+        event.prevent_default()  # the classes of the base would only cost a pass of the styles
         self.call_after_refresh(self._read_memory)
 
     # -- command prompt -----------------------------------------------------------------

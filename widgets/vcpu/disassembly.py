@@ -112,7 +112,7 @@ class DisassemblyView(LinePart):
             mnemonic = row.text.partition(" ")[0]
             will = taken(mnemonic, self._registers)
             if will is not None:
-                return ("will branch" if will else "falls through"), "label"
+                return ("taken" if will else "not taken"), "label"
             return operands(row.text, self._registers), "label"
         if self._executed and row.ip == self._executed[0]:
             return self._executed[1], "accent"
@@ -134,7 +134,7 @@ class DisassemblyView(LinePart):
             return
         top = self.scroll_offset.y
         # A guest that ended has nothing to come: the line after the last one may be the lowest.
-        ahead = 0 if self._ended or place == len(self._rows) - 1 else 1
+        ahead = 0 if self._ended else min(height // 4, len(self._rows) - 1 - place)
         if place < top or place + ahead >= top + height:
             above = height - 1 if self._ended else height // 2
             self.scroll_to(y=max(0, place - above), animate=False, force=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -117,21 +117,33 @@ class ExitList(Vertical):
         self._entitle()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Add the exits that are new since the last snapshot."""
+        """Add the exits that are new since the last snapshot.
+
+        The list has no gaps: where more came than a snapshot holds, it starts anew with those.
+        """
+        first = snapshot.exits[0].index if snapshot.exits else 0
         newest = snapshot.exits[-1].index if snapshot.exits else -1
-        if newest < self._last:
-            self.table.set_rows(())
-            self._last = -1
-            self.remove_class("-detail")
-        added = [row for row in snapshot.exits if row.index > self._last]
-        if added:
-            self.table.append_rows(added)
-            self._last = newest
-            if self.table.total_count > LIMIT:
-                self.table.keep_last(KEPT)
+        if newest < self._last or first > self._last + 1:
+            self._add(snapshot.exits, anew=True)
+        elif newest > self._last:
+            self._add([row for row in snapshot.exits if row.index > self._last], anew=False)
+        self._last = newest
         if snapshot.exits_total != self._total:
             self._total = snapshot.exits_total
             self._entitle()
+
+    def _add(self, rows: Sequence[Exit], *, anew: bool) -> None:
+        table = self.table
+        at_end = table.cursor >= table.row_count - 1
+        if anew:
+            table.set_rows(rows)
+            self.remove_class("-detail")
+        else:
+            if table.total_count + len(rows) > LIMIT:
+                table.keep_last(KEPT)
+            table.append_rows(rows)
+        if at_end:
+            table.action_bottom()
 
     def open_filter(self, prefix: str = "") -> None:
         """Ask for a filter."""

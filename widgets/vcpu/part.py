@@ -7,7 +7,9 @@ from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
@@ -16,7 +18,7 @@ from textual.strip import Strip
 from kdash.widgets.printable import printable
 
 TONES = (
-    "label", "muted", "strong", "accent", "changed", "good", "warning", "bad", "cursor", "current",
+    "label", "muted", "strong", "accent", "changed", "good", "warning", "bad", "cursor", "focused",
 )  # fmt: skip
 
 
@@ -44,25 +46,39 @@ class Line(NamedTuple):
         return cell_len(self.text)
 
 
+class Tones(Container):
+    """Holds the tones of the parts in it.
+
+    Component classes cost a style each in every widget that has them, whenever the style sheet is
+    applied: here they are once, not once a part.
+    """
+
+    DEFAULT_CSS = """
+    Tones > .tones--label { color: $text-muted; }
+    Tones > .tones--muted { color: $text-muted; }
+    Tones > .tones--strong { text-style: bold; }
+    Tones > .tones--accent { color: $text-accent; }
+    Tones > .tones--changed { color: $text-accent; text-style: bold; }
+    Tones > .tones--good { color: $text-success; }
+    Tones > .tones--warning { color: $text-warning; }
+    Tones > .tones--bad { color: $text-error; text-style: bold; }
+    Tones > .tones--cursor { background: $surface-lighten-1; }
+    Tones > .tones--focused { background: $block-cursor-blurred-background; }
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tones--{tone}" for tone in TONES}
+
+    def tone(self, name: str) -> Style:
+        """The style of a tone, to be put over another."""
+        return self.get_component_rich_style(f"tones--{name}", partial=True)
+
+
 class LinePart(ScrollView, can_focus=True):
-    """Base of the parts of the VCPU pane. Subclasses hand their lines to `set_lines`."""
+    """Base of the parts of the VCPU pane; stands in a `Tones`. Subclasses use `set_lines`."""
 
     DEFAULT_CSS = """
     LinePart { scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: auto; }
-    LinePart > .line-part--label { color: $text-muted; }
-    LinePart > .line-part--muted { color: $text-muted; }
-    LinePart > .line-part--strong { text-style: bold; }
-    LinePart > .line-part--accent { color: $text-accent; }
-    LinePart > .line-part--changed { color: $text-accent; text-style: bold; }
-    LinePart > .line-part--good { color: $text-success; }
-    LinePart > .line-part--warning { color: $text-warning; }
-    LinePart > .line-part--bad { color: $text-error; text-style: bold; }
-    LinePart > .line-part--cursor { background: $surface-lighten-1; }
-    LinePart:focus > .line-part--cursor { background: $block-cursor-blurred-background; }
-    LinePart > .line-part--current { text-style: bold; }
     """
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-part--{tone}" for tone in TONES}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "Down", show=False, id="part.down", tooltip="Next line"),
@@ -83,6 +99,7 @@ class LinePart(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._lines: tuple[Line, ...] = ()
         self._title: tuple[str, str] = ("", "")
+        self._base = Style()
         self.set_title(title)
 
     @property
@@ -142,23 +159,27 @@ class LinePart(ScrollView, can_focus=True):
 
     # -- drawing ------------------------------------------------------------------------
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw the lines of a part of the screen."""
+        self._base = self.rich_style  # Textual works it out anew each time it is asked
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
         width = self.room.width
-        base = self.rich_style
+        base = self._base
         place = y + self.scroll_offset.y
         if place >= len(self._lines):
             return Strip.blank(width, base)
-        line = self._lines[place]
+        line, tones = self._lines[place], self._tones
         if line.tone:
-            base += self.get_component_rich_style(f"line-part--{line.tone}", partial=True)
+            under = "focused" if line.tone == "cursor" and self.has_focus else line.tone
+            base += tones.tone(under)
         segments = [
-            Segment(
-                text,
-                base + self.get_component_rich_style(f"line-part--{tone}", partial=True)
-                if tone
-                else base,
-            )
-            for text, tone in line.pieces
+            Segment(text, base + tones.tone(tone) if tone else base) for text, tone in line.pieces
         ]
         return Strip(segments).adjust_cell_length(width, base)
+
+    @property
+    def _tones(self) -> Tones:
+        return next(node for node in self.ancestors if isinstance(node, Tones))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.containers import Container
 from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
-from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.kvm.facts import RunState, Snapshot
 from kdash.widgets.vcpu.arrangement import PARTS, Room, arrange
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.exits import ExitList, ExitTable
 from kdash.widgets.vcpu.memory import MemoryView
-from kdash.widgets.vcpu.part import LinePart
+from kdash.widgets.vcpu.part import LinePart, Tones
 from kdash.widgets.vcpu.registers import RegisterView
 from kdash.widgets.vcpu.serial import SerialView
 from kdash.widgets.vcpu.status import StatusLine
@@ -48,16 +47,16 @@ class PartsLayout(Layout):
         ]
 
 
-class VcpuParts(Container):
+class VcpuParts(Tones):
     """Status, registers, code, exits, serial and memory."""
 
     DEFAULT_CSS = """
     VcpuParts { height: 1fr; width: 1fr; overflow: hidden; }
-    VcpuParts > .part { border-top: solid $border; border-title-color: $text-muted;
-        border-title-align: left; }
-    VcpuParts > .part:focus, VcpuParts > .part:focus-within { border-top: solid $primary;
+    VcpuParts > LinePart, VcpuParts > ExitList { border-top: solid $border;
+        border-title-color: $text-muted; }
+    VcpuParts > LinePart:focus, VcpuParts > ExitList:focus-within { border-top: solid $primary;
         border-title-color: $text; border-title-style: bold; }
-    VcpuParts.-bare > #registers { border-top: none; }
+    VcpuParts > StatusLine, VcpuParts.-bare > RegisterView { border-top: none; }
     """
 
     VIEWS: ClassVar[tuple[str, ...]] = ("", *PARTS)  # names of the views, the overview first
@@ -80,12 +79,14 @@ class VcpuParts(Container):
         """The layout that knows the parts."""
         return self._layout
 
+    @property
+    def _framed(self) -> tuple[Widget, ...]:
+        return (self.code, self.exits, self.serial, self.memory, self.registers)
+
     def compose(self) -> ComposeResult:
         """Yield the parts in the order in which Tab visits them."""
         yield self.status
-        for part in (self.code, self.exits, self.serial, self.memory, self.registers):
-            part.add_class("part")
-            yield part
+        yield from self._framed
 
     def shared(self, size: Size) -> Room:
         """The room of `size`, with what the parts ask for."""
@@ -117,7 +118,7 @@ class VcpuParts(Container):
         self.registers.show(snapshot, before.registers if before else None)
         self.code.show(snapshot, before if single else None)
         self.exits.show(snapshot)
-        self.serial.show(snapshot.serial)
+        self.serial.show(snapshot.serial, live=snapshot.state is RunState.RUNNING)
         needed = self.registers.lines_needed(max(1, self.size.width), full=False)
         if needed != self._registers_needed:
             self._registers_needed = needed
@@ -133,10 +134,12 @@ class VcpuParts(Container):
 
     def rearrange(self) -> None:
         """Place the parts anew; parts without a place can't have the keyboard."""
+        if not self.size:
+            return
         room = self.shared(self.size)
         self.set_class(not room.titled and self.view != "registers", "-bare")
         places = arrange(room, self.view)
-        for part in self.query(".part"):
+        for part in self._framed:
             part.display = part.id in places
         self.refresh(layout=True)
 

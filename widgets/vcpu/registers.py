@@ -22,6 +22,7 @@ class RegisterView(LinePart):
         self._registers = Registers()
         self._changed: frozenset[str] = frozenset()
         self._flipped = 0
+        self._lines_for: dict[tuple[int, bool], tuple[Line, ...]] = {}
 
     def show(self, snapshot: Snapshot, before: Registers | None = None) -> None:
         """Draw the registers of `snapshot`; `before` are those of the previous stop."""
@@ -29,6 +30,7 @@ class RegisterView(LinePart):
         self._changed = snapshot.changed
         known = before if "rflags" in snapshot.changed else None
         self._flipped = known.rflags ^ snapshot.registers.rflags if known else 0
+        self._lines_for.clear()
         self.set_title("Registers", mode_text(snapshot.registers))
         self.lay_out()
 
@@ -41,7 +43,11 @@ class RegisterView(LinePart):
             self.set_lines(lines if fits else self._made(width, full=False))
 
     def _made(self, width: int, *, full: bool) -> tuple[Line, ...]:
-        return register_lines(self._registers, self._changed, self._flipped, width, full=full)
+        if (width, full) not in self._lines_for:
+            self._lines_for[width, full] = register_lines(
+                self._registers, self._changed, self._flipped, width, full=full
+            )
+        return self._lines_for[width, full]
 
     def lines_needed(self, width: int, *, full: bool) -> int:
         """Lines that all registers take in `width` cells."""

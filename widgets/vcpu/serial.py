@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+from rich.cells import cell_len
+
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
 
 LIMIT = 64 * 1024  # bytes drawn; older ones are left out
+LIVE = 4 * 1024  # bytes drawn while more are coming
 EMPTY = ("nothing sent yet", "the guest writes bytes to port 0x3f8")
 _ESCAPE = re.compile(r"(\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})")
 
@@ -43,14 +46,14 @@ def _wrapped(pieces: list[Piece], width: int) -> list[Line]:
         rest = text
         while rest:
             head = rest[:left]
-            while Line((Piece(head),)).width > left:
+            while (cells := cell_len(head)) > left:
                 head = head[:-1]
             if not head:
                 rows.append([])
                 left = width
                 continue
             rows[-1].append(Piece(head, tone))
-            left -= Line((Piece(head),)).width
+            left -= cells
             rest = rest[len(head) :]
     return [Line(tuple(row)) for row in rows]
 
@@ -61,11 +64,12 @@ class SerialView(LinePart):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("Serial", id=id)
         self._data = b""
+        self._live = False
 
-    def show(self, data: bytes) -> None:
-        """Draw the bytes received so far."""
-        if data != self._data:
-            self._data = data[-LIMIT:]
+    def show(self, data: bytes, *, live: bool = False) -> None:
+        """Draw the bytes received so far; only the newest of them while they come, `live`."""
+        if data != self._data or live != self._live:
+            self._data, self._live = data[-LIMIT:], live
             self.lay_out()
 
     def lay_out(self) -> None:
@@ -74,9 +78,11 @@ class SerialView(LinePart):
         if not width:
             return
         at_end = self.scroll_offset.y >= self.max_scroll_y
-        self.set_title("Serial", _amount(len(self._data)))
+        amount = _amount(len(self._data))
+        self.set_title("Serial", f"the last {amount}" if len(self._data) >= LIMIT else amount)
         if self._data:
-            self.set_lines(serial_lines(self._data, width))
+            shown = self._data[-LIVE:] if self._live else self._data
+            self.set_lines(serial_lines(shown, width))
         else:
             self.set_lines([Line((Piece(text[:width], "muted"),)) for text in EMPTY])
         if at_end and len(self._lines) > height:
