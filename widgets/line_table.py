@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate
 from typing import Any, ClassVar, Generic, TypeVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -21,9 +17,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
+from kdash.widgets.columns import Cell, Column, fit, widths
 from kdash.widgets.filter import Fields
 from kdash.widgets.printable import printable
 from kdash.widgets.rows import Rows, SortKey
+
+__all__ = ["Cell", "Column", "LineTable", "fit"]
 
 RowT = TypeVar("RowT")
 
@@ -33,27 +32,7 @@ IDLE = 0.05  # seconds between two slices of work done ahead
 SLICE = 2000  # rows whose search text is made in one slice
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column. A width of 0 takes its share of what the fixed columns leave."""
-
-    key: str  # field name in filters, for sorting
-    title: str
-    width: int = 0  # cells
-    right: bool = False  # align to the right
-    share: int = 1  # of the room left, against the other columns of width 0
-    needs: int = 0  # cells the table must have for this column to be shown
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Text of one cell and its tone: good, warning, bad, muted, accent, strong or none."""
-
-    text: str
-    tone: str = ""
-
-
-class LineTable(ScrollView, Generic[RowT], can_focus=True):
+class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     """Rows of any type; `cells` turns the rows on screen, and only those, into text."""
 
     DEFAULT_CSS = """
@@ -333,10 +312,6 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
         self._grow()
         self._reveal()
 
-    def widths(self, available: int) -> list[int]:
-        """Cells for each column when `available` cells are to be shared; 0 hides one."""
-        return list(_widths(self.columns, available))
-
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw the lines of a part of the screen."""
         self._base = self.rich_style  # Textual works it out anew each time it is asked
@@ -371,8 +346,8 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
 
     def _strip(self, cells: Sequence[Cell], width: int, base: Style, mark: str = "") -> Strip:
         segments = [Segment(mark.ljust(MARGIN), base)]
-        widths = _widths(self.columns, width - MARGIN)
-        for column, cell, cells_wide in zip(self.columns, cells, widths, strict=True):
+        shares = widths(self.columns, width - MARGIN)
+        for column, cell, cells_wide in zip(self.columns, cells, shares, strict=True):
             if not cells_wide:
                 continue
             style = base
@@ -382,26 +357,3 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True):
             text = fit(printable(cell.text).replace("\n", " "), cells_wide, right=column.right)
             segments += (Segment(text, style), Segment(" ", base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)
-
-
-@lru_cache(maxsize=64)
-def _widths(columns: tuple[Column, ...], available: int) -> tuple[int, ...]:
-    shown = [column for column in columns if column.needs <= available]
-    fixed = sum(column.width for column in shown)
-    left = max(0, available - fixed - max(0, len(shown) - 1))
-    shares = [0 if c.width or c not in shown else c.share for c in columns]
-    total = max(1, sum(shares))
-    ends = [left * end // total for end in accumulate(shares, initial=0)]
-    return tuple(
-        (column.width or end - start) if column in shown else 0
-        for column, start, end in zip(columns, ends, ends[1:], strict=False)
-    )
-
-
-def fit(text: str, width: int, *, right: bool = False) -> str:
-    """`text` in exactly `width` cells: padded, or cut with an ellipsis."""
-    length = cell_len(text)
-    if length > width:
-        return set_cell_size(text, width - 1) + "…" if width else ""
-    padding = " " * (width - length)
-    return padding + text if right else text + padding

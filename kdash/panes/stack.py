@@ -11,17 +11,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding
+from kdash.backends.stack.formats import text_line
 from kdash.editor import editor_command, find_source
 from kdash.panes import stack_words as words
 from kdash.settings import Settings
 from kdash.widgets.pane import CommandError, CommandWord, Pane
 from kdash.widgets.stack.browser import Browser
 from kdash.widgets.stack.detail import VIEWS
-from kdash.widgets.stack.entry import ORDERS, one_line
+from kdash.widgets.stack.entry import ORDERS
 from kdash.widgets.stack.tally import count
 
 BEAT = 0.1  # seconds between two pictures while findings stream in
@@ -99,16 +101,19 @@ class StackPane(Pane):
     def _start(self, check: Check) -> None:
         """Validate; a validation under way ends."""
         self._check = check
-        self.run_worker(self._run(check), group="validate", exclusive=True, exit_on_error=False)
+        self._validate()
 
-    async def _run(self, check: Check) -> None:
+    @work(group="validate", exclusive=True, exit_on_error=False)
+    async def _validate(self) -> None:
         from kdash.backends.stack.object_files import object_files, sample_paths
         from kdash.backends.stack.rules import RULES
         from kdash.backends.stack.service import validate
 
+        check = self._check
         if not self.query(Browser):
             await self.recompose()
-            self.focus_content()
+            if self.has_class("-active"):
+                self.focus_content()
         self._pending = []
         self.browser.rules = RULES
         self.browser.begin(f"checking {check.subject}")
@@ -165,8 +170,9 @@ class StackPane(Pane):
     def action_copy(self) -> None:
         """Copy the finding as one line of text."""
         if finding := self._finding():
-            self.app.copy_to_clipboard(one_line(finding))
-            self._say(f"copied: {one_line(finding)}")
+            line = text_line(finding)
+            self.app.copy_to_clipboard(line)
+            self._say(f"copied: {line}")
 
     def action_edit(self) -> None:
         """Open the source line in the user's editor."""

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from textual import on
 from textual.app import App, ComposeResult
 
 from kdash.widgets.filter_bar import FilterBar
-from kdash.widgets.line_table import Cell, Column, LineTable, fit
+from kdash.widgets.line_table import Cell, Column, LineTable
 
 COLUMNS = (
     Column("name", "Name"),
@@ -221,22 +219,3 @@ async def test_a_column_appears_when_there_is_room_for_it() -> None:
         await pilot.resize_terminal(80, 10)
         await pilot.pause()
         assert "a note" in app.line(1)
-
-
-@given(st.integers(0, 200))
-def test_the_columns_fill_the_room_there_is(available: int) -> None:
-    columns = (Column("a", "A"), Column("b", "B", width=4), Column("c", "C", share=3, needs=30))
-    app_widths = LineTable(columns, lambda _row: ()).widths(available)
-    shown = [width for width in app_widths if width]
-    if available >= 6:
-        assert sum(shown) + len(shown) - 1 == available
-    assert bool(app_widths[2]) == (available >= 30)
-
-
-@given(st.text(max_size=12), st.integers(0, 12), st.booleans())
-def test_fitted_text_has_exactly_the_width_wanted(text: str, width: int, right: bool) -> None:
-    from rich.cells import cell_len
-
-    from kdash.widgets.printable import printable
-
-    assert cell_len(fit(printable(text).replace("\n", " "), width, right=right)) == width

@@ -70,6 +70,12 @@ class Browser(Container):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.findings = Findings()
+        self.findings.placeholder = "no finding passes the filter; Esc drops it"
+        self._bar = FilterBar(self.findings, values=self._filter_values)
+        self._detail = Detail()
+        self._summary = Summary()
+        self._empty = Static("", markup=False, id="stack-empty")
         self.rules: Mapping[str, Rule] = {}
         self.tally = Tally()
         self._progress = ""
@@ -78,23 +84,16 @@ class Browser(Container):
 
     def compose(self) -> ComposeResult:
         """Lay out summary, list and detail; or the text that stands for an empty list."""
-        findings = Findings()
-        findings.placeholder = "no finding passes the filter; Esc drops it"
         yield Static(SAMPLES, markup=False, id="stack-samples")
-        yield Summary()
+        yield self._summary
         with Container(id="stack-body"):
             with Vertical(id="stack-list"):
-                yield findings
-                yield FilterBar(findings, values=self._filter_values)
-            yield Detail()
-        yield Static("", markup=False, id="stack-empty")
+                yield self.findings
+                yield self._bar
+            yield self._detail
+        yield self._empty
 
     # -- what is shown ------------------------------------------------------------------
-
-    @property
-    def findings(self) -> Findings:
-        """The list."""
-        return self.query_one(Findings)
 
     @property
     def current(self) -> Entry | None:
@@ -105,7 +104,7 @@ class Browser(Container):
         """Start over with an empty list; `message` stands in its place until a row comes."""
         self.tally = Tally()
         self.findings.set_rows(())
-        self.progress(message, message)
+        self.progress("checking", message)
 
     def add(self, reports: Iterable[FileReport]) -> None:
         """Show more reports."""
@@ -131,18 +130,18 @@ class Browser(Container):
 
     def set_filter(self, text: str) -> None:
         """Filter the list without opening the filter line for typing."""
-        self.query_one(FilterBar).set_filter(text)
+        self._bar.set_filter(text)
 
     def show_view(self, index: int) -> None:
         """Show one of the sub-views of the detail."""
-        self.query_one(Detail).show_view(index)
+        self._detail.show_view(index)
 
     def _refresh_frame(self) -> None:
         self.set_class(self.tally.samples, "-samples")
         self.set_class(not self.findings.total_count, "-empty")
         self.set_class(not self.findings.row_count, "-none")
-        self.query_one(Summary).show(self.tally, self._progress, self.findings.row_count)
-        self.query_one("#stack-empty", Static).update(Content(printable(self._message)))
+        self._summary.show(self.tally, self._progress, self.findings.row_count)
+        self._empty.update(Content(printable(self._message)))
 
     def _filter_values(self) -> Sequence[str]:
         return [f"kind:{kind}" for kind, _ in self.tally.kinds.most_common()]
@@ -165,13 +164,13 @@ class Browser(Container):
         entry = self.current
         rule = self.rules.get(entry.kind) if entry else None
         note = f"{self.findings.cursor + 1} of {self.findings.row_count}"
-        self.query_one(Detail).show(entry, rule, note)
+        self._detail.show(entry, rule, note)
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         event.stop()
         self.add_class("-open")
-        self.query_one(Detail).focus_part()
+        self._detail.focus_part()
 
     @on(FilterBar.Applied)
     def _filtered(self, event: FilterBar.Applied) -> None:
@@ -181,7 +180,7 @@ class Browser(Container):
     def action_filter(self, prefix: str = "") -> None:
         """Type a filter."""
         self.remove_class("-open")
-        self.query_one(FilterBar).open(prefix)
+        self._bar.open(prefix)
 
     def action_sort(self) -> None:
         """Next order."""
@@ -197,7 +196,7 @@ class Browser(Container):
 
     def action_step(self, by: int) -> None:
         """Next or previous step of the path."""
-        self.query_one(Detail).step(by)
+        self._detail.step(by)
 
     def action_back(self) -> None:
         """Close the detail, else drop the filter."""
@@ -205,7 +204,7 @@ class Browser(Container):
             self.remove_class("-open")
             self.findings.focus()
         else:
-            self.query_one(FilterBar).action_drop()
+            self._bar.action_drop()
 
     def on_resize(self, event: events.Resize) -> None:
         """List and detail below each other, or side by side."""

@@ -42,14 +42,18 @@ class Detail(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._head = Head()
+        self._code = Disassembly()
+        self._steps = Steps()
+        self._advice = Advice()
         self._entry: Entry | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the parts below each other."""
-        yield Head()
-        yield Disassembly()
-        yield Steps()
-        yield Advice()
+        yield self._head
+        yield self._code
+        yield self._steps
+        yield self._advice
 
     def show(self, entry: Entry | None, rule: Rule | None, note: str = "") -> None:
         """Show another finding, or nothing.
@@ -59,15 +63,15 @@ class Detail(Vertical):
             rule: The rule it violates.
             note: For the end of the title line: "3 of 12".
         """
-        self.query_one(Head).show(entry, note)
+        self._head.show(entry, note)
         if entry is self._entry:
             return
         self._entry = entry
         finding = entry.finding if entry else None
         self.set_class(finding is None, "-plain")
-        self.query_one(Disassembly).show(finding)
-        self.query_one(Steps).show(finding)
-        self.query_one(Advice).show(entry, rule)
+        self._code.show(finding)
+        self._steps.show(finding)
+        self._advice.show(entry, rule)
 
     def show_view(self, index: int) -> None:
         """Give one part all the room; 0 is the overview."""
@@ -76,14 +80,13 @@ class Detail(Vertical):
 
     def step(self, by: int) -> None:
         """Go along the path: an earlier (-1) or later (1) step."""
-        self.query_one(Steps).action_step(by)
+        self._steps.action_step(by)
 
     def focus_part(self) -> None:
         """Give the keyboard to the largest part."""
-        for part in (Disassembly, Steps, Advice):
-            widget = self.query_one(part)
-            if widget.display:
-                widget.focus()
+        for part in (self._code, self._steps, self._advice):
+            if part.display:
+                part.focus()
                 return
 
     @on(Steps.Moved)
@@ -92,7 +95,7 @@ class Detail(Vertical):
         finding = self._entry.finding if self._entry else None
         if finding is not None:
             start = finding.address - finding.offset
-            self.query_one(Disassembly).show_step(start + event.step.offset)
+            self._code.show_step(start + event.step.offset)
 
     def on_resize(self, event: events.Resize) -> None:
         """Show as many parts as there is room for."""

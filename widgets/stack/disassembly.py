@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from kdash.backends.stack.facts import Finding, Line
-from kdash.widgets.line_table import fit
+from kdash.widgets.columns import fit
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
 

@@ -90,12 +90,3 @@ ORDERS: Mapping[str, Callable[[Entry], Any] | None] = {
     "function": _function_order,
     "rule": _rule_order,
 }
-
-
-def one_line(finding: Finding) -> str:
-    """A finding as one line of text, as `kdash stack check` prints it."""
-    place = f"{finding.function or finding.section}+{finding.offset:#x}"
-    tail = f"{place}: {finding.level.value}: {finding.kind}: {finding.message}"
-    if finding.source is None:
-        return f"{finding.file}: {tail}"
-    return f"{finding.source.file}:{finding.source.line}: {tail} [{finding.file}]"

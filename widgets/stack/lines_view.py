@@ -37,7 +37,7 @@ class Spans:
     ground: str = ""  # tone that the whole line is drawn on
 
 
-class LinesView(ScrollView, can_focus=True):
+class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
     """Draws what `lay_out` returns, and of it only the lines on screen."""
 
     DEFAULT_CSS = """

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from kdash.backends.stack.facts import Finding, PathStep
-from kdash.widgets.line_table import fit
+from kdash.widgets.columns import fit
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
 

@@ -26,12 +26,14 @@ class Summary(Static):
         """
         rows = tally.findings + tally.unreadable
         parts = [Content.styled(progress, "bold $text-accent")] if progress else []
-        parts += [Content(f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}")]
         if rows:
             style = "bold $text-error" if tally.errors else "bold $text-warning"
             parts.append(Content.styled(tally.outcome(), style))
         if shown != rows:
             parts.append(Content.styled(f"filter shows {shown} of {rows}", "$text-accent"))
+        if tally.files:
+            size = f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}"
+            parts.append(Content.styled(size, "$text-muted"))
         lines = [Content("  ").join(parts)]
         if tally.kinds:
             kinds = "  ".join(f"{kind} {n}" for kind, n in tally.kinds.most_common())

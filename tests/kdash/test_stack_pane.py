@@ -1,0 +1,324 @@
+"""The Stack pane with the real validator behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import psutil
+import pytest
+from textual.app import App, ComposeResult
+
+from kdash.backends.stack import service
+from kdash.backends.stack.facts import FileReport
+from kdash.panes.stack import StackPane
+from kdash.settings import Settings
+from kdash.widgets.pane import CommandError, Pane
+from kdash.widgets.stack.browser import Browser
+
+CALLS_WITHOUT_FRAME = """
+    .globl bad
+    .type bad, @function
+bad:
+    call helper
+    ret
+    .size bad, . - bad
+"""
+CLEAN = """
+    .globl leaf
+    .type leaf, @function
+leaf:
+    ret
+    .size leaf, . - leaf
+"""
+SMALL, LARGE = (80, 24), (160, 48)
+
+
+def assemble(folder: Path, name: str, source: str) -> Path:
+    text = folder / f"{name}.S"
+    text.write_text(source)
+    made = folder / f"{name}.o"
+    subprocess.run(["gcc", "-g", "-c", str(text), "-o", str(made)], check=True)
+    return made
+
+
+class PaneApp(App[None]):
+    def __init__(self, *objects: Path) -> None:
+        super().__init__()
+        self.settings = Settings(objects=objects)
+        self.statuses: list[tuple[str, str]] = []
+
+    def compose(self) -> ComposeResult:
+        self.pane = StackPane(self.settings, id="stack")
+        yield self.pane
+
+    def on_pane_status_changed(self, event: Pane.StatusChanged) -> None:
+        self.statuses.append((event.text, event.tone))
+
+    async def checked(self) -> None:
+        """Wait until the validation has ended."""
+        await asyncio.sleep(0)
+        while any(worker.group == "validate" and not worker.is_finished for worker in self.workers):
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
+
+    def text(self) -> str:
+        return "\n".join(strip.text for strip in self.screen._compositor.render_strips())
+
+    def kinds(self) -> list[str]:
+        return [entry.kind for entry in self.pane.browser.findings.shown_rows]
+
+
+pytestmark = pytest.mark.gcc
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_the_objects_given_are_validated(tmp_path: Path, size: tuple[int, int]) -> None:
+    assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    assemble(tmp_path, "clean", CLEAN)
+    (tmp_path / "junk.o").write_bytes(b"junk")
+    app = PaneApp(tmp_path)
+    async with app.run_test(size=size) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        await pilot.pause()
+        assert app.kinds() == ["call-without-frame", "unreadable"]
+        assert app.statuses[-1] == ("1 error, 1 unreadable", "bad")
+        for part in ("bad+0x0", "callee helper", "junk.o", "3 files, 2 functions", "protects"):
+            assert part in app.text() or (part == "protects" and size == SMALL), part
+
+
+async def test_clean_objects_say_so(tmp_path: Path) -> None:
+    app = PaneApp(assemble(tmp_path, "clean", CLEAN))
+    async with app.run_test(size=SMALL) as pilot:
+        await app.checked()
+        await pilot.pause()
+        assert "1 file, 1 function: no findings" in app.text()
+        assert app.statuses[-1] == ("no findings", "good")
+
+
+async def test_a_folder_without_objects_says_so(tmp_path: Path) -> None:
+    app = PaneApp(tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        await app.checked()
+        await pilot.pause()
+        assert "Nothing to check in" in app.text()
+        assert app.statuses[-1] == ("nothing to check", "warning")
+
+
+async def test_the_samples_are_shown_when_no_object_is_given() -> None:
+    app = PaneApp()
+    async with app.run_test(size=SMALL) as pilot:
+        await app.checked()
+        await pilot.pause()
+        assert "samples: give object files or folders to check yours" in app.text()
+        assert app.kinds()
+        assert app.statuses[-1][0].startswith("samples: ")
+        assert app.pane.browser.tally.unreadable == 0
+
+
+async def test_check_validates_other_objects_and_keeps_the_rules(tmp_path: Path) -> None:
+    clean = assemble(tmp_path, "clean", CLEAN)
+    bad = assemble(tmp_path, "a bad one", CALLS_WITHOUT_FRAME)
+    app = PaneApp(clean)
+    async with app.run_test(size=SMALL):
+        app.pane.run_command("frame-pointer on")
+        app.pane.run_command(f"check '{bad}'")
+        await app.checked()
+        assert app.kinds() == ["call-without-frame"]
+        app.pane.run_command("frame-pointer off")
+        await app.checked()
+        assert app.kinds() == []
+
+
+async def test_noreturn_functions_are_taken_at_their_word(tmp_path: Path) -> None:
+    runs_off = CALLS_WITHOUT_FRAME.replace("ret", "")
+    app = PaneApp(assemble(tmp_path, "bad", runs_off))
+    async with app.run_test(size=SMALL):
+        app.pane.run_command("frame-pointer off")
+        await app.checked()
+        assert app.kinds()
+        assert "helper" in app.pane.run_command("noreturn helper")
+        await app.checked()
+        assert not app.kinds()
+
+
+async def test_the_callee_becomes_noreturn_with_one_key(tmp_path: Path) -> None:
+    app = PaneApp(assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME))
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        app.pane.focus_content()
+        await pilot.press("n")
+        await app.checked()
+        assert "call-without-frame" not in app.kinds() or "unreachable" in app.kinds()
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("frobnicate", "unknown command 'frobnicate'; known: check, filter"),
+        ("check", "give files or folders"),
+        ("check /no/such/file.o", "/no/such/file.o: No such file or directory"),
+        ("check 'x", "No closing quotation"),
+        ("sort size", "'size' is not one of found, file, function, rule"),
+        ("frame-pointer maybe", "'maybe' is not one of auto, on, off"),
+        ("frame-pointer", "'' is not one of auto, on, off"),
+        ("noreturn", "give the name of a function"),
+        ("goto", "give the name of a function"),
+        ("goto nowhere", "no finding shown is in 'nowhere'"),
+    ],
+)
+async def test_a_command_that_can_not_be_carried_out_says_why(
+    line: str, complaint: str, tmp_path: Path
+) -> None:
+    app = PaneApp(tmp_path)
+    async with app.run_test(size=SMALL):
+        with pytest.raises(CommandError) as raised:
+            app.pane.run_command(line)
+        assert complaint in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+async def test_commands_filter_sort_and_go_to_a_function(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        assemble(tmp_path, name, CALLS_WITHOUT_FRAME.replace("bad", name))
+    app = PaneApp(tmp_path)
+    async with app.run_test(size=SMALL):
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        findings = app.pane.browser.findings
+        app.pane.run_command("goto thr")
+        assert findings.current is not None
+        assert findings.current.place == "three+0x0"
+        app.pane.run_command("sort function")
+        assert [entry.place[:3] for entry in findings.shown_rows] == ["one", "thr", "two"]
+        app.pane.run_command("filter !function:t")
+        assert [entry.place for entry in findings.shown_rows] == ["one+0x0"]
+        app.pane.run_command("filter")
+        assert findings.row_count == 3
+
+
+async def test_the_prompt_completes_words_values_names_and_paths(tmp_path: Path) -> None:
+    bad = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    (tmp_path / "folder").mkdir()
+    app = PaneApp(bad)
+    async with app.run_test(size=SMALL):
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        complete = app.pane.complete
+        assert complete("fr") == ["frame-pointer"]
+        assert complete("frame-pointer o") == ["frame-pointer on", "frame-pointer off"]
+        assert complete("sort r") == ["sort rule"]
+        assert complete("goto b") == ["goto bad"]
+        assert complete("noreturn h") == ["noreturn helper"]
+        assert complete("filter x kind:c") == ["filter x kind:call-without-frame"]
+        assert complete(f"check x {tmp_path}/fo") == [f"check x {tmp_path}/folder/"]
+        assert complete(f"check {tmp_path}/b") == [f"check {tmp_path}/bad.S", f"check {bad}"]
+        assert complete("check /no/such/place") == []
+        assert complete("nonsense x") == []
+
+
+async def test_copy_gives_the_line_that_the_command_line_prints(tmp_path: Path) -> None:
+    bad = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    app = PaneApp(bad)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        app.pane.focus_content()
+        await pilot.press("y")
+        assert app.clipboard == (
+            f"{tmp_path}/bad.S:5: bad+0x0: error: call-without-frame: "
+            f"call without frame pointer save/setup [{bad}]"
+        )
+
+
+async def test_editing_says_why_it_can_not_be_done(tmp_path: Path) -> None:
+    app = PaneApp(assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME))
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        app.pane.focus_content()
+        await pilot.press("e")
+        (tmp_path / "bad.S").unlink()
+        await pilot.press("e")
+        messages = [notification.message for notification in app._notifications]
+        assert "terminal can't be handed over" in messages[0]
+        assert messages[1] == f"{tmp_path}/bad.S: no such file here"
+
+
+async def test_keys_that_need_a_finding_say_so_when_there_is_none(tmp_path: Path) -> None:
+    app = PaneApp(assemble(tmp_path, "clean", CLEAN))
+    async with app.run_test(size=SMALL) as pilot:
+        await app.checked()
+        app.pane.focus_content()
+        await pilot.press("y", "e", "n", "enter", "s", "I", "slash", "escape")
+        messages = {notification.message for notification in app._notifications}
+        assert messages == {"no finding under the cursor"}
+
+
+def workers_alive() -> list[int]:
+    return [
+        child.pid
+        for child in psutil.Process().children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE
+        and "kdash.backends.stack.worker" in child.cmdline()
+    ]
+
+
+async def test_no_worker_outlives_the_app(tmp_path: Path) -> None:
+    first = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    for number in range(300):
+        shutil.copy(first, tmp_path / f"copy{number}.o")
+    app = PaneApp(tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        while not workers_alive():
+            await pilot.pause(0.02)
+    assert workers_alive() == []
+
+
+async def test_no_worker_outlives_the_check_that_it_belongs_to(tmp_path: Path) -> None:
+    first = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    for number in range(300):
+        shutil.copy(first, tmp_path / f"copy{number}.o")
+    app = PaneApp(tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        while not (before := workers_alive()):
+            await pilot.pause(0.02)
+        app.pane.run_command(f"check {first}")
+        await app.checked()
+        assert not set(before) & set(workers_alive())
+        assert app.pane.browser.tally.files == 1
+        await app.pane.remove()
+        assert workers_alive() == []
+
+
+async def test_a_failing_validator_fails_this_pane_alone_until_the_next_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_args: object, **_options: object) -> AsyncGenerator[FileReport, None]:
+        for report in ():
+            yield report
+        raise RuntimeError("[bold]boom")
+
+    bad = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    app = PaneApp(bad)
+    async with app.run_test(size=SMALL) as pilot:
+        await app.checked()
+        with monkeypatch.context() as patch:
+            patch.setattr(service, "validate", broken)
+            app.pane.run_command(f"check {bad}")
+            for _ in range(20):
+                await pilot.pause()
+        assert "[bold]boom" in app.text()
+        assert app.statuses[-1] == ("unavailable", "bad")
+        assert len(app.pane.query(Browser)) == 0
+        with pytest.raises(CommandError, match="check PATH starts another one"):
+            app.pane.run_command("sort file")
+        await pilot.press("y", "e")
+        app.pane.run_command(f"check {bad}")
+        await app.checked()
+        assert app.pane.browser.tally.files == 1

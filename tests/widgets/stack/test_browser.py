@@ -1,0 +1,236 @@
+"""The findings browser, driven by keys."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import App, ComposeResult
+
+from kdash.widgets.stack.advice import Advice
+from kdash.widgets.stack.browser import Browser
+from kdash.widgets.stack.detail import Detail
+from kdash.widgets.stack.disassembly import Disassembly
+from kdash.widgets.stack.head import Head
+from kdash.widgets.stack.steps import Steps
+from tests.widgets.stack.made import RULE, finding, mixed, report
+
+SMALL, COLUMN, LARGE = (80, 24), (51, 44), (160, 48)
+
+
+class BrowserApp(App[None]):
+    def compose(self) -> ComposeResult:
+        self.browser = Browser()
+        yield self.browser
+
+    def on_mount(self) -> None:
+        self.browser.rules = {RULE.kind: RULE}
+        self.browser.begin("checking")
+        self.browser.findings.focus()
+
+    def screen_text(self) -> str:
+        return "\n".join(strip.text for strip in self.screen._compositor.render_strips())
+
+
+async def settle(pilot: object, times: int = 3) -> None:
+    for _ in range(times):
+        await pilot.pause()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("size", [SMALL, COLUMN, LARGE])
+async def test_list_and_detail_are_on_screen_together(size: tuple[int, int]) -> None:
+    app = BrowserApp()
+    async with app.run_test(size=size) as pilot:
+        app.browser.add(mixed())
+        await settle(pilot)
+        text = app.screen_text()
+        for part in ("3 errors, 1 warning, 1 unreadable", "x_probe+0xd", "what ", "expected  CFA",
+                     "▶     +d  call kfree", "path 3/3", "unreadable"):  # fmt: skip
+            assert part in text, part
+
+
+async def test_a_tall_screen_explains_the_rule_too() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=COLUMN) as pilot:
+        app.browser.add(mixed())
+        await settle(pilot)
+        assert "protects  A stack trace" in app.screen_text()
+
+
+async def test_the_detail_stands_beside_the_list_on_a_wide_screen() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=LARGE) as pilot:
+        app.browser.add(mixed())
+        await settle(pilot)
+        assert app.query_one(Detail).region.y == app.query_one("#stack-list").region.y
+
+
+async def test_names_from_files_are_shown_as_they_are() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await pilot.press("j", "j", "j")
+        await settle(pilot)
+        text = app.screen_text()
+        assert "[bold]x[/]+0xd" in text
+        assert "a\\x1b]0;t\\x07.o" in text
+        assert "what      \\x1b[31mred" in text
+        assert "\x1b" not in text
+
+
+async def test_the_list_is_replaced_by_words_while_there_is_nothing_to_list() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        assert "checking" in app.screen_text()
+        app.browser.add([report()])
+        app.browser.progress("", "1 file, 10 functions: no findings [really]")
+        await settle(pilot)
+        assert "1 file, 10 functions: no findings [really]" in app.screen_text()
+        assert "Function" not in app.screen_text()
+
+
+async def test_a_filter_that_nothing_passes_says_how_to_drop_it() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await pilot.press("slash", *"zzz", "enter")
+        await settle(pilot)
+        assert "no finding passes the filter; Esc drops it" in app.screen_text()
+        assert "filter shows 0 of 5" in app.screen_text()
+        await pilot.press("escape")
+        assert app.browser.findings.row_count == 5
+
+
+async def test_filters_take_fields_and_their_inverse() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await pilot.press("slash", *"kind:call")
+        assert app.browser.findings.row_count == 2
+        await pilot.press("escape", "exclamation_mark", *"kind:call")
+        assert app.browser.findings.row_count == 3
+
+
+async def test_tab_completes_the_kinds_that_were_found() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await pilot.press("slash", *"kind:un")
+        await settle(pilot)
+        await pilot.press("tab")
+        assert [entry.kind for entry in app.browser.findings.shown_rows] == ["unreachable"]
+
+
+async def test_s_goes_through_the_orders_and_capital_i_reverses() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        orders = []
+        for _ in range(4):
+            await pilot.press("s")
+            orders.append(app.browser.findings.order)
+        assert orders == ["file", "function", "rule", "found"]
+        await pilot.press("I")
+        assert next(entry.kind for entry in app.browser.findings.shown_rows) == "unreadable"
+        await pilot.press("s", "s", "s")
+        await settle(pilot)
+        assert "Rule ▲" in app.screen_text()
+
+
+async def test_enter_opens_the_detail_and_escape_closes_it() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await pilot.press("enter")
+        await settle(pilot)
+        assert not app.query_one("#stack-list").display
+        assert "x_remove:" in app.screen_text()
+        await pilot.press("right_curly_bracket")
+        await settle(pilot)
+        assert "x_probe+0x8" in app.screen_text()
+        await pilot.press("escape")
+        assert app.query_one("#stack-list").display
+        assert app.focused is app.browser.findings
+
+
+async def test_braces_go_to_the_next_and_previous_finding() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await pilot.press("right_curly_bracket", "right_curly_bracket", "left_curly_bracket")
+        assert app.browser.findings.cursor == 1
+
+
+async def test_brackets_walk_along_the_path_and_the_code_follows() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await settle(pilot)
+        await pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket")
+        await settle(pilot)
+        assert "path 1/3" in app.screen_text()
+        assert "»     +0  push rbx" in app.screen_text()
+        await pilot.press("right_square_bracket")
+        await settle(pilot)
+        assert "path 2/3" in app.screen_text()
+
+
+async def test_brackets_do_nothing_where_there_is_no_path() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed()[1:2])
+        await pilot.press("left_square_bracket", "right_square_bracket")
+        assert app.browser.findings.row_count == 1
+
+
+@pytest.mark.parametrize(
+    ("view", "shown", "hidden"),
+    [
+        (0, (Head, Disassembly, Steps), (Advice,)),
+        (1, (Head, Disassembly), (Steps, Advice)),
+        (2, (Head, Steps), (Disassembly, Advice)),
+        (3, (Head, Advice), (Disassembly, Steps)),
+    ],
+)
+async def test_a_sub_view_gives_one_part_the_room(
+    view: int, shown: tuple[type, ...], hidden: tuple[type, ...]
+) -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        app.browser.show_view(view)
+        await settle(pilot)
+        assert all(app.query_one(part).display for part in shown)
+        assert not any(app.query_one(part).display for part in hidden)
+
+
+async def test_samples_are_called_samples() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add([report(finding(), sample=True)])
+        await settle(pilot)
+        assert "samples: give object files or folders to check yours" in app.screen_text()
+        assert "file0.o*" in app.screen_text()
+
+
+async def test_reports_that_come_later_keep_the_cursor_on_its_finding() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add([report(*[finding(number) for number in range(20)])])
+        app.browser.findings.order_by("file", reverse=True)
+        app.browser.findings.cursor = 7
+        before = app.browser.current
+        app.browser.add([report(*[finding(number) for number in range(20, 40)])])
+        await settle(pilot)
+        assert app.browser.current is before
+        assert app.browser.findings.row_count == 40
+
+
+async def test_every_key_has_a_name_and_an_explanation() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await settle(pilot)
+        for active in app.screen.active_bindings.values():
+            if active.node is not app and active.node is not app.screen:
+                assert active.binding.id, active.binding
+                assert active.binding.tooltip, active.binding

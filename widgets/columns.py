@@ -1,0 +1,53 @@
+"""Columns of a list: their share of the width, and text cut to fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+
+from rich.cells import cell_len, set_cell_size
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. A width of 0 takes its share of what the fixed columns leave."""
+
+    key: str  # field name in filters, for sorting
+    title: str
+    width: int = 0  # cells
+    right: bool = False  # align to the right
+    share: int = 1  # of the room left, against the other columns of width 0
+    needs: int = 0  # cells the table must have for this column to be shown
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text of one cell and its tone: good, warning, bad, muted, accent, strong or none."""
+
+    text: str
+    tone: str = ""
+
+
+@lru_cache(maxsize=64)
+def widths(columns: tuple[Column, ...], available: int) -> tuple[int, ...]:
+    """Cells for each column when `available` cells are to be shared; 0 hides one."""
+    shown = [column for column in columns if column.needs <= available]
+    fixed = sum(column.width for column in shown)
+    left = max(0, available - fixed - max(0, len(shown) - 1))
+    shares = [0 if c.width or c not in shown else c.share for c in columns]
+    total = max(1, sum(shares))
+    ends = [left * end // total for end in accumulate(shares, initial=0)]
+    return tuple(
+        (column.width or end - start) if column in shown else 0
+        for column, start, end in zip(columns, ends, ends[1:], strict=False)
+    )
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """`text` in exactly `width` cells: padded, or cut with an ellipsis."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…" if width else ""
+    padding = " " * (width - length)
+    return padding + text if right else text + padding
