@@ -40,13 +40,18 @@ def level_lines(level: Level, width: int) -> list[Line]:
     room = width - left - len(number) - 1
     lines: list[Line] = [(Span(f"{label} "), Span(number, "strong"))]
     if room >= LEAST_BAR:
-        drawn = Span(bar(value, top, room), level.tone)
-        lines = [(Span(f"{label} "), drawn, Span(f" {number}", "strong"))]
+        lines = [(Span(f"{label} "), *_bar(level, room), Span(f" {number}", "strong"))]
     else:  # too narrow: the bar below the number
         left, room = 0, max(0, width)
-        lines.append((Span(bar(value, top, room), level.tone),))
+        lines.append(_bar(level, room))
     inside = [(name, bits) for name, bits in level.marks if 0 <= bits <= top]
     return [*lines, *_marks(inside, top, left, room, width)] if inside and top > 0 else lines
+
+
+def _bar(level: Level, room: int) -> Line:
+    drawn = bar(level.value, level.top, room)
+    filled = drawn.rstrip("·")
+    return Span(filled, level.tone), Span(drawn[len(filled) :], "muted")
 
 
 def _marks(

@@ -11,6 +11,7 @@ from kdash.widgets.entropy.tone_lines import Line, Span
 # Age of a word's last change in steps -> tone and the mark behind the word. The mark carries the
 # meaning; the tone only makes it quicker to see.
 FRESH = ("accent", "*")
+HOT = ("heat-3", "+")
 WARM = ("heat-2", "+")
 COLD = ("heat-1", " ")
 WARM_STEPS = 4
@@ -22,8 +23,8 @@ LABEL = 4  # cells of the row label
 
 def heat(age: int | None) -> tuple[str, str]:
     """Tone and mark of a word that changed `age` steps ago; None for never."""
-    if age == 0:
-        return FRESH
+    if age in (0, 1):
+        return FRESH if age == 0 else HOT
     return WARM if age is not None and age <= WARM_STEPS else COLD
 
 

@@ -131,6 +131,6 @@ class PoolView(ToneLines):
 
 def _count_lines(state: PoolState, width: int) -> list[Line]:
     bits = state.entropy_count / UNIT
-    tone = "bad" if bits < READ_WAKEUP else "good" if bits > WRITE_WAKEUP else "warning"
+    tone = "good" if bits >= READ_WAKEUP else "warning"
     marks = (("read", READ_WAKEUP), ("write", WRITE_WAKEUP))
     return level_lines(Level("count", bits, state.size_bits, marks, tone), width)

@@ -99,6 +99,7 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
         size = Size(region.width, len(self._lines))
         if size != self.virtual_size:
             self.virtual_size = size
+            self._scroll_update(size)  # a ScrollView looks at its bar only when it is resized
             self.refresh()
             return
         for y, (old, new) in enumerate(zip_longest(before, self._lines)):
@@ -129,8 +130,8 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _style(self, tone: str) -> Style:
         if tone not in self._styles:
-            own = self.get_component_rich_style(f"tone-lines--{tone}", partial=True)
-            self._styles[tone] = self.rich_style + own
+            # Whole, not partial: colours like $text-muted are mixed with what lies below them.
+            self._styles[tone] = self.get_component_rich_style(f"tone-lines--{tone}")
         return self._styles[tone]
 
     def render_line(self, y: int) -> Strip:

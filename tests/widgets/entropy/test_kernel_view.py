@@ -142,6 +142,29 @@ async def test_what_does_not_fit_can_be_scrolled_to() -> None:
         assert view.scroll_offset.y == view.max_scroll_y > 0
 
 
+async def test_the_scroll_bar_goes_when_everything_fits_again() -> None:
+    crowded = replace(MODERN, unavailable={f"signal_{n}": "needs root" for n in range(20)})
+    async with drawn([crowded]) as (view, pilot):
+        await pilot.pause()
+        assert view.show_vertical_scrollbar
+        view.show([replace(MODERN, unavailable={})], 1.0)
+        await pilot.pause()
+        assert not view.show_vertical_scrollbar
+        assert view.scrollable_content_region.width == 78
+
+
+async def test_muted_text_is_darker_than_the_rest_on_a_dark_theme() -> None:
+    async with drawn([MODERN]) as (view, _):
+        colours = {
+            segment.text.strip(): segment.style.color.triplet
+            for y in range(6)
+            for segment in view.render_line(y)
+            if segment.style and segment.style.color and segment.style.color.triplet
+        }
+        muted, usual = colours["hardware source"], colours[MODERN.meaning]
+        assert sum(muted) < sum(usual)
+
+
 async def test_a_view_that_is_hidden_catches_up_when_it_is_shown() -> None:
     async with drawn([MODERN]) as (view, pilot):
         view.display = False
