@@ -27,6 +27,7 @@ class Cell:
 
     text: str
     tone: str = ""
+    keep: str = ""  # end of the text that stays when it is cut
 
 
 @lru_cache(maxsize=64)
@@ -44,10 +45,19 @@ def widths(columns: tuple[Column, ...], available: int) -> tuple[int, ...]:
     )
 
 
-def fit(text: str, width: int, *, right: bool = False) -> str:
-    """`text` in exactly `width` cells: padded, or cut with an ellipsis."""
+def fit(text: str, width: int, *, right: bool = False, keep: str = "") -> str:
+    """`text` in exactly `width` cells: padded, or cut with an ellipsis.
+
+    Args:
+        text: What to show.
+        width: In cells.
+        right: Pad on the left.
+        keep: The end of `text` that is not cut off, if there is room for it.
+    """
     length = cell_len(text)
     if length > width:
-        return set_cell_size(text, width - 1) + "…" if width else ""
+        end = keep if text.endswith(keep) and cell_len(keep) < width else ""
+        room = width - cell_len(end) - 1
+        return set_cell_size(text.removesuffix(end), room) + "…" + end if width else ""
     padding = " " * (width - length)
     return padding + text if right else text + padding

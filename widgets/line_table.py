@@ -354,6 +354,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
             if cell.tone:
                 tone = self.get_component_rich_style(f"line-table--{cell.tone}", partial=True)
                 style = base + tone
-            text = fit(printable(cell.text).replace("\n", " "), cells_wide, right=column.right)
+            text = printable(cell.text).replace("\n", " ")
+            text = fit(text, cells_wide, right=column.right, keep=cell.keep)
             segments += (Segment(text, style), Segment(" ", base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)

@@ -300,7 +300,8 @@ async def test_a_failing_validator_fails_this_pane_alone_until_the_next_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_args: object, **_options: object) -> AsyncGenerator[FileReport, None]:
-        for report in ():
+        none: tuple[FileReport, ...] = ()
+        for report in none:
             yield report
         raise RuntimeError("[bold]boom")
 

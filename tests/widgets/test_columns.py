@@ -26,6 +26,14 @@ def test_columns_share_the_room_as_they_ask() -> None:
     assert (a, b, c) == (20, 4, 60)
 
 
-@given(st.text(max_size=12), st.integers(0, 12), st.booleans())
-def test_fitted_text_has_exactly_the_width_wanted(text: str, width: int, right: bool) -> None:
-    assert cell_len(fit(printable(text).replace("\n", " "), width, right=right)) == width
+@given(st.text(max_size=12), st.integers(0, 12), st.booleans(), st.integers(0, 12))
+def test_fitted_text_has_exactly_the_width_wanted(
+    text: str, width: int, right: bool, keep: int
+) -> None:
+    shown = printable(text).replace("\n", " ")
+    assert cell_len(fit(shown, width, right=right, keep=shown[keep:])) == width
+
+
+def test_the_end_that_matters_is_kept_when_a_text_is_cut() -> None:
+    assert fit("some_function+0x1d", 12, keep="+0x1d") == "some_f…+0x1d"
+    assert fit("some_function+0x1d", 4, keep="+0x1d") == "som…"

@@ -48,4 +48,6 @@ class Advice(LinesView):
 def _frame_pointer(entry: Entry) -> str:
     state = "on" if entry.report.frame_pointer else "off"
     reason = entry.report.frame_pointer_reason
-    return f"frame pointer rules {state}" + (f" ({reason})" if reason else "")
+    return f"frame pointer rules {state}" + (
+        f": {reason.removeprefix(f'{state}: ')}" if reason else ""
+    )

@@ -26,10 +26,11 @@ def cells(entry: Entry) -> Sequence[Cell]:
     """The cells of one row."""
     mark = SAMPLE if entry.report.sample else ""
     place = entry.place or "(not checked)"
+    offset = f"+{entry.finding.offset:#x}" if entry.finding else ""
     return (
         Cell(entry.letter, TONES[entry.letter]),
-        Cell(entry.base_name + mark),
-        Cell(place, "strong" if entry.finding else "muted"),
+        Cell(entry.base_name + mark, keep=mark),
+        Cell(place, "strong" if entry.finding else "muted", keep=offset),
         Cell(entry.kind),
         Cell(entry.message, "muted"),
     )

@@ -46,10 +46,19 @@ def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
         lines += labelled("expected", [Span(finding.expected)], width)
     if finding.found:
         lines += labelled("found", [Span(finding.found, "accent")], width)
+    return lines + _whereabouts(entry, finding, width)
+
+
+def _whereabouts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
+    """Source line and object, on one line if they fit."""
     room = width - MARGIN
-    if finding.source is not None:
-        line = tail(f"{finding.source.file}:{finding.source.line}", room)
-        lines += labelled("source", [Span(line)], width)
     file = f"sample {entry.base_name}" if entry.report.sample else finding.file
     where = f"  {finding.section}+{finding.address:#x}"
+    if finding.source is None:
+        return labelled("object", [Span(tail(file, room - len(where)) + where, "muted")], width)
+    source = f"{finding.source.file}:{finding.source.line}"
+    if len(f"{source}  [{file}{where}]") <= room:
+        spans = (Span(f"{'source':<{MARGIN}}", "label"), Span(f"{source}  "))
+        return [Spans((*spans, Span(f"[{file}{where}]", "muted")))]
+    lines = labelled("source", [Span(tail(source, room))], width)
     return lines + labelled("object", [Span(tail(file, room - len(where)) + where, "muted")], width)

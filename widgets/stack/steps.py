@@ -25,6 +25,8 @@ EDGES = {
 
 FEATURE = "X86_FEATURE_"  # every feature's name begins so
 
+BEFORE = 20  # cells before and behind the instruction
+
 
 class Steps(LinesView):
     """Shows the steps with the current one marked; one line high it shows that one alone."""
@@ -81,21 +83,25 @@ class Steps(LinesView):
             return [Spans((Span("path      none: no path from a function's entry", "muted"),))]
         total = len(finding.path)
         longest = max(cell_len(printable(step.text)) for step in finding.path)
-        text_room = min(longest, max(12, (width - 24) * 3 // 5))
+        edges = max(cell_len(printable(_edge(n, step))) for n, step in enumerate(finding.path))
+        text_room = min(longest, max(12, (width - BEFORE) // 2, width - BEFORE - edges))
         return [self._step(n, step, total, text_room) for n, step in enumerate(finding.path)]
 
     def _step(self, number: int, step: PathStep, total: int, text_room: int) -> Spans:
         current = number == self.current
         counter = f"path {number + 1}/{total}" if current else f"{number + 1}".rjust(6)
-        edge = EDGES.get(step.edge, step.edge)
-        if number == 0 and step.edge == "fallthrough":
-            edge = "entry"
-        if step.feature:
-            edge = f"{edge} {step.feature.removeprefix(FEATURE)}"
         spans = (
             Span(f"{counter:<10}", "strong" if current else "muted"),
             Span(f"{f'+{step.offset:x}':>6}  "),
             Span(fit(printable(step.text), text_room) + "  ", "strong" if current else ""),
-            Span(edge, "accent" if step.edge != "fallthrough" else "muted"),
+            Span(_edge(number, step), "accent" if step.edge != "fallthrough" else "muted"),
         )
         return Spans(spans, "current" if current else "")
+
+
+def _edge(number: int, step: PathStep) -> str:
+    """How a step was reached, in words."""
+    if number == 0 and step.edge == "fallthrough":
+        return "entry"
+    edge = EDGES.get(step.edge, step.edge)
+    return f"{edge} {step.feature.removeprefix(FEATURE)}" if step.feature else edge

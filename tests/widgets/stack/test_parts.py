@@ -111,15 +111,22 @@ def test_the_head_says_what_where_expected_and_found() -> None:
         "what      call without frame pointer save/setup (callee kfree)",
         "expected  CFA is rbp+16, rbp saved at CFA-16",
         "found     CFA is rsp+16, rbx saved at CFA-16",
+        "source    drivers/net/file.c:120  [drivers/net/file0.o  .text+0x3d]",
+    ]
+
+
+def test_source_and_object_that_do_not_fit_on_one_line_are_cut_at_their_beginning() -> None:
+    one = finding(file="a/long/way/down/to/drivers/net/file0.o")
+    assert texts(head(Entry(report(one), one)), 40)[-2:] == [
         "source    drivers/net/file.c:120",
-        "object    drivers/net/file0.o  .text+0x3d",
+        "object    …ivers/net/file0.o  .text+0x3d",
     ]
 
 
 def test_a_sample_is_called_one() -> None:
     one = finding()
     assert texts(head(Entry(report(one, sample=True), one)))[-1] == (
-        "object    sample file0.o  .text+0x3d"
+        "source    drivers/net/file.c:120  [sample file0.o  .text+0x3d]"
     )
 
 
@@ -130,13 +137,13 @@ def test_the_head_of_a_file_that_can_not_be_read_gives_the_reason() -> None:
 def test_the_rule_is_explained_with_its_related_sites() -> None:
     one = finding()
     view = Advice()
-    view._entry = Entry(report(one, frame_pointer=True, frame_pointer_reason="5 of 6"), one)
+    view._entry = Entry(report(one, frame_pointer=True, frame_pointer_reason="on: 5 of 6"), one)
     view._rule = RULE
     assert texts(view) == [
         "protects  A stack trace through this function leaves out its caller.",
         "do        Put FRAME_BEGIN and FRAME_END around the body.",
         "related   unreachable at +40",
-        "rules     frame pointer rules on (5 of 6)",
+        "rules     frame pointer rules on: 5 of 6",
     ]
 
 
