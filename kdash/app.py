@@ -74,7 +74,10 @@ class KdashApp(App[int]):
         self.active = settings.pane
         self._panes: dict[int, Pane] = {}
         self.register_theme(KDASH)
-        self.theme = "ansi-dark" if colour_count() <= 16 else KDASH.name
+        # Textual turns the terminal's own colours, which have no shade, into black on black
+        # for NO_COLOR; the greys of a theme stay apart.
+        own = colour_count() <= 16 and not self.no_color
+        self.theme = "ansi-dark" if own else KDASH.name
 
     # -- building -----------------------------------------------------------------------
 
