@@ -67,13 +67,13 @@ class EntropyPane(Pane):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "freeze", "Freeze", id="entropy.freeze",
-                tooltip="Freeze both views and the model's feed, or let them go on"),
+                tooltip="Freeze both views and the model, or go on"),
         Binding("s", "step", "Step pool", id="entropy.step",
-                tooltip="One event of this machine into the 4.3 model"),
+                tooltip="One event into the 4.3 model"),
         Binding("x", "extract", "Extract", id="entropy.extract",
-                tooltip="Extract 10 bytes from the 4.3 model's input pool"),
+                tooltip="Extract 10 bytes from the 4.3 model"),
         Binding("m", "mix", "Mix", show=False, id="entropy.mix",
-                tooltip="Mix the time of this key press into the 4.3 model's input pool"),
+                tooltip="Mix this moment into the 4.3 model"),
         Binding("p", "plot", "Plot", show=False, id="entropy.plot",
                 tooltip="Plot the next signal over time"),
         Binding("greater_than_sign", "switch_view(1)", "Next view", key_display=">",
