@@ -89,7 +89,7 @@ class FilterBar(Input):
         if prefix and not self.value.endswith(prefix):
             self.value = f"{self.value} {prefix}".strip()
         self.cursor_position = len(self.value)
-        self.focus()
+        self.screen.set_focus(self)  # at once: the next key may be on its way already
 
     def set_filter(self, text: str) -> None:
         """Filter by `text` without taking the keyboard; the empty text drops the filter."""

@@ -54,7 +54,7 @@ class StackPane(Pane):
         Binding("y", "copy", "Copy", show=False, id="stack.copy",
                 tooltip="Copy the finding as one line of text"),
         Binding("n", "noreturn", "Noreturn", show=False, id="stack.noreturn",
-                tooltip="Treat the function called as noreturn and check again"),
+                tooltip="Treat the callee as noreturn, check again"),
     ]  # fmt: skip
 
     def __init__(self, settings: Settings, *, id: str) -> None:

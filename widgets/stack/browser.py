@@ -56,6 +56,8 @@ class Browser(Container):
                 tooltip="Next order: found, file, function, rule"),
         Binding("I", "reverse", "Reverse", show=False, id="stack.reverse",
                 tooltip="Reverse the order"),
+        Binding("c", "same_cause", "Same cause", show=False, id="stack.cause",
+                tooltip="Only the findings with the same cause; Esc shows all"),
         Binding("left_curly_bracket", "move(-1)", "Previous finding", show=False,
                 id="stack.previous", tooltip="Previous finding"),
         Binding("right_curly_bracket", "move(1)", "Next finding", show=False,
@@ -189,6 +191,14 @@ class Browser(Container):
     def action_reverse(self) -> None:
         """Reverse the order."""
         self.findings.turn_round()
+
+    def action_same_cause(self) -> None:
+        """Filter by the cause of the finding under the cursor."""
+        finding = self.current.finding if self.current else None
+        if finding and finding.cause:
+            self.remove_class("-open")
+            self.set_filter(f"cause:^{finding.cause}$")
+            self.findings.focus()
 
     def action_move(self, by: int) -> None:
         """Next or previous finding."""

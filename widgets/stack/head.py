@@ -17,10 +17,11 @@ class Head(LinesView):
 
     def show(self, entry: Entry | None, note: str) -> None:
         """Show another finding; `note` stands at the end of the title line."""
+        if entry is not self._entry:
+            self.scroll_home(animate=False)
         self._entry = entry
         self._note = note
         self.renew()
-        self.scroll_home(animate=False)
 
     def lay_out(self, width: int) -> list[Spans]:
         """Title, message, expected, found, source."""

@@ -152,6 +152,20 @@ async def test_enter_opens_the_detail_and_escape_closes_it() -> None:
         assert app.focused is app.browser.findings
 
 
+async def test_c_leaves_the_findings_of_the_same_cause() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add([report(finding(0), finding(1, cause="aa"), finding(2))])
+        await pilot.press("c")
+        rows = app.browser.findings.shown_rows
+        assert [entry.finding and entry.finding.file for entry in rows] == [
+            "drivers/net/file0.o",
+            "drivers/net/file2.o",
+        ]
+        await pilot.press("escape")
+        assert app.browser.findings.row_count == 3
+
+
 async def test_braces_go_to_the_next_and_previous_finding() -> None:
     app = BrowserApp()
     async with app.run_test(size=SMALL) as pilot:
