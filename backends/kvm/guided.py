@@ -25,8 +25,6 @@ SERIAL: Final = 64 * 1024
 STEPS_A_SLICE: Final = 1 << 20
 #: Kicks a second while the guest goes, each a chance to show it and to take commands.
 TICKS: Final = 15
-#: Steps that are done before the first tick would come.
-STEPS_WITHOUT_TICKS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,12 @@ class GuidedRun:
         """Whether a pace is set and not yet done."""
         return self._pace is not None
 
+    @property
+    def free(self) -> bool:
+        """Whether it goes until a breakpoint or the end."""
+        pace = self._pace  # another thread may ask
+        return pace is not None and pace.is_free
+
     def kick(self) -> None:
         """Make `advance` return soon; from any thread while the machine is there."""
         self._machine.vcpu.kick()
@@ -108,8 +112,7 @@ class GuidedRun:
         self._left = pace.steps
         self._state = RunState.RUNNING
         self._set_stops()
-        if pace.steps is None or pace.steps > STEPS_WITHOUT_TICKS:
-            self._machine.vcpu.start_ticks(TICKS)
+        self._machine.vcpu.start_ticks(TICKS)
 
     def _return_of_call(self) -> tuple[tuple[int, int], ...]:
         """Where the call at CS:IP comes back to, and RSP when it does; empty for no call."""

@@ -22,6 +22,8 @@ from kdash.backends.kvm.registers import check_register
 
 #: Snapshots a second while the guest runs.
 REFRESH: Final = 15
+#: Seconds for which a step is let alone, so that the next command does not take its place.
+GRACE: Final = 0.05
 
 _Answer = TypeVar("_Answer")
 
@@ -31,9 +33,10 @@ class VcpuSession:
 
     The constructor creates the machine and takes the first snapshot, in the caller's
     thread. Every command returns a future at once; it is done when the command is: for
-    `step`, `run`, `step_over` and `run_until` when the guest has stopped. A command to go
-    given while the guest runs stops it first; `set_register`, `read_memory` and the
-    breakpoints leave it running.
+    `step`, `run`, `step_over` and `run_until` when the guest has stopped. Commands are
+    carried out one after the other: a step waits for the one before it, unless that takes
+    more than 50 ms; then, and while the guest runs, a command to go stops it first.
+    `set_register`, `read_memory` and the breakpoints leave it running.
 
     An error in the thread is in the future and in `Snapshot.failure`; where it came while
     the guest ran, the run has ended and only `restart` goes on.
@@ -56,6 +59,7 @@ class VcpuSession:
         self._condition = Condition()
         self._commands: deque[tuple[Future[Any], Callable[[], None]]] = deque()
         self._goal: Future[Snapshot] | None = None  # of the command that lets the guest run
+        self._began = 0.0  # time of that command
         self._failure = ""
         self._closing = False
         self._shown = 0.0  # time of the latest snapshot
@@ -143,6 +147,7 @@ class VcpuSession:
             self._stop()
             self._forget_failure()
             self._run.begin(pace)
+            self._began = time.monotonic()
             self._goal = answer
             if not self._run.going:
                 self._arrived()
@@ -177,8 +182,11 @@ class VcpuSession:
                 return
             self._commands.append((answer, command))
             self._condition.notify()
-            if self._goal is not None:
+            if self._goal is not None and not self._in_grace():
                 self._run.kick()
+
+    def _in_grace(self) -> bool:
+        return not self._run.free and time.monotonic() - self._began < GRACE
 
     # -- the VCPU's thread
 
@@ -197,7 +205,9 @@ class VcpuSession:
                 self._condition.wait()
             if self._closing:
                 return None
-            return self._commands.popleft()[1] if self._commands else self._advance
+            if self._goal and (not self._commands or self._in_grace()):
+                return self._advance
+            return self._commands.popleft()[1]
 
     def _advance(self) -> None:
         try:

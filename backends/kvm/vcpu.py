@@ -65,7 +65,7 @@ class Vcpu:
     def __init__(self, vm: int, index: int, run_size: int, memory: GuestMemory) -> None:
         self.index = index
         self._memory = memory
-        self._native = ffi.new("struct kdash_vcpu *")
+        self._native: Any = ffi.new("struct kdash_vcpu *")
         self._records = ffi.new("struct kdash_record[]", BATCH)
         self.record_bytes: memoryview = memoryview(ffi.buffer(self._records))
         self._filled = ffi.new("uint32_t *")
@@ -76,13 +76,12 @@ class Vcpu:
         if error:
             os.close(self.fd)
             raise ioctl.failure("mmap of kvm_run", -error)
-        self._open = True
 
     def close(self) -> None:
         """Unmap and close; more than once does no harm."""
-        if self._open:
-            self._open = False
-            lib.kdash_vcpu_close(self._native)
+        if self._native is not None:
+            native, self._native = self._native, None  # cffi refuses None, no call gets through
+            lib.kdash_vcpu_close(native)
             os.close(self.fd)
 
     # -- registers
@@ -278,7 +277,8 @@ class Vcpu:
 
     def kick(self) -> None:
         """Make a batch or entry return soon, or the next one at once; from any thread."""
-        lib.kdash_kick(self._native)
+        if self._native is not None:
+            lib.kdash_kick(self._native)
 
     def start_ticks(self, hertz: int) -> None:
         """Kick the calling thread regularly until `stop_ticks`."""

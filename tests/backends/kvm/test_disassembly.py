@@ -1,0 +1,98 @@
+"""Guest code as text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdash.backends.kvm.disassembly import around, backward, forward, length_to_step_over
+from kdash.backends.kvm.facts import Registers, Segment
+from kdash.backends.kvm.guests import ARTICLE_IMAGE
+
+MEMORY = bytes(0x1000) + ARTICLE_IMAGE + bytes(0x1000 - len(ARTICLE_IMAGE))
+
+
+def read(linear: int, length: int) -> bytes:
+    return MEMORY[linear : linear + length]
+
+
+def test_the_article_guest_is_shown_around_its_ip() -> None:
+    shown = around(Registers(rip=0x1005), read, floor=0x1000, after=4)
+    assert [(one.ip, one.text, one.current) for one in shown] == [
+        (0x1000, "mov dx,0x3f8", False),
+        (0x1003, "add al,bl", False),
+        (0x1005, "add al,0x30", True),
+        (0x1007, "out dx,al", False),
+        (0x1008, "mov al,0xa", False),
+        (0x100A, "out dx,al", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bits", "code", "text"),
+    [
+        (16, "b83412", "mov ax,0x1234"),
+        (32, "b878563412", "mov eax,0x12345678"),
+        (64, "48b8f0debc9a78563412", "mov rax,0x123456789abcdef0"),
+        (16, "ebfe", "jmp 0x1000"),
+        (64, "0f58c1", "addps xmm0,xmm1"),
+    ],
+)
+def test_instructions_are_decoded_in_their_size(bits: int, code: str, text: str) -> None:
+    (one,) = forward(bytes.fromhex(code), 0x1000, 0x1000, bits, count=1)
+    assert one.text == text
+
+
+def test_bytes_that_are_no_instruction_take_one_line_each() -> None:
+    shown = forward(bytes.fromhex("06 07 90"), 0, 0, 64, count=9)
+    assert [one.text for one in shown] == ["(bad)", "(bad)", "nop"]
+
+
+def test_a_branch_says_where_it_goes() -> None:
+    (jump, load) = forward(bytes.fromhex("7410 b001"), 0x1000, 0x1000, 64, count=2)
+    assert (jump.target, load.target) == (0x1012, None)
+
+
+def test_code_at_a_segment_base_has_its_own_linear_address() -> None:
+    registers = Registers(rip=3, cs=Segment(selector=0x100, base=0x1000))
+    shown = around(registers, read, floor=0x1000, after=1)
+    assert [(one.ip, one.linear) for one in shown] == [(0, 0x1000), (3, 0x1003)]
+
+
+def test_nothing_is_shown_where_no_memory_is() -> None:
+    assert around(Registers(rip=0x8000), read, floor=0x1000) == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "length"),
+    [
+        ("e80000", 3),
+        ("cd10", 2),
+        ("ff10", 2),
+        ("90", None),
+        ("ebfe", None),
+        ("c3", None),
+        ("", None),
+    ],
+)
+def test_what_comes_back_by_itself_can_be_stepped_over(code: str, length: int | None) -> None:
+    assert length_to_step_over(bytes.fromhex(code), 0x1000, 16) == length
+
+
+@given(code=st.binary(max_size=80), bits=st.sampled_from([16, 32, 64]))
+def test_any_bytes_are_shown_without_gaps(code: bytes, bits: int) -> None:
+    shown = forward(code, 0x1000, 0x1000, bits, count=200)
+    at = 0x1000
+    for one in shown:
+        assert one.ip == at
+        at += len(one.code)
+    assert at - 0x1000 <= len(code)
+
+
+@given(code=st.binary(max_size=48), bits=st.sampled_from([16, 32, 64]))
+def test_earlier_instructions_always_meet_the_ip(code: bytes, bits: int) -> None:
+    shown = backward(code, 0x1000 + len(code), 0x1000 + len(code), bits, 8)
+    assert len(shown) <= 8
+    if shown:
+        assert shown[-1].ip + len(shown[-1].code) == 0x1000 + len(code)
