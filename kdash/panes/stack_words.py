@@ -19,7 +19,7 @@ WORDS = (
     CommandWord("noreturn", "noreturn NAME...", "check again; these functions never return"),
 )
 TEACH = """\
-:check PATH...          check other objects (.o, .ko, .a) or folders
+:check PATH...          check other objects (.o, .ko) or folders
 :frame-pointer on       check again with the frame pointer rules on
 kdash stack check PATH  the same without a screen"""
 ENOUGH = 50  # completions

@@ -7,9 +7,7 @@ from kdash.widgets.stack.entry import Entry
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans, labelled
 
 UNREADABLE_WHY = "The other files were checked; this one was not."
-UNREADABLE_HOW = (
-    "Give an x86-64 relocatable object (.o, .ko) or an archive of them that can be read."
-)
+UNREADABLE_HOW = "Give an x86-64 relocatable object (.o, .ko) that can be read."
 
 
 class Advice(LinesView):
