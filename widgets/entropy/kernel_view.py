@@ -25,12 +25,6 @@ GENERATORS = {
     Era.UNKNOWN: "generator not recognised",
 }
 
-READINESS = {
-    True: "seeded: getrandom never waits",
-    False: "getrandom waits until it is seeded",
-    None: "",
-}
-
 
 class KernelView(ToneLines):
     """Draws the latest reading and the history of one series."""
@@ -75,12 +69,17 @@ class KernelView(ToneLines):
         top = [*_state_lines(reading, width, frozen=self.frozen), *_number_lines(reading, width)]
         told = [line for signal in signals(reading) for line in signal_lines(signal, width)]
         left = height - len(top) - len(told)
-        series = self.series or first_series(reading)
-        tall = max(LEAST_HEIGHT + 1, min(left - 1, TALLEST_PLOT))
-        plot = plot_lines(series, self._readings, self._step, width, tall)
-        if left > LEAST_HEIGHT + 2:
-            return [*top, (), *told, (), *plot] if left >= tall + 2 else [*top, *told, (), *plot]
-        return [*top, *plot, *told]  # the plot moves, so it comes before what must be scrolled to
+        plot = self._plot_lines(width, min(left - 1, TALLEST_PLOT))
+        if left <= len(plot):  # the plot moves, so it comes before what must be scrolled to
+            return [*top, *plot, *told]
+        gap: tuple[Line, ...] = ((),) if left >= len(plot) + 2 else ()
+        return [*top, *gap, *told, (), *plot]
+
+    def _plot_lines(self, width: int, height: int) -> list[Line]:
+        if self.series is None:
+            return [(Span("the plot begins with the second reading", "muted"),)]
+        height = max(LEAST_HEIGHT + 1, height)
+        return plot_lines(self.series, self._readings, self._step, width, height)
 
 
 def _settled(readings: Sequence[Reading]) -> bool:
@@ -95,7 +94,7 @@ def _state_lines(reading: Reading, width: int, *, frozen: bool) -> list[Line]:
         lamp = Span("● READY", "good")
     else:
         lamp = Span("○ NOT SEEDED", "bad")
-    words = Span(f"  {READINESS[reading.ready]}")
+    words = Span(f"  {_readiness(reading)}")
     if frozen:
         words = Span("  FROZEN, space resumes", "warning")
     era = Span(GENERATORS[reading.era], "muted")
@@ -108,6 +107,14 @@ def _state_lines(reading: Reading, width: int, *, frozen: bool) -> list[Line]:
     for alert in reading.alerts:
         lines += wrapped(f"! {alert}", width, "bad", indent="  ")
     return lines
+
+
+def _readiness(reading: Reading) -> str:
+    if reading.ready is None:
+        return ""
+    if reading.era is Era.BEFORE_3_17:  # there is no getrandom to say anything about
+        return "seeded" if reading.ready else "its numbers could be guessed"
+    return "seeded: getrandom does not wait" if reading.ready else "getrandom waits for the seed"
 
 
 def _number_lines(reading: Reading, width: int) -> list[Line]:

@@ -19,6 +19,8 @@ def plot_lines(
 ) -> list[Line]:
     """Draw `series` of `readings` (oldest first) in `width` x `height` cells.
 
+    A signal that can't be had takes one line, which says why.
+
     Args:
         series: What to plot.
         readings: The history, oldest first.
@@ -26,6 +28,8 @@ def plot_lines(
         width: Cells, axis and labels included.
         height: Lines, title and time axis included.
     """
+    if readings and series.absence(readings[-1]) and not series.values(readings):
+        return [_title(series, readings, width)]
     across = max(4, width - LABELS - 1)
     rows = max(1, height - 3)
     samples = [(reading.monotonic, series.value(reading)) for reading in readings]

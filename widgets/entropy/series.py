@@ -84,7 +84,10 @@ def first_series(reading: Reading) -> Series:
 
 
 def number(value: float) -> str:
-    """A value as short as it can be read: 0.35, 1.2, 82, 1000."""
+    """A value in at most six cells: 0.35, 1.2, 82, 1000, 250k, 12M."""
+    for least, unit in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if abs(value) >= least:
+            return f"{value / (1e3 if unit == 'k' else least):.0f}{unit}"
     if abs(value) >= 100 or value == int(value):
         return f"{value:.0f}"
-    return f"{value:.2g}" if abs(value) < 1 else f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"

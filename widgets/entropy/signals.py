@@ -32,6 +32,8 @@ NAMES = {  # of signals that are not available, where the name is too long for i
     "getrandom": "getrandom 16 B",
 }
 
+TOLD_ABOVE = frozenset({"entropy_avail", "sample"})  # beside the number they are about
+
 
 class Signal(NamedTuple):
     """One signal as the pane shows it."""
@@ -125,7 +127,8 @@ def _thresholds(reading: Reading) -> Iterator[Signal]:
 
 def _untold(reading: Reading) -> Iterator[Signal]:
     for name, reason in reading.unavailable.items():
-        yield Signal(NAMES.get(name, name.replace("_", " ")), f"({reason})", "muted")
+        if name not in TOLD_ABOVE:
+            yield Signal(NAMES.get(name, name.replace("_", " ")), f"({reason})", "muted")
 
 
 def signal_lines(signal: Signal, width: int) -> list[Line]:

@@ -181,6 +181,19 @@ async def test_before_the_first_reading_the_view_says_what_it_waits_for() -> Non
         assert view.text == "reading the generator's state"
 
 
+async def test_the_plot_waits_for_the_second_reading_before_it_is_chosen() -> None:
+    async with drawn([replace(MODERN, irq_per_second=None)]) as (view, _):
+        assert "the plot begins with the second reading" in view.text
+        view.show(history(MODERN, (None, 3.0)), 1.0)
+        assert "interrupts  now 3/s" in view.text
+
+
+def test_kernels_without_getrandom_promise_nothing_about_it() -> None:
+    view = KernelView()
+    view.show([replace(BY_ERA[Era.BEFORE_3_17], unavailable={})], 1.0)
+    assert "getrandom" not in " ".join(plain(line) for line in view.lines(78, 22))
+
+
 async def test_a_frozen_view_says_so() -> None:
     async with drawn([MODERN]) as (view, _):
         view.set_frozen(True)

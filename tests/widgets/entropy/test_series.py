@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from kdash.backends.entropy.facts import Reseed
 from kdash.widgets.entropy.plot import plot_lines
-from kdash.widgets.entropy.series import SERIES, first_series, series_named
+from kdash.widgets.entropy.series import SERIES, first_series, number, series_named
 from kdash.widgets.entropy.tone_lines import plain
 
 from .made import MODERN, OLD, history
@@ -67,3 +70,15 @@ def test_a_plot_labels_its_range_its_time_and_its_extremes() -> None:
 def test_a_longer_interval_stretches_the_time_axis() -> None:
     lines = plot_lines(BY_NAME["irq"], history(MODERN, (3.0,)), 10.0, 78, 9)
     assert plain(lines[-1]).split()[:2] == ["-24", "min"]
+
+
+def test_a_signal_that_cannot_be_had_takes_one_line() -> None:
+    lines = plot_lines(BY_NAME["latency"], [OLD], 1.0, 78, 9)
+    assert [plain(line) for line in lines] == [
+        "getrandom 16 B: not sampled where that could draw from the pool"
+    ]
+
+
+@given(st.floats(0, 1e13))
+def test_a_number_fits_the_labels_of_the_axis(value: float) -> None:
+    assert len(number(value)) <= 6
