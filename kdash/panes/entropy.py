@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -13,12 +13,13 @@ from textual.containers import Container
 
 from kdash.backends.entropy.facts import ModelStep, Reading
 from kdash.panes import entropy_words as words
-from kdash.panes.entropy_model import Model, ModelThread
+from kdash.panes.entropy_model import ModelThread
+from kdash.panes.entropy_sources import Model, Sampler, status
 from kdash.settings import Settings
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.series import Series
-from kdash.widgets.pane import CommandError, CommandWord, Pane, Tone
+from kdash.widgets.pane import CommandError, CommandWord, Pane
 
 INTERVAL = 1.0  # seconds between two readings
 EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
@@ -26,22 +27,6 @@ BESIDE = 104  # cells; from here on the two views stand side by side
 STACKED = 40  # lines; from here on they stand below each other
 KERNEL, POOL = 0, 1  # ordinals of the views
 ACTIONS = frozenset({"freeze", "step", "extract", "mix", "plot", "switch_view"})
-
-
-class Sampler(Protocol):
-    """What the pane needs of a sampler (see kdash.backends.entropy.sampler)."""
-
-    def start(self) -> None:
-        """Begin sampling in a thread."""
-
-    def latest(self) -> Reading | None:
-        """The newest reading."""
-
-    def history(self) -> Sequence[Reading]:
-        """The readings kept, oldest first."""
-
-    def stop(self) -> None:
-        """End the thread."""
 
 
 class EntropyPane(Pane):
@@ -324,14 +309,3 @@ class EntropyPane(Pane):
             self._sampler.stop()
         self._sampler, self.interval = sampler, seconds
         return f"a reading every {seconds:g} s; the plot starts anew"
-
-
-def status(reading: Reading) -> tuple[str, Tone]:
-    """The few words beside the pane's name, and their tone."""
-    if reading.ready is False:
-        return "not seeded", "bad"
-    avail, size = reading.entropy_avail, reading.poolsize
-    if reading.gauge and avail is not None and size is not None:
-        low = reading.write_wakeup_threshold
-        return f"{avail}/{size}", "warning" if low is not None and avail < low < size else "good"
-    return ("ready", "good") if reading.ready else ("unknown", "warning")

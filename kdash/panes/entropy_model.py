@@ -5,30 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
-from kdash.backends.entropy.facts import ModelStep, PoolState
-
-
-class Model(Protocol):
-    """What the pane needs of a model (see kdash.backends.entropy.live_model)."""
-
-    speed: int
-
-    def step(self) -> ModelStep:
-        """Take one event in."""
-
-    def extract(self, nbytes: int) -> ModelStep:
-        """Extract from the input pool."""
-
-    def mix(self, data: bytes) -> ModelStep:
-        """Mix into the input pool."""
-
-    def credit(self, bits: int) -> ModelStep:
-        """Credit or debit the input pool."""
-
-    def state(self) -> PoolState:
-        """The input pool now."""
+from kdash.backends.entropy.facts import ModelStep
+from kdash.panes.entropy_sources import Model
 
 
 class ModelThread:

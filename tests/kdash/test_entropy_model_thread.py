@@ -30,8 +30,7 @@ def thread() -> Any:
 
 
 def test_the_feed_steps_the_model_and_every_step_is_handed_out_once(thread: ModelThread) -> None:
-    steps = []
-    until(lambda: steps.extend(thread.take()) or len(steps) >= 5)
+    steps = [step for _ in range(5) for step in until(thread.take)]
     assert [step.index for step in steps] == list(range(len(steps)))
 
 

@@ -15,8 +15,8 @@ from textual.widgets import Footer
 
 from kdash.backends.entropy.facts import Reading
 from kdash.backends.entropy.live_model import LiveModel, Sample
-from kdash.panes.entropy import EntropyPane, Sampler, status
-from kdash.panes.entropy_model import Model
+from kdash.panes.entropy import EntropyPane
+from kdash.panes.entropy_sources import Model, Sampler, status
 from kdash.settings import Settings
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
@@ -303,8 +303,9 @@ async def test_a_model_that_fails_leaves_the_live_view_at_work() -> None:
 
 async def test_the_threads_end_with_the_pane() -> None:
     async with opened([MODERN]) as (pane, _):
-        assert pane.given.running
-    assert not pane.given.running
+        running = [pane.given.running]
+    running.append(pane.given.running)
+    assert running == [True, False]
     assert pane._model._stopped.is_set()
 
 

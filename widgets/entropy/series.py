@@ -88,6 +88,6 @@ def number(value: float) -> str:
     for least, unit in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
         if abs(value) >= least:
             return f"{value / (1e3 if unit == 'k' else least):.0f}{unit}"
-    if abs(value) >= 100 or value == int(value):
-        return f"{value:.0f}"
-    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
+    places = 2 if abs(value) < 1 else 1 if abs(value) < 100 else 0
+    rounded = round(value, places)
+    return f"{rounded:.0f}" if rounded == int(rounded) else f"{rounded:.{places}f}"

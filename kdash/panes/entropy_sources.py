@@ -1,0 +1,57 @@
+"""What the Entropy pane asks of its sampler and its model, and what it says of a reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
+from kdash.widgets.pane import Tone
+
+
+class Sampler(Protocol):
+    """What the pane needs of a sampler (see kdash.backends.entropy.sampler)."""
+
+    def start(self) -> None:
+        """Begin sampling in a thread."""
+
+    def latest(self) -> Reading | None:
+        """The newest reading."""
+
+    def history(self) -> Sequence[Reading]:
+        """The readings kept, oldest first."""
+
+    def stop(self) -> None:
+        """End the thread."""
+
+
+class Model(Protocol):
+    """What the pane needs of a model (see kdash.backends.entropy.live_model)."""
+
+    speed: int
+
+    def step(self) -> ModelStep:
+        """Take one event in."""
+
+    def extract(self, nbytes: int) -> ModelStep:
+        """Extract from the input pool."""
+
+    def mix(self, data: bytes) -> ModelStep:
+        """Mix into the input pool."""
+
+    def credit(self, bits: int) -> ModelStep:
+        """Credit or debit the input pool."""
+
+    def state(self) -> PoolState:
+        """The input pool now."""
+
+
+def status(reading: Reading) -> tuple[str, Tone]:
+    """The few words beside the pane's name, and their tone."""
+    if reading.ready is False:
+        return "not seeded", "bad"
+    avail, size = reading.entropy_avail, reading.poolsize
+    if reading.gauge and avail is not None and size is not None:
+        low = reading.write_wakeup_threshold
+        return f"{avail}/{size}", "warning" if low is not None and avail < low < size else "good"
+    return ("ready", "good") if reading.ready else ("unknown", "warning")
