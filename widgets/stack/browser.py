@@ -57,7 +57,7 @@ class Browser(Container):
         Binding("I", "reverse", "Reverse", show=False, id="stack.reverse",
                 tooltip="Reverse the order"),
         Binding("c", "same_cause", "Same cause", show=False, id="stack.cause",
-                tooltip="Only the findings with the same cause; Esc shows all"),
+                tooltip="Only findings with the same cause"),
         Binding("left_curly_bracket", "move(-1)", "Previous finding", show=False,
                 id="stack.previous", tooltip="Previous finding"),
         Binding("right_curly_bracket", "move(1)", "Next finding", show=False,
