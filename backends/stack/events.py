@@ -60,6 +60,7 @@ from kdash.backends.stack.stack_ops import (
     CALL_NOWHERE,  # call to a place without a symbol, in this file
 ) = range(24)
 FIRST_OPERATION = 0x40
+_STD = 0xFD  # its only byte, as an operation
 
 _ORDER = 8  # events of one instruction, in this order:
 _AT_REPLACEMENT_END, _AT_SECTION_END, _AT_FUNCTION, _AT_EDGES, _AT_HINT, _AT_ITSELF = range(6)
@@ -148,7 +149,7 @@ class _Maker:
             at = np.flatnonzero(code.control == control)
             self.code[at] = kind
             self.chosen[at] = True
-        if self.frame_pointer:
+        if self.frame_pointer or self._sets_direction():
             calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
             branches = self.program.branches
             entry = self.program.calls_one_of(self.program.externals.entry_calls)
@@ -164,6 +165,10 @@ class _Maker:
         self.chosen[at] = True
         switches = np.array(list(self.program.switches), np.int64)
         self.code[switches] = SWITCH
+
+    def _sets_direction(self) -> bool:
+        """Whether an `std` is in the file, so that calls must be checked for DF."""
+        return bool(np.any(self.code == _STD))
 
     def _branches(self) -> None:
         program = self.program

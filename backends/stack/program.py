@@ -236,12 +236,16 @@ class Program:
 
     def _has_prologue(self, at: int, skipped: set[int]) -> bool:
         code = self.code
-        end = min(at + 4, len(code) - 1)
+        count = len(code)
+        end = min(at + 4, count)
         while at < end and (
             code.control[at] == NOP or at in skipped or code.raw(at) == b"\xf3\x0f\x1e\xfa"
         ):
             at += 1
-        return code.raw(at) == b"\x55" and at + 1 < len(code) and code.raw(at + 1) in _SET_UP
+        if at >= count or code.raw(at) != b"\x55":
+            return False
+        # The compiler may put other instructions in between.
+        return any(code.raw(i) in _SET_UP for i in range(at + 1, min(at + 6, count)))
 
 
 _SET_UP = (b"\x48\x89\xe5", b"\x48\x8b\xec", b"\x48\x8d\x2c\x24")

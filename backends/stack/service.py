@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.backends.stack.object_files import object_files, sample_paths
@@ -15,6 +15,7 @@ from kdash.backends.stack.wire import WireError, decode, encode_request
 
 _LONGEST_LINE = 1 << 30  # bytes of one report
 _MOST_WORKERS = 8
+_T = TypeVar("_T")
 
 
 async def validate(
@@ -73,15 +74,21 @@ class _Pool:
     async def serve(self) -> None:
         """Keep one worker busy until no file waits; start another one when it crashes."""
         while self._waiting:
+            # A start can't be cancelled half-way: the process would be nobody's.
+            starting = asyncio.ensure_future(_start_worker())
             try:
-                worker = await _start_worker()
+                worker = await _to_the_end(starting)
+            except asyncio.CancelledError:
+                if starting.exception() is None:
+                    await _end(starting.result())
+                raise
             except OSError as error:
                 await self._fail(f"can't start a worker process: {error.strerror}")
                 return
             try:
                 await self._feed(worker)
             finally:
-                await _end(worker)
+                await _to_the_end(asyncio.ensure_future(_end(worker)))
 
     async def _fail(self, reason: str) -> None:
         while self._waiting:
@@ -121,6 +128,15 @@ def _how(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"exit status {status}"
 
 
+async def _to_the_end(task: asyncio.Future[_T]) -> _T:
+    """Wait for a task; a cancellation comes through only after it is done."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
 async def _start_worker() -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "kdash.backends.stack.worker"),
@@ -136,4 +152,5 @@ async def _end(worker: asyncio.subprocess.Process) -> None:
     if worker.returncode is None:
         with suppress(ProcessLookupError):
             worker.kill()
-        await worker.wait()
+    # Reads to the end and closes both pipes.
+    await worker.communicate()

@@ -35,7 +35,6 @@ class State(NamedTuple):
     drap_register: int = NO_REGISTER
     drap_offset: int = 0  # rbp-relative place of the saved DRAP register, 0: not saved
     values: tuple[Place, ...] = ()  # registers that hold CFA + offset: (register, offset)
-    scratch: bool = False  # rbp was pushed and not set up as the frame pointer
     direction: bool = False  # DF is set
     unknown: bool = False  # a finding made the state worthless: nothing is checked any more
 

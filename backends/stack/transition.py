@@ -148,10 +148,7 @@ def _push(state: State, operation: Operation) -> State:
         if source == RBP and state.base == state.drap_register:
             return moved._replace(size=0)
         return _save(moved, source, (RBP, -size))
-    moved = _save(moved, source, (CFA, -size))
-    if source == RBP and state.base != RBP:
-        moved = moved._replace(scratch=True)
-    return moved
+    return _save(moved, source, (CFA, -size))
 
 
 def _pop(state: State, operation: Operation) -> tuple[Trouble | None, State]:
@@ -231,13 +228,11 @@ def _move(state: State, operation: Operation) -> tuple[Trouble | None, State]:
 def _set_up_frame(state: State, amount: int) -> State:
     """`mov rsp, rbp` or `lea amount(rsp), rbp`."""
     if state.drap:
-        return state._replace(
-            saved=_with_place(state, RBP, (RBP, -state.size)).saved, scratch=False
-        )
+        return _with_place(state, RBP, (RBP, -state.size))
     if state.base != RSP:
         return state
     if _place(state, RBP) == (CFA, amount - state.offset):
-        return state._replace(base=RBP, offset=state.offset - amount, scratch=False)
+        return state._replace(base=RBP, offset=state.offset - amount)
     return _with_value(state, RBP, amount - state.size)
 
 

@@ -60,6 +60,7 @@ class Walk:
         self._function = -1
         self._work: list[tuple[int, int, int]] = []
         self._seen: set[tuple[str, int]] = set()
+        self._backwards: set[int] = set()  # events walked again with the direction flag set
 
     def run(self) -> None:
         """Walk from every function that no path has reached yet."""
@@ -93,9 +94,8 @@ class Walk:
         code, target = self.events.code, self.events.target
         visited, work = self.visited, self._work
         table = self.transitions.table
-        steps, match, unmodified = table.steps, table.match, table.unmodified
+        steps, unmodified = table.steps, table.unmodified
         came_from = self.came_from
-        unknown = table.unknown
         while work:
             event, state, source = work.pop()
             if visited[event] < 0:
@@ -103,14 +103,10 @@ class Walk:
             while True:
                 before = visited[event]
                 if before >= 0:
-                    if (
-                        before != state
-                        and match[before] != match[state]
-                        and unknown not in (state, before)
-                    ):
-                        self._mismatch(event, state, before, source)
-                    break
-                visited[event] = state
+                    if before == state or not self._goes_on(event, state, source):
+                        break
+                else:
+                    visited[event] = state
                 kind = code[event]
                 if kind >= FIRST_OPERATION:
                     after = steps[state].get(kind)
@@ -138,6 +134,21 @@ class Walk:
                     break
                 else:
                     event += 1
+
+    def _goes_on(self, event: int, state: int, source: int) -> bool:
+        """Whether a path goes on at an event that was reached before with another state."""
+        table, before = self.transitions.table, self.visited[event]
+        if table.unknown in (state, before):
+            return False
+        if table.match[before] != table.match[state]:
+            self._mismatch(event, state, before, source)
+            return False
+        # The direction flag may differ where ways meet, as long as it is clear in the end.
+        if not table.states[state].direction or table.states[before].direction:
+            return False
+        new = event not in self._backwards
+        self._backwards.add(event)
+        return new
 
     # --- the less frequent kinds; each tells whether the path goes on with the next event
 
@@ -200,9 +211,12 @@ class Walk:
             if state != table.unknown:
                 self._report("bp-scratch", event, state)
             return True
-        if not table.framed[state]:
-            callee = self.program.callee(instruction)
+        callee = self.program.callee(instruction)
+        if self.frame_pointer and not table.framed[state]:
             self._report("call-without-frame", event, state, callee=callee)
+        if table.states[state].direction:
+            message = f"call to {callee or 'a pointer'}() with DF set"
+            self._report("direction-flag", event, state, message=message, callee=callee)
         return not self.program.ending[instruction]
 
     def _return(self, event: int, state: int) -> None:

@@ -34,4 +34,4 @@ def test_a_reference_case_gives_what_the_rules_demand_and_nothing_more(
     expected = case["expected_by_rules"]
     assert len(found) == len(expected)
     for got, wanted in zip(found, expected, strict=True):
-        assert {key: got[key] for key in wanted} == wanted  # type: ignore[literal-required]
+        assert {key: got[key] for key in wanted} == wanted

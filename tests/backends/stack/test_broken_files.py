@@ -1,0 +1,157 @@
+"""Files that are no objects, or damaged ones: one clear line each, and never a traceback."""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from kdash.backends.stack.check import Checker
+from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.object_files import sample_paths
+
+_HEADER = 64
+_SECTION = 64
+
+
+def _sample(name: str = "checksum_alt.o") -> bytes:
+    path = next(path for path in sample_paths() if path.endswith(name))
+    return Path(path).read_bytes()
+
+
+def _check(data: bytes, folder: Path) -> FileReport:
+    path = folder / "object.o"
+    path.write_bytes(data)
+    return Checker(CheckOptions(frame_pointer="on")).check(str(path))
+
+
+def _patched(data: bytes, offset: int, layout: str, value: int) -> bytes:
+    changed = bytearray(data)
+    struct.pack_into(layout, changed, offset, value)
+    return bytes(changed)
+
+
+def _section_field(data: bytes, kind: int, field: int) -> int:
+    """File offset of a field of the first section header of a type."""
+    table = struct.unpack_from("<Q", data, 40)[0]
+    count = struct.unpack_from("<H", data, 60)[0]
+    for index in range(count):
+        header: int = table + index * _SECTION
+        if struct.unpack_from("<I", data, header + 4)[0] == kind:
+            return header + field
+    raise LookupError(kind)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty file"),
+        (b"#!/bin/sh\n", "not an ELF file"),
+        (b"\x7fELF\x02\x01", "truncated"),
+        (_sample()[:5] + b"\x02" + _sample()[6:], "big-endian"),
+        (_sample()[:4] + b"\x01" + _sample()[5:], "ELF32"),
+        (_patched(_sample(), 18, "<H", 183), "AArch64"),
+        (_patched(_sample(), 16, "<H", 2), "executable"),
+        (_patched(_sample(), 40, "<Q", 0), "no section headers"),
+        (_patched(_sample(), 40, "<Q", 1 << 60), "past the end"),
+        (_patched(_sample(), 60, "<H", 0xFFF0), "past the end"),
+        (_patched(_sample(), 62, "<H", 0x1234), "section names"),
+        (_patched(_sample(), 58, "<H", 40), "section headers of 40 bytes"),
+        (_sample()[: len(_sample()) // 2], "past the end"),
+        (_patched(_sample(), _section_field(_sample(), 1, 32), "<Q", 1 << 50), "past the end"),
+        (_patched(_sample(), _section_field(_sample(), 2, 40), "<I", 9999), "symbol names"),
+    ],
+)
+def test_a_file_that_is_no_usable_object_says_why(data: bytes, says: str, tmp_path: Path) -> None:
+    report = _check(data, tmp_path)
+    assert says in report.error
+    assert "\n" not in report.error
+    assert report.findings == ()
+
+
+def test_a_relocation_to_a_symbol_that_is_not_there_is_named(tmp_path: Path) -> None:
+    data = _sample()
+    content = struct.unpack_from("<Q", data, _section_field(data, 4, 24))[0]
+    report = _check(_patched(data, content + 12, "<I", 0x7FFFFFFF), tmp_path)
+    assert "names symbol 2147483647" in report.error
+
+
+def test_a_relocation_outside_of_its_section_is_named(tmp_path: Path) -> None:
+    data = _sample()
+    content = struct.unpack_from("<Q", data, _section_field(data, 4, 24))[0]
+    assert "outside .text" in _check(_patched(data, content, "<Q", 1 << 62), tmp_path).error
+
+
+def test_a_symbol_in_a_section_that_is_not_there_is_named(tmp_path: Path) -> None:
+    data = _sample()
+    content = struct.unpack_from("<Q", data, _section_field(data, 2, 24))[0]
+    report = _check(_patched(data, content + 24 + 6, "<H", 0x7FFF), tmp_path)
+    assert "symbol 1 in section 32767" in report.error
+
+
+def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
+    checker = Checker()
+    assert checker.check(str(tmp_path / "none.o")).error == "no such file"
+    assert checker.check(str(tmp_path)).error == "not a regular file"
+    assert checker.check("a\0b").error == "no such file"
+
+
+def test_a_file_without_code_is_clean(tmp_path: Path) -> None:
+    data = _sample("journal.o")
+    count = struct.unpack_from("<H", data, 60)[0]
+    table = struct.unpack_from("<Q", data, 40)[0]
+    changed = bytearray(data)
+    for index in range(count):
+        flags_at = table + index * _SECTION + 8
+        flags = struct.unpack_from("<Q", data, flags_at)[0]
+        struct.pack_into("<Q", changed, flags_at, flags & ~4)
+    report = _check(bytes(changed), tmp_path)
+    assert (report.error, report.findings, report.instructions) == ("", (), 0)
+
+
+@cache
+def _originals() -> tuple[bytes, ...]:
+    return tuple(Path(path).read_bytes() for path in sample_paths())
+
+
+_CHANGES = st.lists(
+    st.tuples(
+        st.integers(0, 6000), st.sampled_from([0, 1, 4, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(which=st.integers(0, 20), changes=_CHANGES)
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@example(which=0, changes=[(40, 0xFF)])
+def test_no_changed_byte_makes_the_validator_fail(
+    which: int, changes: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    originals = _originals()
+    data = bytearray(originals[which % len(originals)])
+    for offset, value in changes:
+        data[offset % len(data)] = value
+    report = _check(bytes(data), tmp_path)
+    assert "\n" not in report.error
+
+
+@given(which=st.integers(0, 20), keep=st.integers(0, 6000))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_no_truncation_makes_the_validator_fail(which: int, keep: int, tmp_path: Path) -> None:
+    data = _originals()[which % len(_originals())]
+    report = _check(data[: keep % len(data)], tmp_path)
+    assert report.error

@@ -1,0 +1,264 @@
+"""What the walk reports for small pieces of assembly: kind, function or section, offset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+pytestmark = pytest.mark.gcc
+
+Sites = Callable[..., list[tuple[str, str, int]]]
+
+
+def test_a_function_that_restores_everything_is_clean(sites: Sites) -> None:
+    assert sites("FUNC f\n push %rbx\n sub $16, %rsp\n add $16, %rsp\n pop %rbx\n ret\nEND f") == []
+
+
+def test_a_call_without_a_frame_is_reported_only_with_frame_pointer_rules(sites: Sites) -> None:
+    text = "FUNC f\n nop\n call ext\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == [("call-without-frame", "f", 1)]
+    assert sites(text, frame_pointer="off") == []
+
+
+def test_every_call_without_a_frame_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n call ext\n call *%rax\n ret\nEND f"
+    found = sites(text, frame_pointer="on")
+    assert found == [("call-without-frame", "f", 0), ("call-without-frame", "f", 5)]
+
+
+def test_the_call_to_fentry_needs_no_frame(sites: Sites) -> None:
+    assert sites("FUNC f\n call __fentry__\n ret\nEND f", frame_pointer="on") == []
+
+
+def test_a_noreturn_callee_needs_a_frame_too(sites: Sites) -> None:
+    text = "FUNC f\n call panic\nEND f"
+    assert sites(text, frame_pointer="on") == [("call-without-frame", "f", 0)]
+    assert sites(text) == []
+
+
+def test_a_frame_set_up_by_lea_counts(sites: Sites) -> None:
+    text = "FUNC f\n push %rbp\n lea (%rsp), %rbp\n call ext\n leave\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == []
+
+
+def test_a_return_with_a_pushed_register_is_reported(sites: Sites) -> None:
+    assert sites("FUNC f\n push %rbx\n ret\nEND f") == [("return-modified", "f", 1)]
+
+
+def test_a_return_through_the_thunk_is_a_return(sites: Sites) -> None:
+    text = "FUNC f\n push %rbx\n jmp __x86_return_thunk\nEND f"
+    assert sites(text) == [("return-modified", "f", 1)]
+    assert sites("FUNC f\n jmp __x86_return_thunk\nEND f") == []
+
+
+def test_a_spilled_register_must_be_restored(sites: Sites) -> None:
+    lost = "FUNC f\n sub $8, %rsp\n mov %r12, (%rsp)\n add $8, %rsp\n ret\nEND f"
+    assert sites(lost) == [("return-modified", "f", 12)]
+    kept = lost.replace("add $8", "mov (%rsp), %r12\n add $8")
+    assert sites(kept) == []
+
+
+def test_paths_that_meet_with_different_stacks_are_reported_where_they_meet(sites: Sites) -> None:
+    text = "FUNC f\n test %edi, %edi\n je 1f\n push %rbx\n1: nop\n pop %rbx\n ret\nEND f"
+    assert ("state-mismatch", "f", 5) in sites(text)
+
+
+def test_a_sibling_call_with_the_frame_in_place_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n push %rbx\n jmp ext\nEND f"
+    assert sites(text) == [("sibling-modified", "f", 1)]
+    assert sites("FUNC f\n push %rbx\n pop %rbx\n jmp ext\nEND f") == []
+
+
+def test_a_conditional_sibling_call_is_checked_too(sites: Sites) -> None:
+    text = "FUNC f\n push %rbx\n je ext\n pop %rbx\n ret\nEND f"
+    assert sites(text) == [("sibling-modified", "f", 1)]
+
+
+def test_a_jump_to_another_local_function_is_a_sibling_call(sites: Sites) -> None:
+    text = "FUNC g\n ret\nEND g\nFUNC f\n push %rbx\n jmp g\nEND f"
+    assert sites(text) == [("sibling-modified", "f", 1)]
+
+
+def test_an_indirect_jump_with_a_changed_frame_is_a_bad_sibling_call(sites: Sites) -> None:
+    text = "FUNC f\n push %rbx\n jmp *%rax\nEND f"
+    assert sites(text) == [("sibling-modified", "f", 1)]
+    assert sites("FUNC f\n jmp *%rax\nEND f") == []
+
+
+def test_an_indexed_jump_without_a_table_is_a_dynamic_jump(sites: Sites) -> None:
+    text = "FUNC f\n push %rbx\n jmp *array(,%rax,8)\n pop %rbx\n ret\nEND f"
+    assert sites(text) == [("dynamic-jump", "f", 1)]
+
+
+def test_one_run_of_unreached_code_is_one_finding(sites: Sites) -> None:
+    text = "FUNC f\n ret\n mov %rdi, %rax\n nop\n mov %rsi, %rax\n ret\nEND f"
+    assert sites(text) == [("unreachable", "f", 1)]
+
+
+def test_padding_behind_a_return_is_no_unreachable_code(sites: Sites) -> None:
+    assert sites("FUNC f\n ret\n int3\n nop\n nopl 8(%rax)\nEND f") == []
+
+
+def test_a_trap_behind_a_noreturn_call_is_no_unreachable_code(sites: Sites) -> None:
+    assert sites("FUNC f\n call panic\n ud2\nEND f") == []
+
+
+def test_a_return_outside_any_function_is_reported_once(sites: Sites) -> None:
+    text = "FUNC f\n ret\nEND f\n.globl g\ng: xor %eax, %eax\n ret"
+    assert sites(text) == [("return-outside", ".text", 3)]
+
+
+def test_a_function_symbol_without_a_size_does_not_count(sites: Sites) -> None:
+    assert sites("FUNC f\n xor %eax, %eax\n ret") == [("return-outside", ".text", 2)]
+
+
+def test_a_called_label_that_is_no_function_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n call g\n ret\nEND f\n.globl g\ng: jmp ext"
+    assert sites(text) == [("not-callable", ".text", 6)]
+
+
+def test_a_label_with_a_return_that_a_function_jumps_to_is_not_callable(sites: Sites) -> None:
+    text = "FUNC f\n jmp g\nEND f\n.globl g\ng: xor %eax, %eax\n ret"
+    assert sites(text) == [("not-callable", ".text", 2)]
+
+
+def test_running_into_the_next_function_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n nop\n mov %rdi, %rax\n nop\nEND f\nFUNC g\n ret\nEND g"
+    assert sites(text) == [("fallthrough", "f", 1)]
+
+
+def test_jumping_into_the_middle_of_another_function_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n jmp 1f\nEND f\nFUNC g\n nop\n1: ret\nEND g"
+    assert sites(text) == [("fallthrough", "f", 0)]
+
+
+def test_leaving_the_kernel_from_a_function_is_reported(sites: Sites) -> None:
+    assert sites("FUNC f\n sysretq\nEND f") == [("entry-insn", "f", 0)]
+    assert sites("FUNC f\n lret\nEND f") == [("entry-insn", "f", 0)]
+
+
+def test_entering_a_guest_is_no_kernel_entry(sites: Sites) -> None:
+    assert sites("FUNC f\n vmlaunch\n ret\nEND f") == []
+
+
+def test_a_jump_into_an_instruction_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n je 1f + 1\n1: mov $1, %eax\n ret\nEND f"
+    assert sites(text) == [("no-jump-dest", "f", 0)]
+
+
+def test_a_jump_past_the_end_is_reported(sites: Sites) -> None:
+    assert sites("FUNC f\n jmp . + 40\nEND f") == [("no-jump-dest", "f", 0)]
+
+
+def test_a_call_to_a_place_without_a_symbol_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n call 1f\n ret\n1: pop %rax\n ret\nEND f"
+    assert sites(text) == [("no-call-dest", "f", 0)]
+
+
+def test_a_noted_call_inside_a_function_is_accepted(sites: Sites) -> None:
+    note = '.section .discard.intra_function_calls, ""\n.quad 2b\n.text\n'
+    text = "FUNC f\n2: call 1f\n ret\n1: pop %rax\n ret\nEND f\n"
+    assert sites(text + note) == []
+
+
+def test_running_off_the_section_is_reported(sites: Sites) -> None:
+    assert sites("FUNC f\n mov %rdi, %rax\nEND f") == [("end-of-section", "f", 0)]
+
+
+def test_bytes_that_are_no_instruction_are_reported(sites: Sites) -> None:
+    assert sites("FUNC f\n nop\n .byte 0x06\n ret\nEND f")[0] == ("decode", "f", 1)
+
+
+def test_a_function_that_starts_inside_an_instruction_is_reported(sites: Sites) -> None:
+    text = ".globl f\n.type f, @function\n.set f, . + 1\n mov $1, %eax\n ret\n.size f, 5"
+    assert "no-start" in [kind for kind, _, _ in sites(text)]
+
+
+def test_losing_the_stack_pointer_is_reported_once(sites: Sites) -> None:
+    text = "FUNC f\n mov (%rdi), %rsp\n push %rax\n push %rbx\n ret\nEND f"
+    assert sites(text) == [("undefined-state", "f", 0)]
+
+
+def test_subtracting_a_register_needs_a_frame_pointer(sites: Sites) -> None:
+    assert sites("FUNC f\n sub %rax, %rsp\n ret\nEND f") == [("stack-modify", "f", 0)]
+    framed = "FUNC f\n push %rbp\n mov %rsp, %rbp\n sub %rax, %rsp\n leave\n ret\nEND f"
+    assert sites(framed) == []
+
+
+def test_aligning_the_stack_needs_a_frame_pointer(sites: Sites) -> None:
+    assert sites("FUNC f\n and $-32, %rsp\n ret\nEND f") == [("stack-realign", "f", 0)]
+    framed = "FUNC f\n push %rbp\n mov %rsp, %rbp\n and $-32, %rsp\n leave\n ret\nEND f"
+    assert sites(framed) == []
+
+
+def test_a_realigned_stack_with_an_argument_pointer_is_followed(sites: Sites) -> None:
+    text = """FUNC f
+        lea 8(%rsp), %r10
+        and $-32, %rsp
+        push -8(%r10)
+        push %rbp
+        mov %rsp, %rbp
+        push %r15
+        push %r10
+        sub $64, %rsp
+        call ext
+        add $64, %rsp
+        pop %r10
+        pop %r15
+        pop %rbp
+        lea -8(%r10), %rsp
+        ret
+    END f"""
+    assert sites(text) == []
+    assert sites(text, frame_pointer="on") == []
+
+
+def test_a_stack_pointer_kept_in_a_register_is_followed(sites: Sites) -> None:
+    text = "FUNC f\n mov %rsp, %rax\n sub $64, %rsp\n mov %rax, %rsp\n ret\nEND f"
+    assert sites(text) == []
+
+
+def test_using_the_frame_pointer_for_data_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n push %rbp\n mov %rdi, %rbp\n pop %rbp\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == [("bp-scratch", "f", 1)]
+    assert sites(text) == []
+
+
+def test_reading_the_frame_pointer_is_no_overwriting(sites: Sites) -> None:
+    text = "FUNC f\n cmp %rax, %rbp\n test %rbp, %rbp\n mov %rbp, %rax\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == []
+
+
+def test_the_direction_flag_must_be_clear_at_a_return(sites: Sites) -> None:
+    assert sites("FUNC f\n std\n ret\nEND f") == [("direction-flag", "f", 1)]
+    assert sites("FUNC f\n std\n cld\n ret\nEND f") == []
+
+
+def test_the_direction_flag_is_followed_on_each_path(sites: Sites) -> None:
+    text = "FUNC f\n std\n je 1f\n cld\n1: ret\nEND f"
+    assert sites(text) == [("direction-flag", "f", 4)]
+
+
+def test_calling_with_the_direction_flag_set_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n std\n call ext\n cld\n ret\nEND f"
+    assert sites(text) == [("direction-flag", "f", 1)]
+
+
+def test_clearing_a_clear_direction_flag_is_reported(sites: Sites) -> None:
+    assert sites("FUNC f\n cld\n ret\nEND f") == [("direction-flag", "f", 0)]
+
+
+def test_leave_without_a_frame_is_reported(sites: Sites) -> None:
+    assert sites("FUNC f\n push %rbp\n leave\n ret\nEND f") == [("stack-modify", "f", 1)]
+
+
+def test_enter_and_leave_are_a_frame(sites: Sites) -> None:
+    text = "FUNC f\n enter $32, $0\n call ext\n leave\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == []
+
+
+def test_a_function_marked_as_non_standard_is_left_alone(sites: Sites) -> None:
+    text = "FUNC f\n push %rbx\n ret\nEND f\n"
+    note = '.section .discard.func_stack_frame_non_standard, "aw"\n.quad f\n'
+    assert sites(text + note) == []

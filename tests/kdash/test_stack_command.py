@@ -1,0 +1,140 @@
+"""`kdash stack`: output, exit status and refusals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdash.backends.stack.object_files import sample_paths
+from kdash.commands.stack import run
+
+SAMPLE = next(path for path in sample_paths() if path.endswith("idle_enter.o"))
+_PROGRAM = "import sys; from kdash.commands.stack import run; sys.exit(run(sys.argv[1:]))"
+
+
+def test_findings_make_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", SAMPLE]) == 1
+    out, err = capsys.readouterr()
+    assert "idle_enter.S:15: idle_enter+0xf: error: sibling-modified: " in out
+    assert "frame pointer rules on: 2 functions with a prologue" in err
+
+
+def test_warnings_do_not_change_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = ("sibling-modified", "entry-insn", "unreachable")
+    rules = [argument for kind in kinds for argument in ("--rule", f"{kind}=warning")]
+    assert run(["check", SAMPLE, *rules]) == 0
+    assert capsys.readouterr().out.count("warning:") == 3
+
+
+def test_a_rule_that_is_off_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["check", SAMPLE, "--rule", "unreachable=off"])
+    assert "unreachable" not in capsys.readouterr().out
+
+
+def test_an_unreadable_file_beats_findings_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.o"
+    broken.write_bytes(b"\x7fELF")
+    assert run(["check", str(broken), SAMPLE, "--format", "json"]) == 3
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[0]["file"] == str(broken)
+    assert "truncated" in lines[0]["error"]
+    assert lines[1]["kind"] == "sibling-modified"
+    summary = lines[-1]["summary"]
+    assert (summary["files"], summary["unreadable"]) == (2, 1)
+    assert f"{broken}: truncated" in err
+
+
+def test_a_folder_is_searched_and_workers_find_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = str(Path(SAMPLE).parent)
+    run(["check", folder])
+    alone = sorted(capsys.readouterr().out.splitlines())
+    run(["check", folder, "--jobs", "2"])
+    assert sorted(capsys.readouterr().out.splitlines()) == alone
+    assert len(alone) > 10
+
+
+def test_the_summary_counts_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", SAMPLE, "--format", "summary"]) == 1
+    assert "1 sibling-modified" in capsys.readouterr().out
+
+
+def test_a_noreturn_name_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = next(path for path in sample_paths() if path.endswith("journal.o"))
+    assert run(["check", sample]) == 1
+    assert run(["check", sample, "--noreturn", "journal_abort"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check"], "PATH"),
+        (["check", SAMPLE, "--rule", "nonsense=off"], "no rule 'nonsense'"),
+        (["check", SAMPLE, "--rule", "decode=loud"], "error, warning, off"),
+        (["check", SAMPLE, "--jobs", "0"], "'0' is no number of processes"),
+        (["check", SAMPLE, "--frame-pointer", "maybe"], "maybe"),
+        (["look"], "look"),
+        (["explain", "nonsense"], "no rule 'nonsense'"),
+        (["explain", SAMPLE, "nothing"], "no function 'nothing'"),
+    ],
+)
+def test_a_usage_error_is_one_line_that_names_the_argument(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["check", "--help"], ["explain", "--help"]):
+        assert run(arguments) == 0
+        assert "example" in capsys.readouterr().out
+
+
+def test_a_rule_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "bp-scratch"]) == 0
+    assert "BP used as a scratch register" in capsys.readouterr().out
+
+
+def test_explaining_a_file_that_is_not_there_is_an_environment_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["explain", "/nonexistent.o", "f"]) == 3
+    assert "/nonexistent.o: no such file" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-c", _PROGRAM, "check", str(Path(SAMPLE).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert b"Traceback" not in errors
+    assert b"BrokenPipe" not in errors
+
+
+def test_an_interrupt_prints_what_is_known_and_exits_130(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"{number}.o").symlink_to(SAMPLE)
+    command = [sys.executable, "-c", _PROGRAM, "check", str(tmp_path), "--format", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert json.loads(first)["kind"]
+    assert "summary" in json.loads(rest.splitlines()[-1])
