@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
+from textual.widgets import Input
 
 from kdash.backends.kvm.facts import GuestError, KvmError, RunState, Snapshot
 from kdash.panes import vcpu_words as words
@@ -32,6 +33,11 @@ from kdash.widgets.vcpu.status import FINE
 LOOK = 1 / 15  # seconds between two looks at a guest that runs
 FIRST_MEMORY = 256  # bytes shown before the first x, from the first instruction on
 
+NEED_GUEST = frozenset({
+    "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
+    "overview",
+})  # fmt: skip
+
 
 class VcpuPane(Pane):
     """A guest on a VCPU: step it, run it, look at it."""
@@ -47,17 +53,20 @@ class VcpuPane(Pane):
                 tooltip="Run the guest, or pause it"),
         Binding("n", "next", "Over", id="vcpu.next",
                 tooltip="Step over a call or a string instruction"),
-        Binding("u", "until", "Until", id="vcpu.until",
+        # With priority where text follows, so that what is typed ahead reaches the line.
+        Binding("u", "until", "Until", id="vcpu.until", priority=True,
                 tooltip="Run until the cursor in the code, or until an address"),
         Binding("b", "breakpoint", "Break", id="vcpu.breakpoint",
                 tooltip="Set or delete a breakpoint at the cursor in the code"),
         Binding("R", "restart", "Restart", id="vcpu.restart", tooltip="Load the guest anew"),
         Binding("c", "continue", "Continue", show=False, id="vcpu.continue",
                 tooltip="Run to a breakpoint or the end"),
-        Binding("slash", "filter", "Filter", show=False, id="vcpu.filter",
+        Binding("slash", "filter", "Filter", show=False, id="vcpu.filter", priority=True,
                 tooltip="Filter the exits: text, kind:IO, port:0x3f8, !not"),
         Binding("exclamation_mark", "filter('!')", "Filter out", show=False,
-                id="vcpu.filter-out", tooltip="Leave out the exits that match"),
+                id="vcpu.filter-out", priority=True, tooltip="Leave out the exits that match"),
+        Binding("escape", "overview", "All parts", show=False, id="vcpu.overview",
+                tooltip="Show all parts again"),
         Binding("y", "copy", "Copy", show=False, id="vcpu.copy",
                 tooltip="Copy the current line"),
     ]  # fmt: skip
@@ -80,10 +89,14 @@ class VcpuPane(Pane):
 
     # -- building -----------------------------------------------------------------------
 
+    def make_session(self) -> Session:
+        """The session of the guest asked for; raises what `open_session` raises."""
+        return open_session(self.settings)
+
     def compose(self) -> ComposeResult:
         """Open the guest and lay out its views, or say why there is none."""
         try:
-            self._session = open_session(self.settings)
+            self._session = self.make_session()
         except (KvmError, GuestError) as error:
             self.report_status("unavailable", "bad")
             yield Notice(*cause_and_remedy(error))
@@ -136,13 +149,17 @@ class VcpuPane(Pane):
         if not running:
             self._rate.clear()
         with self.app.batch_update():
-            self._parts.status.show(snapshot, self.step_size, rate)
+            self._shown = snapshot
+            self._draw_status(rate)
             self._parts.show(snapshot, self._stop)
-        self._shown = snapshot
         if not running:
             self._stop = snapshot
             self._read_memory()
         self._report(snapshot)
+
+    def _draw_status(self, rate: str = "") -> None:
+        if self._shown is not None:
+            self._parts.status.show(self._shown, self.step_size, rate)
 
     def _report(self, snapshot: Snapshot) -> None:
         status = status_words(snapshot)
@@ -209,9 +226,10 @@ class VcpuPane(Pane):
         action: str,
         parameters: tuple[object, ...],  # noqa: ARG002 - part of the interface
     ) -> bool | None:
-        """Without a guest there is nothing to step."""
-        own = ("step", "run", "next", "until", "breakpoint", "restart", "continue", "filter")
-        return self._session is not None or action not in own
+        """Without a guest there is nothing to step; what is typed into a filter is text."""
+        if action in ("until", "filter") and isinstance(self.app.focused, Input):
+            return False
+        return self._session is not None or action not in NEED_GUEST
 
     def action_step(self) -> None:
         """Do as many steps as the step size says."""
@@ -265,6 +283,11 @@ class VcpuPane(Pane):
             self.show_view(self.VIEWS.index("exits"))
         self._parts.exits.open_filter(prefix)
 
+    def action_overview(self) -> None:
+        """Show all parts again."""
+        if self.view:
+            self.show_view(0)
+
     def action_copy(self) -> None:
         """Copy the current line of the part that has the keyboard."""
         part = self._parts.focused_part
@@ -283,7 +306,7 @@ class VcpuPane(Pane):
         self._parts.show_view(VcpuParts.VIEWS[index])
         self._read_memory()
         if self.has_focus_within:
-            self._parts.first_shown.focus()
+            self.screen.set_focus(self._parts.first_shown)
 
     def on_resize(self, event: events.Resize) -> None:
         """Memory may have come on screen. The parts place themselves by their own size."""
@@ -327,6 +350,7 @@ class VcpuPane(Pane):
     def _step_command(self, count: int | None) -> str:
         if count is not None:
             self.step_size = count
+            self._draw_status()
         self.action_step()
         return f"s now does {count:,} steps at once" if count and count > 1 else ""
 

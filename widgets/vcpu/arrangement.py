@@ -89,7 +89,7 @@ def _broad(room: Room) -> dict[str, Place]:
 def _medium(room: Room) -> dict[str, Place]:
     """Registers on top, code beside serial and memory below, exits at the bottom."""
     height = room.height - 1
-    registers = room.registers_height(room.width, max(4, height * 2 // 5))
+    registers = room.registers_height(room.width, min(height, max(4, height * 2 // 5)))
     below = height - registers
     middle = below - max(3, below * 2 // 5) if below >= 8 else below
     left = room.width * 3 // 5
@@ -108,7 +108,7 @@ def _medium(room: Room) -> dict[str, Place]:
 def _slim(room: Room) -> dict[str, Place]:
     """One below the other; what would get less than three lines is left to its own view."""
     height = room.height - 1
-    registers = room.registers_height(room.width, max(4, height // 2))
+    registers = room.registers_height(room.width, min(height, max(4, height // 2)))
     left = height - registers
     wanted = [("serial", 5), ("memory", 6 if room.memory else 0), ("exits", left * 2 // 5)]
     heights: dict[str, int] = {"registers": registers}

@@ -19,6 +19,7 @@ from kdash.widgets.printable import printable
 LIMIT = 20_000  # exits kept
 KEPT = 5_000  # exits kept when LIMIT is passed
 EMPTY = "no exits yet: s steps, space runs"
+FILTERED = "no exit passes the filter; Esc in its line drops it"
 
 COLUMNS = (
     Column("n", "#", 6, right=True, needs=80),
@@ -34,20 +35,22 @@ BAD = frozenset({
 
 
 def exit_fields(row: Exit) -> Mapping[str, str]:
-    """What filters search in an exit, by field name."""
-    fields = {
+    """What filters search in an exit, by field name; every exit has the same names."""
+    port = address = direction = ""
+    if isinstance(row.detail, IoExit):
+        port, direction = f"0x{row.detail.port:x}", row.detail.direction
+    elif isinstance(row.detail, MmioExit):
+        address, direction = f"0x{row.detail.address:x}", "write" if row.detail.write else "read"
+    return {
         "n": str(row.index),
         "step": "" if row.step is None else str(row.step),
         "kind": row.name,
         "ip": f"{row.ip:x}",
         "meaning": row.meaning,
+        "port": port,
+        "address": address,
+        "direction": direction,
     }
-    if isinstance(row.detail, IoExit):
-        fields |= {"port": f"0x{row.detail.port:x}", "direction": row.detail.direction}
-    elif isinstance(row.detail, MmioExit):
-        direction = "write" if row.detail.write else "read"
-        fields |= {"address": f"0x{row.detail.address:x}", "direction": direction}
-    return fields
 
 
 def exit_detail(row: Exit) -> str:
@@ -148,6 +151,7 @@ class ExitList(Vertical):
     def open_filter(self, prefix: str = "") -> None:
         """Ask for a filter."""
         self._bar.open(prefix)
+        self.screen.set_focus(self._bar)  # at once: the next key may be waiting already
 
     def on_filter_bar_applied(self) -> None:
         """Say how many rows pass."""
@@ -155,6 +159,9 @@ class ExitList(Vertical):
 
     def _entitle(self) -> None:
         shown, held = self.table.row_count, self.table.total_count
+        empty = FILTERED if held else EMPTY
+        if self.table.placeholder != empty:
+            self.table.placeholder = empty
         parts = [f"{self._total:,}"] if self._total else []
         if held < self._total:
             parts.append(f"the last {held:,} listed")
@@ -178,6 +185,14 @@ class ExitList(Vertical):
     def _draw_detail(self, row: Exit | None) -> None:
         text = "" if row is None else printable(exit_detail(row))
         self.query_one(".detail", Static).update(Content(text))
+
+    def check_action(
+        self,
+        action: str,
+        parameters: tuple[object, ...],  # noqa: ARG002 - part of the interface
+    ) -> bool | None:
+        """Without a detail to hide, Esc is for others."""
+        return action != "close_detail" or self.has_class("-detail")
 
     def action_close_detail(self) -> None:
         """Hide the detail."""

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
@@ -83,6 +84,7 @@ class LinePart(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "Down", show=False, id="part.down", tooltip="Next line"),
         Binding("k,up", "move(-1)", "Up", show=False, id="part.up", tooltip="Previous line"),
+        Binding("g", "half_top", "Top (gg)", show=False, id="part.top", tooltip="gg: first line"),
         Binding("home", "edge(-1)", "Top", show=False, id="part.home", tooltip="First line"),
         Binding("G,end", "edge(1)", "Bottom", show=False, id="part.end", tooltip="Last line"),
         Binding(
@@ -100,6 +102,7 @@ class LinePart(ScrollView, can_focus=True):
         self._lines: tuple[Line, ...] = ()
         self._title: tuple[str, str] = ("", "")
         self._base = Style()
+        self._half_top = False
         self.set_title(title)
 
     @property
@@ -156,6 +159,17 @@ class LinePart(ScrollView, can_focus=True):
     def action_edge(self, direction: int) -> None:
         """Scroll to the first or the last line."""
         self.scroll_to(y=0 if direction < 0 else len(self._lines), animate=False)
+
+    def action_half_top(self) -> None:
+        """First of the two `g` that go to the first line."""
+        if self._half_top:
+            self.action_edge(-1)
+        self._half_top = not self._half_top
+
+    def on_key(self, event: events.Key) -> None:
+        """Any other key forgets a single `g`."""
+        if event.key != "g":
+            self._half_top = False
 
     # -- drawing ------------------------------------------------------------------------
 

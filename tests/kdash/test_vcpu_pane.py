@@ -1,0 +1,498 @@
+"""The VCPU pane: on snapshots given, and on the real thing where there is /dev/kvm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+from textual.widgets import Footer
+
+from kdash.app import KdashApp
+from kdash.backends.kvm.facts import (
+    GuestError,
+    KvmError,
+    Outcome,
+    Registers,
+    RunState,
+    Snapshot,
+)
+from kdash.panes.vcpu import VcpuPane
+from kdash.settings import Settings
+from kdash.widgets.command_line import CommandLine
+from kdash.widgets.notice import Notice
+from kdash.widgets.pane import CommandError
+from kdash.widgets.vcpu.part import LinePart
+from kdash.widgets.vcpu.parts import VcpuParts
+from tests.widgets.vcpu.made import io_exit, listing, snapshot
+
+SMALL, LARGE = (80, 24), (160, 48)
+PATIENCE = 1000  # looks
+
+
+class GivenSession:
+    """Hands out snapshots made by hand, and remembers what was asked."""
+
+    def __init__(self, *snapshots: Snapshot) -> None:
+        self.snapshots = list(snapshots)
+        self.asked: list[Any] = []
+        self.memory = bytes(range(256)) * 256
+        self.refusal: Exception | None = None
+        self.closed = False
+
+    def snapshot(self) -> Snapshot:
+        return self.snapshots[0]
+
+    def _answer(self, *asked: object) -> Future[Snapshot]:
+        self.asked.append(asked if len(asked) > 1 else asked[0])
+        answer: Future[Snapshot] = Future()
+        if self.refusal is not None:
+            answer.set_exception(self.refusal)
+            return answer
+        if len(self.snapshots) > 1:
+            del self.snapshots[0]
+        answer.set_result(self.snapshots[0])
+        return answer
+
+    def step(self, count: int = 1) -> Future[Snapshot]:
+        return self._answer("step", count)
+
+    def step_over(self) -> Future[Snapshot]:
+        return self._answer("over")
+
+    def run(self) -> Future[Snapshot]:
+        return self._answer("run")
+
+    def run_until(self, ip: int) -> Future[Snapshot]:
+        return self._answer("until", ip)
+
+    def pause(self) -> Future[Snapshot]:
+        return self._answer("pause")
+
+    def restart(self) -> Future[Snapshot]:
+        return self._answer("restart")
+
+    def set_register(self, name: str, value: int) -> Future[Snapshot]:
+        if value >> 64:
+            raise ValueError(f"{name}: does not fit 64 bits")
+        return self._answer("set", name, value)
+
+    def add_breakpoint(self, ip: int) -> Future[Snapshot]:
+        return self._answer("break", ip)
+
+    def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
+        return self._answer("delete", ip)
+
+    def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
+        return self.memory[linear_address : linear_address + length]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class GivenPane(VcpuPane):
+    def __init__(self, session: GivenSession | Exception) -> None:
+        super().__init__(Settings(), id="vcpu")
+        self.given = session
+
+    def make_session(self) -> GivenSession:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+class PaneApp(App[None]):
+    """The pane alone."""
+
+    CSS_PATH: ClassVar[str] = "../../kdash/kdash.tcss"
+
+    def __init__(self, pane: VcpuPane) -> None:
+        super().__init__()
+        self.pane = pane
+
+    def compose(self) -> ComposeResult:
+        yield self.pane
+        yield CommandLine()
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.pane.focus_content()
+
+
+def parts(app: App[Any]) -> VcpuParts:
+    return app.query_one(VcpuParts)
+
+
+def drawn(part: LinePart) -> str:
+    return "\n".join(part.render_line(y).text.rstrip() for y in range(part.size.height))
+
+
+def given(*snapshots: Snapshot) -> tuple[PaneApp, GivenSession]:
+    session = GivenSession(*snapshots)
+    return PaneApp(GivenPane(session)), session
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
+    for _ in range(PATIENCE):
+        if holds():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("it never came")
+
+
+# -- on snapshots given -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [SMALL, (118, 40), LARGE, (53, 48)])
+async def test_the_first_picture_has_registers_code_and_state(size: tuple[int, int]) -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        assert "rax 00000002" in drawn(parts(app).registers)
+        assert "▶ 1000" in drawn(parts(app).code)
+        assert "hlt" in drawn(parts(app).code)
+        assert drawn(parts(app).status).startswith("○ ready")
+
+
+async def test_s_does_as_many_steps_as_the_step_size_says() -> None:
+    app, session = given(snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("s")
+        app.pane.run_command("step 20")
+        await pilot.press("s")
+        assert session.asked == [("step", 1), ("step", 20), ("step", 20)]
+        await pilot.pause()
+        assert "s steps 20" in drawn(parts(app).status)
+
+
+async def test_a_step_marks_changed_registers_and_tells_what_it_did() -> None:
+    after = snapshot(
+        registers=Registers(rax=4, rbx=2, rip=0x1005),
+        changed=frozenset({"rax", "rip"}),
+        steps=1,
+        state=RunState.STOPPED,
+    )
+    before = snapshot(registers=Registers(rax=2, rbx=2, rip=0x1003))
+    app, _ = given(before, after)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("s")
+        await pilot.pause()
+        assert "rax 00000004*" in drawn(parts(app).registers)
+        assert "rbx 00000002 " in drawn(parts(app).registers)
+        assert "add al,bl  ; rax 2→4" in drawn(parts(app).code)
+
+
+async def test_space_runs_a_guest_that_stands_and_pauses_one_that_runs() -> None:
+    app, session = given(snapshot(), snapshot(state=RunState.RUNNING), snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("space")
+        await pilot.pause()
+        assert "▶ running" in drawn(parts(app).status)
+        await pilot.press("space")
+        assert session.asked == ["run", "pause"]
+
+
+async def test_keys_reach_the_session() -> None:
+    app, session = given(snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("n", "c", "R", "b", "j", "u")
+        assert session.asked == ["over", "run", "restart", ("break", 0x1000), ("until", 0x1003)]
+
+
+async def test_b_deletes_a_breakpoint_that_is_there() -> None:
+    app, session = given(snapshot(breakpoints=frozenset({0x1000})))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("b")
+        assert session.asked == [("delete", 0x1000)]
+
+
+async def test_an_end_is_told_with_the_key_to_restart() -> None:
+    ended = snapshot(state=RunState.ENDED, outcome=Outcome.HLT, detail="HLT at 0x100b")
+    app, _ = given(ended)
+    async with app.run_test(size=SMALL):
+        assert "HLT at 0x100b   R restarts" in drawn(parts(app).status)
+        for line in ("step", "next", "continue", "until 0x1000"):
+            with pytest.raises(CommandError, match="restart loads it anew"):
+                app.pane.run_command(line)
+
+
+async def test_a_mode_switch_gives_the_registers_the_lines_they_need() -> None:
+    wide = snapshot(registers=Registers(rip=0x1000, cr0=1, efer=0x400, r15=7), steps=1)
+    app, _ = given(snapshot(), wide)
+    async with app.run_test(size=LARGE) as pilot:
+        low = parts(app).registers.size.height
+        await pilot.press("s")
+        await pilot.pause()
+        assert parts(app).registers.size.height > low
+        assert "r15 0000000000000007" in drawn(parts(app).registers)
+
+
+async def test_views_show_one_part_and_escape_all_again() -> None:
+    app, _ = given(snapshot(exits=(io_exit(0),), exits_total=1))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("greater_than_sign")
+        await pilot.pause()
+        assert app.pane.view == 1
+        assert parts(app).code.size.height == parts(app).size.height - 2
+        assert not parts(app).exits.display
+        await pilot.press("greater_than_sign", "greater_than_sign")
+        await pilot.pause()
+        assert parts(app).exits.display
+        assert app.focused is parts(app).exits.table
+        await pilot.press("escape")
+        await pilot.pause()
+        assert parts(app).registers.display
+        await pilot.press("less_than_sign")
+        assert app.pane.VIEWS[app.pane.view] == "memory"
+
+
+async def test_tab_visits_every_part_on_screen() -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        visited = set()
+        for _ in range(4):
+            visited.add(app.focused)
+            await pilot.press("tab")
+        views = parts(app)
+        assert visited == {views.code, views.serial, views.exits.table, views.registers}
+
+
+async def test_x_shows_memory_and_marks_what_a_step_changed() -> None:
+    app, session = given(snapshot(), snapshot(steps=1))
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("x/16b 0x10")
+        await until(pilot, lambda: "0010  10 11 12" in drawn(parts(app).memory))
+        session.memory = b"\xff" * 32
+        await pilot.press("s")
+        await until(pilot, lambda: "ff*ff*" in drawn(parts(app).memory))
+
+
+async def test_on_a_large_terminal_memory_is_there_from_the_start() -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: drawn(parts(app).memory).startswith("1000  00 01"))
+
+
+async def test_a_refusal_is_told_and_the_guest_stays() -> None:
+    app, session = given(snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        session.refusal = KvmError("KVM_SET_SREGS: [bold]Invalid argument", "choose another value")
+        app.pane.run_command("set cr0=1")
+        await pilot.pause()
+        assert [note.message for note in app._notifications] == [str(session.refusal)]
+        assert "rax" in drawn(parts(app).registers)
+
+
+async def test_a_value_that_does_not_fit_is_a_mistake_of_the_command() -> None:
+    app, session = given(snapshot(registers=Registers(rax=2, rip=0x1000)))
+    async with app.run_test(size=SMALL):
+        app.pane.run_command("set rbx=rax+1")
+        assert session.asked == [("set", "rbx", 3)]
+
+
+async def test_deleting_names_the_breakpoints_there_are() -> None:
+    app, session = given(snapshot(breakpoints=frozenset({0x1003, 0x1008})))
+    async with app.run_test(size=SMALL):
+        with pytest.raises(CommandError, match="no breakpoint at 0x1000; known: 0x1003, 0x1008"):
+            app.pane.run_command("delete 0x1000")
+        assert app.pane.run_command("delete") == "2 breakpoints deleted"
+        assert sorted(session.asked) == [("delete", 0x1003), ("delete", 0x1008)]
+
+
+async def test_what_a_guest_sends_is_neither_markup_nor_command() -> None:
+    evil = snapshot(
+        guest="[red]x[/] \x1b[31m.bin",
+        serial=b"\x1b]0;title\x07[bold]x[/nope]",
+        exits=(io_exit(0, "[/] \x1b[2J"),),
+        exits_total=1,
+        state=RunState.ENDED,
+        failure="KVM_RUN: [/] \x1b[2J",
+    )
+    app, _ = given(evil)
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.pause()
+        assert r"\x1b]0;title\x07[bold]x[/nope]" in drawn(parts(app).serial)
+        assert r"KVM_RUN: [/] \x1b[2J" in drawn(parts(app).status)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KvmError("/dev/kvm: permission denied", "join the group kvm"), "join the group kvm"),
+        (GuestError("boot.bin: the file is empty"), "boot.bin: the file is empty"),
+    ],
+)
+async def test_without_a_guest_the_pane_says_why_and_what_to_do(
+    error: Exception, told: str
+) -> None:
+    app = PaneApp(GivenPane(error))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("s", "space", "R", "slash", "y", "greater_than_sign")
+        assert told in str(app.query_one(Notice).render())
+        with pytest.raises(CommandError):
+            app.pane.run_command("step")
+
+
+async def test_leaving_closes_the_session() -> None:
+    app, session = given(snapshot())
+    async with app.run_test(size=SMALL):
+        assert not session.closed
+    assert session.closed
+
+
+async def test_a_guest_that_stands_is_not_looked_at_all_the_time() -> None:
+    app, session = given(snapshot(state=RunState.STOPPED))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("s")
+        await pilot.pause(0.3)
+        looks = 0
+
+        def count() -> Snapshot:
+            nonlocal looks
+            looks += 1
+            return session.snapshots[0]
+
+        session.snapshot = count  # type: ignore[method-assign]
+        await pilot.pause(0.3)
+        assert looks == 0
+
+
+async def test_every_key_has_an_id_and_a_tooltip_and_few_are_in_the_footer() -> None:
+    bindings = [binding for binding in VcpuPane.BINDINGS if not isinstance(binding, tuple)]
+    assert all(binding.id and binding.tooltip for binding in bindings)
+    assert sum(binding.show for binding in bindings) <= 6
+
+
+async def test_y_copies_the_line_under_the_cursor() -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("y")
+        assert app.clipboard.endswith("mov dx,0x3f8")
+
+
+async def test_the_filter_opens_the_exits_where_they_have_no_room() -> None:
+    app, _ = given(snapshot(exits=(io_exit(0),), exits_total=1))
+    async with app.run_test(size=(60, 12)) as pilot:
+        await pilot.pause()
+        assert not parts(app).exits.display
+        await pilot.press("slash", *"hlt")
+        await pilot.pause()
+        assert parts(app).exits.display
+        assert parts(app).exits.table.row_count == 0
+
+
+async def test_a_listing_that_goes_on_keeps_its_place() -> None:
+    later = replace(snapshot(registers=Registers(rip=0x1003)), disassembly=listing(0x1003)[1:])
+    app, _ = given(snapshot(), later)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("s")
+        await pilot.pause()
+        assert drawn(parts(app).code).splitlines()[0].split()[0] == "1000"
+
+
+# -- on /dev/kvm ------------------------------------------------------------------------
+
+
+def real(tmp_path: Path, code: bytes = b"", **settings: str) -> PaneApp:
+    if not code:
+        return PaneApp(VcpuPane(Settings(), id="vcpu"))
+    file = tmp_path / "guest.bin"
+    file.write_bytes(code)
+    return PaneApp(VcpuPane(Settings(guest=file, mode=settings.get("mode")), id="vcpu"))
+
+
+def state(app: PaneApp) -> str:
+    return drawn(parts(app).status).split()[1]
+
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_stepping_the_article_guest_to_its_end(size: tuple[int, int], tmp_path: Path) -> None:
+    app = real(tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "rdx 000003f8*" in drawn(parts(app).registers))
+        await pilot.press("s")
+        await until(pilot, lambda: "rax 00000004*" in drawn(parts(app).registers))
+        await pilot.press("s", "s")
+        await until(pilot, lambda: "4" in drawn(parts(app).serial))
+        meanings = [row.meaning for row in parts(app).exits.table.shown_rows]
+        assert meanings and meanings[0].startswith("out 0x3f8")
+        await pilot.press("s", "s", "s")
+        await until(pilot, lambda: state(app) == "ended")
+        assert "HLT at 0x100b" in drawn(parts(app).status)
+        names = [row.name for row in parts(app).exits.table.shown_rows]
+        assert names == ["IO", "IO", "HLT"]
+
+
+@pytest.mark.kvm
+async def test_running_to_a_breakpoint_then_on_and_anew(tmp_path: Path) -> None:
+    app = real(tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("break 0x1008")
+        await pilot.press("space")
+        await until(pilot, lambda: "▶ 1008" in drawn(parts(app).code))
+        assert drawn(parts(app).code).splitlines()[4].startswith("●▶ 1008")
+        await pilot.press("c")
+        await until(pilot, lambda: state(app) == "ended")
+        await pilot.press("R")
+        await until(pilot, lambda: state(app) == "ready")
+        assert parts(app).exits.table.total_count == 0
+        assert "nothing sent yet" in drawn(parts(app).serial)
+
+
+@pytest.mark.kvm
+async def test_a_spinning_guest_leaves_the_keys_alive(tmp_path: Path) -> None:
+    app = real(tmp_path, b"\xeb\xfe")  # jmp $
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("space")
+        await until(pilot, lambda: state(app) == "running")
+        await pilot.press("space")
+        await until(pilot, lambda: state(app) == "stopped")
+        await pilot.press("s")
+        await until(pilot, lambda: "step 1 " in drawn(parts(app).status))
+
+
+@pytest.mark.kvm
+async def test_a_register_that_was_set_is_marked(tmp_path: Path) -> None:
+    app = real(tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("set rbx=7")
+        await until(pilot, lambda: "rbx 00000007*" in drawn(parts(app).registers))
+
+
+@pytest.mark.kvm
+async def test_memory_written_by_the_guest_is_marked(tmp_path: Path) -> None:
+    code = b"\xc6\x06\x00\x20\x5a\xf4"  # mov byte [0x2000],0x5a; hlt
+    app = real(tmp_path, code)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("x/4b 0x2000")
+        await until(pilot, lambda: "2000  00 00 00 00" in drawn(parts(app).memory))
+        await pilot.press("s")
+        await until(pilot, lambda: "2000  5a*00 00 00" in drawn(parts(app).memory))
+
+
+@pytest.mark.kvm
+async def test_long_mode_shows_sixteen_digits_and_its_bits(tmp_path: Path) -> None:
+    app = real(tmp_path, b"\x48\xff\xc0\xf4", mode="long")  # inc rax; hlt
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "rax 0000000000000001*" in drawn(parts(app).registers))
+        assert "LME LMA" in drawn(parts(app).registers)
+        assert "inc rax" in drawn(parts(app).code)
+
+
+@pytest.mark.kvm
+async def test_u_asks_for_an_address_where_the_cursor_stands_on_the_next_instruction() -> None:
+    app = KdashApp(Settings())
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: app.focused is parts(app).code)
+        await pilot.press("u")
+        await pilot.press(*"0x1007", "enter")
+        await until(pilot, lambda: "▶ 1007" in drawn(parts(app).code))

@@ -1,0 +1,90 @@
+"""The command words of the VCPU pane: what they mean, and what a mistake is told."""
+
+from typing import Any
+
+import pytest
+
+from kdash.backends.kvm.facts import Registers, Segment
+from kdash.panes import vcpu_words as words
+from kdash.widgets.pane import CommandError
+from kdash.widgets.vcpu.memory import Examine
+
+REGISTERS = Registers(rax=0x1234, rsp=0x8000, rip=0x1003, ds=Segment(base=0x500))
+
+
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        ("step", words.Step(None)),
+        ("step 20", words.Step(20)),
+        ("si", words.Step(None)),
+        ("next", words.Simple("next")),
+        ("n", words.Simple("next")),
+        ("continue", words.Simple("continue")),
+        ("run", words.Simple("continue")),
+        ("c", words.Simple("continue")),
+        ("pause", words.Simple("pause")),
+        ("restart", words.Simple("restart")),
+        ("until 0x1008", words.Until(0x1008)),
+        ("break 1008h", words.Break(0x1008)),
+        ("b rip+5", words.Break(0x1008)),
+        ("delete 0x1008", words.Delete(0x1008)),
+        ("delete", words.Delete(None)),
+        ("set rax=2", words.Assign("rax", 2)),
+        ("set $RBX = 0x10", words.Assign("rbx", 16)),
+        ("set rsp=rsp-8", words.Assign("rsp", 0x7FF8)),
+        ("set cs=0xf000", words.Assign("cs", 0xF000)),
+        ("x 0x1000", Examine(0x1000, 64, 1)),
+        ("x/16b 0x1000", Examine(0x1000, 16, 1)),
+        ("x/4xg rsp", Examine(0x8000, 4, 8)),
+        ("x/2dw $rsp-8", Examine(0x7FF8, 2, 4, "d")),
+        ("x/8c al", Examine(0x34, 8, 1, "c")),
+        ("x/h ds", Examine(0x500, 32, 2)),
+    ],
+)
+def test_a_line_means(line: str, meaning: Any) -> None:
+    assert words.parse(line, REGISTERS) == meaning
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("frob", "unknown command 'frob'; known: step, next"),
+        ("step many", "'many' is no number of steps"),
+        ("step 0", "'0' is no number of steps"),
+        ("next 3", "next takes no argument, not '3'"),
+        ("until", "until needs an address, such as until 0x1003"),
+        ("break nowhere", "'nowhere' is no number and no register"),
+        ("break 0x10 0x20", "is no address"),
+        ("set rax", "set needs a register and a value, such as set rax=2"),
+        ("set xmm0=1", "no register 'xmm0'; known: rax"),
+        ("set rax=", "set needs a register and a value"),
+        ("x/3q 0x1000", "'q' is no form (x d u c) and no unit (b h w g)"),
+        ("x/16b", "x needs an address"),
+        ("x/99999999b 0", "99,999,999 bytes are too many; at most 65,536"),
+        ("x/0b 0", "0 bytes"),
+    ],
+)
+def test_a_mistake_is_told_with_what_would_be_right(line: str, told: str) -> None:
+    with pytest.raises(CommandError) as error:
+        words.parse(line, REGISTERS)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("st", "step"),
+        ("re", "restart"),
+        ("set ra", "set rax="),
+        ("x/16b rs", "x/16b rsi"),
+        ("until rip+r", "until rip+rax"),
+    ],
+)
+def test_words_and_registers_are_completed(line: str, first: str) -> None:
+    assert words.complete(line)[0] == first
+
+
+@pytest.mark.parametrize("line", ["frob", "step ", "restart r"])
+def test_nothing_is_offered_where_nothing_fits(line: str) -> None:
+    assert not words.complete(line)

@@ -1,0 +1,69 @@
+"""Where the parts stand: nothing overlaps, nothing leaves the room, the important is there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdash.widgets.vcpu.arrangement import PARTS, Place, Room, arrange
+
+
+def lines(width: int, full: bool) -> int:
+    return 14 if full else max(6, 500 // width)
+
+
+def room(width: int, height: int, memory: bool = False) -> Room:
+    return Room(width, height, memory, lines)
+
+
+def cells(place: Place) -> set[tuple[int, int]]:
+    return {
+        (x, y)
+        for x in range(place.x, place.x + place.width)
+        for y in range(place.y, place.y + place.height)
+    }
+
+
+@given(
+    width=st.integers(20, 200),
+    height=st.integers(4, 60),
+    memory=st.booleans(),
+    view=st.sampled_from(["", *PARTS]),
+)
+def test_parts_neither_overlap_nor_leave_the_room(
+    width: int, height: int, memory: bool, view: str
+) -> None:
+    taken: set[tuple[int, int]] = set()
+    for place in arrange(room(width, height, memory), view).values():
+        own = cells(place)
+        assert not own & taken
+        assert all(0 <= x < width and 0 <= y < height for x, y in own)
+        taken |= own
+
+
+@pytest.mark.parametrize("size", [(78, 22), (118, 38), (49, 44), (156, 44), (60, 22)])
+def test_registers_and_code_are_always_there(size: tuple[int, int]) -> None:
+    assert {"status", "registers", "code"} <= set(arrange(room(*size), ""))
+
+
+@pytest.mark.parametrize("size", [(78, 22), (118, 38), (49, 44), (156, 44)])
+def test_exits_and_serial_are_there_at_the_usual_sizes(size: tuple[int, int]) -> None:
+    assert {"exits", "serial"} <= set(arrange(room(*size), ""))
+
+
+def test_the_smallest_usual_terminal_shows_every_instruction_of_the_first_guest() -> None:
+    places = arrange(room(78, 22), "")
+    assert places["code"].height >= 8  # a title and seven instructions
+    assert places["exits"].height >= 4  # a title, a header, two exits
+
+
+def test_a_view_of_one_part_has_all_the_room_below_the_status() -> None:
+    assert arrange(room(78, 22), "exits") == {
+        "status": Place(0, 0, 78, 1),
+        "exits": Place(0, 1, 78, 21),
+    }
+
+
+def test_memory_stands_beside_the_others_once_asked_for() -> None:
+    assert "memory" not in arrange(room(49, 44), "")
+    assert "memory" in arrange(room(49, 44, memory=True), "")
+    assert "memory" in arrange(room(156, 44), "")

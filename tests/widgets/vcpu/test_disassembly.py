@@ -1,0 +1,145 @@
+"""The code view: current instruction, breakpoints, targets, cursor, notes."""
+
+from dataclasses import replace
+
+from kdash.backends.kvm.facts import Instruction, Registers, RunState
+from kdash.widgets.vcpu.disassembly import DisassemblyView
+
+from .made import PartApp, drawn, listing, snapshot
+
+
+def at(rip: int, **changes: object) -> Registers:
+    return replace(Registers(rax=2, rbx=2, rdx=0x3F8), rip=rip, **changes)  # type: ignore[arg-type]
+
+
+async def test_the_current_instruction_has_an_arrow_and_tells_what_it_reads() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(registers=at(0x1003)))
+        assert drawn(view).splitlines()[1].split() == [
+            *("▶", "1003", "00", "d8", "add", "al,bl"),
+            *(";", "al=2", "bl=2"),
+        ]
+
+
+async def test_the_instruction_just_executed_tells_what_it_changed() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        before = snapshot(registers=at(0x1003))
+        view.show(before)
+        view.show(snapshot(registers=at(0x1005, rax=4)), before)
+        assert drawn(view).splitlines()[1].endswith("add al,bl  ; rax 2→4")
+
+
+async def test_breakpoints_have_a_dot() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(breakpoints=frozenset({0x1008})))
+        assert drawn(view).splitlines()[4].startswith("●")
+
+
+async def test_a_branch_shows_whether_it_is_taken_and_marks_its_target() -> None:
+    code = (
+        Instruction(0x1000, 0x1000, b"\x49", "dec cx"),
+        Instruction(0x1001, 0x1001, b"\x75\xfd", "jne 0x1000", True, target=0x1000),
+    )
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(registers=at(0x1001), disassembly=code))
+        first, second = drawn(view).splitlines()
+        assert first.startswith(" » 1000")
+        assert second.endswith("jne 0x1000 ↑  ; taken")
+
+
+async def test_the_cursor_goes_with_the_current_instruction_until_moved() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)) as pilot:
+        view.show(snapshot())
+        view.show(snapshot(registers=at(0x1003)))
+        assert view.cursor == 0x1003
+        view.focus()
+        await pilot.press("j", "j")
+        assert view.cursor == 0x1007
+        view.show(snapshot(registers=at(0x1005)))
+        assert view.cursor == 0x1007
+        assert not view.on_current
+
+
+async def test_enter_follows_a_branch_and_comes_back() -> None:
+    code = (
+        Instruction(0x1000, 0x1000, b"\xeb\x01", "jmp 0x1003", True, target=0x1003),
+        Instruction(0x1002, 0x1002, b"\x90", "nop"),
+        Instruction(0x1003, 0x1003, b"\xf4", "hlt"),
+    )
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)) as pilot:
+        view.show(snapshot(disassembly=code))
+        view.focus()
+        await pilot.press("enter")
+        assert view.cursor == 0x1003
+        await pilot.press("enter")
+        assert view.cursor == 0x1000
+
+
+async def test_a_click_sets_the_cursor_and_a_double_click_asks_for_a_breakpoint() -> None:
+    view = DisassemblyView()
+    app = PartApp(view)
+    async with app.run_test(size=(70, 12)) as pilot:
+        view.show(snapshot())
+        await pilot.click(view, offset=(10, 3))
+        assert view.cursor == 0x1007
+        assert not app.heard
+        await pilot.click(view, offset=(10, 4), times=2)
+        await pilot.pause()
+        assert app.heard == [0x1008]
+
+
+async def test_home_end_and_gg_reach_the_ends() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)) as pilot:
+        view.show(snapshot())
+        view.focus()
+        await pilot.press("G")
+        assert view.cursor == 0x100B
+        await pilot.press("g", "g")
+        assert view.cursor == 0x1000
+
+
+async def test_the_current_instruction_stays_in_view_in_a_low_window() -> None:
+    rows = tuple(Instruction(ip, ip, b"\x90", "nop") for ip in range(40))
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 6)) as pilot:
+        for rip in (0, 3, 4, 5, 20, 39, 2):
+            code = tuple(replace(row, current=row.ip == rip) for row in rows)
+            view.show(snapshot(registers=at(rip), disassembly=code))
+            await pilot.pause()
+            assert f"▶ {rip:04x}" in drawn(view)
+
+
+async def test_an_ended_guest_foretells_nothing() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(registers=at(0x1003), state=RunState.ENDED))
+        assert ";" not in drawn(view)
+
+
+async def test_unreadable_code_is_said_to_be_so() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(disassembly=()))
+        assert drawn(view) == "nothing readable at CS:IP"
+
+
+async def test_y_copies_the_line_under_the_cursor() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot())
+        assert view.copy_text().endswith("mov dx,0x3f8")
+
+
+async def test_a_narrow_view_leaves_the_bytes_out() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(30, 12)):
+        view.show(snapshot(disassembly=listing()))
+        assert "baf803" not in drawn(view)
+        assert "mov dx,0x3f8" in drawn(view)
