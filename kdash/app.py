@@ -14,7 +14,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.containers import Horizontal
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 
 from kdash.palette import KeyProvider
 from kdash.settings import Settings
@@ -58,7 +58,8 @@ class KdashApp(App[int]):
         Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="The stack pane"),
         Binding("3", "show_pane(2)", "Entropy", show=False, id="app.entropy", tooltip="The entropy pane"),
         Binding("z", "zoom", "Zoom", show=False, id="app.zoom", tooltip="This pane alone, or all"),
-        Binding("colon", "command", "Command", show=False, id="app.command",
+        # With priority, so that a line pasted or typed ahead reaches the prompt as a whole.
+        Binding("colon", "command", "Command", show=False, id="app.command", priority=True,
                 tooltip="Command prompt of this pane"),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="app.help",
                 tooltip="Every key, by pane"),
@@ -104,7 +105,8 @@ class KdashApp(App[int]):
         self.call_after_refresh(self._first_picture)
 
     async def _first_picture(self) -> None:
-        self._panes[self.active].focus_content()
+        if not isinstance(self.focused, Input):  # the prompt may have been opened already
+            self._panes[self.active].focus_content()
         self.run_worker(self._build_others(), group="build", exit_on_error=False)
 
     async def _build_others(self) -> None:
@@ -163,6 +165,12 @@ class KdashApp(App[int]):
         self.query_one("#panes").toggle_class("-zoomed")
 
     # -- command prompt -----------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A colon typed into a filter or the prompt is a colon."""
+        if action == "command" and isinstance(self.focused, Input):
+            return False
+        return super().check_action(action, parameters)
 
     async def action_command(self, text: str = "") -> None:
         """Open the prompt of the active pane, with `text` typed already."""

@@ -96,7 +96,7 @@ class CommandLine(Horizontal):
         prompt.suggester = _Completions(complete)
         await self.mount(prompt, after=".colon")
         self.add_class("-open")
-        prompt.focus()
+        self.screen.set_focus(prompt)  # at once: the next key may be waiting already
 
     def close(self) -> None:
         """Hide the prompt."""
