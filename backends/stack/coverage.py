@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -149,6 +150,7 @@ class Coverage:
 
     # --- outside of functions
 
+    @cached_property
     def _labels(self) -> Ints:
         """Positions of global labels outside of all functions, ascending."""
         symbols, code = self.program.image.symbols, self.program.code
@@ -167,8 +169,10 @@ class Coverage:
         return np.isin(positions, branches.target[calls])
 
     def _outside(self, runs: list[Ints]) -> list[Site]:
+        if not runs:
+            return []
         code = self.program.code
-        labels = self._labels()
+        labels = self._labels
         found: list[Site] = []
         for run in runs:
             returns = run[code.control[run] == RET].tolist()
@@ -200,7 +204,9 @@ class Coverage:
     def _visited_labels(self) -> list[Site]:
         """Global labels whose code is reached though no function holds it."""
         code = self.program.code
-        labels = self._labels()
+        labels = self._labels
+        if not len(labels):
+            return []
         indexes = code.index_at(labels)
         known = (indexes >= 0) & self.covered[indexes]
         labels, indexes = labels[known], indexes[known]
