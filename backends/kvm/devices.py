@@ -31,8 +31,8 @@ class Device(Protocol):
         """The value of `size` bytes at a port or address."""
         ...
 
-    def write(self, address: int, size: int, value: int) -> None:
-        """Take a value of `size` bytes."""
+    def write(self, address: int, size: int, data: bytes) -> None:
+        """Take elements of `size` bytes each, little-endian, one after the other."""
         ...
 
 
@@ -56,16 +56,16 @@ class Serial:
             return self._divisor[offset]
         return 0 if offset == 0 else self._registers[offset]
 
-    def write(self, address: int, size: int, value: int) -> None:  # noqa: ARG002
-        """Send a byte, or set a register."""
+    def write(self, address: int, size: int, data: bytes) -> None:
+        """Send the low byte of each element, or set a register to the last."""
         offset = address - self._base
-        value &= 0xFF
+        data = data[::size]
         if offset < 2 and self._registers[3] & _DLAB:
-            self._divisor[offset] = value
+            self._divisor[offset] = data[-1]
         elif offset == 0:
-            self.sent.append(value)
+            self.sent += data
         elif offset in (1, 3, 4, 7):
-            self._registers[offset] = value
+            self._registers[offset] = data[-1]
 
 
 class DebugPort:
@@ -82,9 +82,9 @@ class DebugPort:
         """0xe9, by which guests know that the port is there."""
         return 0xE9
 
-    def write(self, address: int, size: int, value: int) -> None:  # noqa: ARG002
-        """Collect a byte."""
-        self.sent.append(value & 0xFF)
+    def write(self, address: int, size: int, data: bytes) -> None:  # noqa: ARG002
+        """Collect the low byte of each element."""
+        self.sent += data[::size]
 
 
 class ExitPort:
@@ -101,10 +101,10 @@ class ExitPort:
         """Nothing to read here."""
         return (1 << (8 * size)) - 1
 
-    def write(self, address: int, size: int, value: int) -> None:  # noqa: ARG002
+    def write(self, address: int, size: int, data: bytes) -> None:  # noqa: ARG002
         """Remember the first value written."""
         if self.value is None:
-            self.value = value
+            self.value = int.from_bytes(data[:size], "little")
 
 
 class Bus:
@@ -132,6 +132,8 @@ class Bus:
         if device is None:
             return b"\xff" * (size * count)
         mask = (1 << (8 * size)) - 1
+        if count == 1:
+            return (device.read(port, size) & mask).to_bytes(size, "little")
         return b"".join(
             (device.read(port, size) & mask).to_bytes(size, "little") for _ in range(count)
         )
@@ -140,8 +142,7 @@ class Bus:
         """Write the elements of `data` one after the other."""
         device = self._ports.get(port)
         if device is not None:
-            for start in range(0, len(data), size):
-                device.write(port, size, int.from_bytes(data[start : start + size], "little"))
+            device.write(port, size, data)
 
     def read_mmio(self, address: int, size: int) -> bytes:
         """`size` bytes at a guest-physical address."""
@@ -155,5 +156,5 @@ class Bus:
         """Write at a guest-physical address."""
         for addresses, device in self._mmio:
             if address in addresses:
-                device.write(address, len(data), int.from_bytes(data, "little"))
+                device.write(address, len(data), data)
                 return

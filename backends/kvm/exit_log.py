@@ -7,17 +7,56 @@ make a hundred thousand a second.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from kdash.backends.kvm.exit_reasons import UNCOUNTED, exit_name
 from kdash.backends.kvm.exits import RawExit, decode_union, meaning, normalised_count
 from kdash.backends.kvm.facts import Exit, ExitDetail, ExitReason, IoExit, MmioExit
 from kdash.backends.kvm.origin import instruction_ip
-from kdash.backends.kvm.records import POSTED, RECORD, Record
+from kdash.backends.kvm.records import ACCESS, RECORD, Record, single_bytes
 
 #: Exits kept; at least one batch.
 WINDOW: Final = 512
+
+
+class _Batch:
+    """Accesses of full speed as records."""
+
+    __slots__ = ("_log", "_records", "_told", "first", "last")
+
+    def __init__(self, log: ExitLog, records: bytes, first: int, amount: int) -> None:
+        self._log = log
+        self._records = records
+        self._told: list[Exit] | None = None
+        self.first = first
+        self.last = first + amount - 1
+
+    def tell(self) -> list[Exit]:
+        if self._told is None:
+            self._told = [self._tell(index) for index in range(self.first, self.last + 1)]
+        return self._told
+
+    def _tell(self, index: int) -> Exit:
+        record = Record.unpack(self._records, (index - self.first) * RECORD.size)
+        return tell(raw_of(record), index, instruction_ip(record, self._log.out_rip_after), None)
+
+
+class _Single:
+    """One exit whose instruction is known."""
+
+    __slots__ = ("_raw", "_told", "_where", "first", "last")
+
+    def __init__(self, raw: RawExit, index: int, where: tuple[int, int | None, str]) -> None:
+        self._raw = raw
+        self._told: list[Exit] | None = None
+        self._where = where
+        self.first = self.last = index
+
+    def tell(self) -> list[Exit]:
+        if self._told is None:
+            self._told = [tell(self._raw, self.first, *self._where)]
+        return self._told
 
 
 class ExitLog:
@@ -34,86 +73,78 @@ class ExitLog:
         self.mmio = [0, 0]  # reads, writes
         self.next_index = 0
         self.out_rip_after: bool | None = None
-        self._kept: deque[Exit | tuple[bytes, int]] = deque()
+        self._kept: deque[_Batch | _Single] = deque()
 
     @property
     def total(self) -> int:
         """Normalised number of exits so far."""
         return sum(self.counts.values())
 
-    def add(self, raw: RawExit, ip: int, step: int | None, code: str = "") -> Exit:
-        """Count one exit and keep it, told; `code` is the instruction where that says more."""
-        self._count(raw.reason, raw.detail)
-        told = tell(raw, self.next_index, ip, step, code)
-        self._keep(told, 1)
-        if self._listener:
-            self._listener(told)
-        return told
+    def add(self, raw: RawExit, ip: int, step: int | None, code: str = "") -> None:
+        """Count one exit and keep it.
 
-    def add_posted(self, records: bytes) -> None:
+        Args:
+            raw: the exit.
+            ip: RIP of its instruction.
+            step: the logical step it belongs to; None at full speed.
+            code: the instruction, where that says more.
+        """
+        self._count(raw.reason, raw.detail)
+        self._keep(_Single(raw, self.next_index, (ip, step, code)))
+
+    def add_outs(self, records: bytes) -> None:
         """Count and keep a run of OUT records."""
-        elements = 0
-        amount = len(records) // RECORD.size
-        for _, port, _, _, count, _ in POSTED.iter_unpack(records):
-            self._port(port)[1] += count
-            elements += count
-        self.counts[ExitReason.IO] += elements
-        entry = records, self.next_index
-        self._keep(entry, amount)
-        if self._listener:
-            for told in self._tell(entry):
-                self._listener(told)
+        same = single_bytes(records)
+        if same is not None:
+            self._count_port(same[0], True, len(same[1]))
+        else:
+            for _, port, _, _, count, _, _ in ACCESS.iter_unpack(records):
+                self._count_port(port, True, count)
+        self._keep(_Batch(self, records, self.next_index, len(records) // RECORD.size))
+
+    def add_access(self, record: bytes, reason: int, port: int, write: int, count: int) -> None:
+        """Count and keep one IO or MMIO record, its answer in it; the rest is out of it."""
+        if reason == ExitReason.IO:
+            self._count_port(port, bool(write), count)
+        else:
+            self.counts[reason] += 1
+            self.mmio[bool(write)] += 1
+        self._keep(_Batch(self, record, self.next_index, 1))
 
     def _count(self, reason: int, detail: ExitDetail) -> None:
         if reason in UNCOUNTED:
             return
         amount = normalised_count(detail)
-        self.counts[reason] += amount
         if isinstance(detail, IoExit):
-            self._port(detail.port)[detail.direction == "out"] += amount
-        elif isinstance(detail, MmioExit):
+            self._count_port(detail.port, detail.direction == "out", amount)
+            return
+        self.counts[reason] += amount
+        if isinstance(detail, MmioExit):
             self.mmio[detail.write] += 1
 
-    def _port(self, port: int) -> list[int]:
-        return self.ports.setdefault(port, [0, 0])
+    def _count_port(self, port: int, out: bool, amount: int) -> None:
+        self.counts[ExitReason.IO] += amount
+        self.ports.setdefault(port, [0, 0])[out] += amount
 
-    def _keep(self, entry: Exit | tuple[bytes, int], amount: int) -> None:
-        self._kept.append(entry)
-        self.next_index += amount
-        oldest = self.next_index - WINDOW
-        while self._kept and _last_index(self._kept[0]) < oldest:
-            self._kept.popleft()
+    def _keep(self, entry: _Batch | _Single) -> None:
+        kept = self._kept
+        kept.append(entry)
+        self.next_index = entry.last + 1
+        while kept[0].last < self.next_index - WINDOW:
+            kept.popleft()
+        if self._listener:
+            for told in entry.tell():
+                self._listener(told)
 
     def latest(self, count: int) -> tuple[Exit, ...]:
         """The last exits, at most `count` (and WINDOW), oldest first."""
-        return self.since(self.next_index - count)
-
-    def since(self, index: int) -> tuple[Exit, ...]:
-        """The kept exits whose index is at least `index`."""
+        index = self.next_index - count
         told: list[Exit] = []
-        for position in range(len(self._kept) - 1, -1, -1):
-            entry = self._kept[position]
-            if _last_index(entry) < index:
+        for entry in reversed(self._kept):
+            if entry.last < index:
                 break
-            told[:0] = [one for one in self._tell(entry) if one.index >= index]
-        return tuple(told)
-
-    def _tell(self, entry: Exit | tuple[bytes, int]) -> Iterable[Exit]:
-        if isinstance(entry, Exit):
-            return (entry,)
-        records, first = entry
-        found = []
-        for position in range(len(records) // RECORD.size):
-            record = Record.unpack(records, position * RECORD.size)
-            ip = instruction_ip(record, self.out_rip_after)
-            found.append(tell(raw_of(record), first + position, ip, None))
-        return found
-
-
-def _last_index(entry: Exit | tuple[bytes, int]) -> int:
-    if isinstance(entry, Exit):
-        return entry.index
-    return entry[1] + len(entry[0]) // RECORD.size - 1
+            told[:0] = entry.tell()
+        return tuple(told[-count:])
 
 
 def tell(raw: RawExit, index: int, ip: int, step: int | None, code: str = "") -> Exit:

@@ -142,6 +142,23 @@ uint8_t *kdash_io_data(const struct kdash_vcpu *vcpu) {
     return (uint8_t *)run + run->io.data_offset;
 }
 
+int kdash_answer(struct kdash_vcpu *vcpu, struct kdash_record *record, const uint8_t *data,
+                 uint32_t length) {
+    struct kvm_run *run = vcpu->run;
+    uint8_t *place = NULL;
+
+    if (run->exit_reason == KVM_EXIT_IO && length == (uint64_t)run->io.size * run->io.count)
+        place = kdash_io_data(vcpu);
+    else if (run->exit_reason == KVM_EXIT_MMIO && length <= sizeof run->mmio.data)
+        place = run->mmio.data;
+    if (place == NULL)
+        return -1;
+    memcpy(place, data, length);
+    if (record != NULL && length <= KDASH_DATA)
+        memcpy(record->data, data, length);
+    return 0;
+}
+
 uint64_t *kdash_sync_registers(const struct kdash_vcpu *vcpu) {
     return (uint64_t *)&vcpu->run->s.regs.regs;
 }

@@ -129,6 +129,10 @@ void kdash_tick_stop(struct kdash_vcpu *vcpu);
 uint32_t kdash_exit_reason(const struct kdash_vcpu *vcpu);
 uint8_t *kdash_exit_union(const struct kdash_vcpu *vcpu);    /* 256 bytes */
 uint8_t *kdash_io_data(const struct kdash_vcpu *vcpu);       /* NULL where out of the mapping */
+/* Puts the answer to an IN or MMIO read where KVM takes it on the next entry, and into the
+ * record where one is given; 0, or -1 where it has no place. */
+int kdash_answer(struct kdash_vcpu *vcpu, struct kdash_record *record, const uint8_t *data,
+                 uint32_t length);
 uint64_t *kdash_sync_registers(const struct kdash_vcpu *vcpu);
 struct kvm_sregs *kdash_sync_sregs(const struct kdash_vcpu *vcpu);
 /* Reads the registers anew, after they were set by ioctl; 0 or -errno. */

@@ -29,10 +29,10 @@ RSP: Final = REGISTER_NAMES.index("rsp")
 
 RECORD: Final = struct.Struct("<QIHBBIBBHQ16s16s16s18Q")
 
-#: reason, port, size, write, count, data of a record: all that posted OUTs need.
-POSTED: Final = struct.Struct("<8xIHBBI12x16s176x")
+#: reason, port, size, write, count, address, data: all that serving an access needs.
+ACCESS: Final = struct.Struct("<8xIHBBI4xQ16s176x")
 
-if not RECORD.size == POSTED.size == ffi.sizeof("struct kdash_record"):
+if not RECORD.size == ACCESS.size == ffi.sizeof("struct kdash_record"):
     raise ImportError("the native module is of another version; build it again")
 
 #: Bytes of exit data that a record holds.
@@ -77,3 +77,17 @@ class Record(NamedTuple):
             before[len(before) - before_length :],
             fields[13:],
         )
+
+
+def single_bytes(records: bytes) -> tuple[int, bytes] | None:
+    """Port and bytes where all `records` are accesses of one byte to one port; else None.
+
+    Columns are compared as a whole, since output comes in long runs of such records.
+    """
+    amount = len(records) // RECORD.size
+    port = records[12:14]
+    wanted = port + b"\x01\x01" + (1).to_bytes(4, "little")  # port, size, write, count
+    for offset, value in enumerate(wanted, start=12):
+        if records[offset :: RECORD.size].count(value) != amount:
+            return None
+    return int.from_bytes(port, "little"), records[32 :: RECORD.size]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
 from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort, Serial
 from kdash.backends.kvm.disassembly import decode, instruction_text
@@ -29,7 +29,7 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
-from kdash.backends.kvm.records import POSTED, RECORD, RIP, RSP, Record
+from kdash.backends.kvm.records import ACCESS, DATA_SIZE, RECORD, RIP, RSP, Record, single_bytes
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
 from kdash.backends.kvm.vcpu import BatchEnd
 
@@ -112,38 +112,61 @@ class Runner:
         return Slice.AGAIN
 
     def _take_posted(self, records: bytes) -> None:
-        write = self.bus.write_port
-        for _, port, size, _, count, data in POSTED.iter_unpack(records):
-            write(port, size, data[: size * count])
-        self.log.add_posted(records)
+        same = single_bytes(records)
+        if same is not None:
+            self.bus.write_port(same[0], 1, same[1])
+        else:
+            for _, port, size, _, count, _, data in ACCESS.iter_unpack(records):
+                self.bus.write_port(port, size, data[: size * count])
+        self.log.add_outs(records)
 
     def _take(self, position: int) -> None:
         """Handle the exit at the end of a batch."""
-        record = self.vcpu.record(position)
-        raw = self.vcpu.exit()
-        if raw.reason in _CONTINUED:
-            return
-        if raw.reason in _ACCESSES:
-            raw = self._answer(raw)
-            self._learn(record)
+        fields = ACCESS.unpack_from(self.vcpu.record_bytes, position * RECORD.size)
+        reason, _, size, _, count, _, _ = fields
+        if reason in _ACCESSES and size * count <= DATA_SIZE:
+            self._take_access(position, fields)
+        elif reason in _ACCESSES:
+            record = self.vcpu.record(position)
+            raw = self._answer(self.vcpu.exit())
+            self.log.add(raw, instruction_ip(record, self.vcpu.out_rip_after), None)
+        elif reason not in _CONTINUED:
+            record = self.vcpu.record(position)
             ip = instruction_ip(record, self.vcpu.out_rip_after)
-            self.log.add(raw, ip, None)
-            self._check_exit_port(ip)
-        else:
-            self._end(raw, instruction_ip(record, self.vcpu.out_rip_after), None, record)
+            self._end(self.vcpu.exit(), ip, None, record)
 
-    def _learn(self, record: Record) -> None:
+    def _take_access(self, position: int, fields: tuple[Any, ...]) -> None:
+        """Serve an access whose data is in its record."""
+        reason, port, size, write, count, address, data = fields
+        is_io = reason == ExitReason.IO
+        self._pending = True
+        if write:
+            data = data[: size * count]
+            if is_io:
+                self.bus.write_port(port, size, data)
+                self._learn(position)
+            else:
+                self.bus.write_mmio(address, data)
+        else:
+            bus = self.bus
+            answer = bus.read_port(port, size, count) if is_io else bus.read_mmio(address, size)
+            self.vcpu.answer(answer, position)
+        start = position * RECORD.size
+        record_bytes = bytes(self.vcpu.record_bytes[start : start + RECORD.size])
+        self.log.add_access(record_bytes, reason, port, write, count)
+        if self.exit_port.value is not None:
+            record = self.vcpu.record(position)
+            self._check_exit_port(instruction_ip(record, self.vcpu.out_rip_after))
+
+    def _learn(self, position: int) -> None:
         """At the first OUT that can show it, see whether finishing it moves RIP."""
-        if self.vcpu.out_rip_after is not None or not self._is_out(record):
+        if self.vcpu.out_rip_after is not None:
             return
+        record = self.vcpu.record(position)
         if reveals_out(record):
             self.settle()
             self.vcpu.out_rip_after = self.vcpu.rip == record.rip
             self.log.out_rip_after = self.vcpu.out_rip_after
-
-    @staticmethod
-    def _is_out(record: Record) -> bool:
-        return record.reason == ExitReason.IO and record.write
 
     def settle(self) -> None:
         """Let KVM finish the access that was answered last, executing nothing after it."""
@@ -168,7 +191,7 @@ class Runner:
                 self.bus.write_port(detail.port, detail.size, detail.data)
                 return raw
             data = self.bus.read_port(detail.port, detail.size, detail.count)
-            self.vcpu.answer(detail, data)
+            self.vcpu.answer(data)
             answered: ExitDetail = IoExit("in", detail.port, detail.size, detail.count, data)
             return RawExit(raw.reason, answered)
         assert isinstance(detail, MmioExit)
@@ -176,7 +199,7 @@ class Runner:
             self.bus.write_mmio(detail.address, detail.data)
             return raw
         data = self.bus.read_mmio(detail.address, len(detail.data))
-        self.vcpu.answer(detail, data)
+        self.vcpu.answer(data)
         return RawExit(raw.reason, MmioExit(False, detail.address, data))
 
     # -- stepping
@@ -274,7 +297,8 @@ class Runner:
 
     def _end(self, raw: RawExit, ip: int, step: int | None, record: Record) -> None:
         raw, code = _failed_instruction(raw, ip, record)
-        told = self.log.add(raw, ip, step, code)
+        self.log.add(raw, ip, step, code)
+        (told,) = self.log.latest(1)
         outcome = OUTCOMES.get(raw.reason, Outcome.UNHANDLED_EXIT)
         detail = f"{told.name} at {ip:#x}"
         if outcome is not Outcome.HLT:

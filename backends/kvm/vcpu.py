@@ -31,6 +31,7 @@ from kdash.backends.kvm.step import Kind, Start
 BATCH: Final = 256
 
 _NOTHING: Final = OtherExit()
+_REPORT: Final = "this kernel's KVM contradicts its documentation; use another"
 
 _KINDS: Final = {
     lib.KDASH_PLAIN: Kind.PLAIN,
@@ -48,6 +49,9 @@ class BatchEnd(Enum):
     KICKED = lib.KDASH_KICKED
     BREAKPOINT = lib.KDASH_BREAKPOINT
     SPECIAL = lib.KDASH_SPECIAL  # `step` of step.py must take the next instruction
+
+
+_ENDS: Final = tuple(BatchEnd(number) for number in range(len(BatchEnd)))
 
 
 class Vcpu:
@@ -194,7 +198,7 @@ class Vcpu:
     def _batch_end(self, result: int) -> BatchEnd:
         if result < 0:
             raise _run_failure(-result)
-        return BatchEnd(result)
+        return _ENDS[result]
 
     def record(self, position: int) -> Record:
         """A record of the last batch."""
@@ -263,15 +267,19 @@ class Vcpu:
     def _io_data(self) -> Any:
         data = lib.kdash_io_data(self._native)
         if data == ffi.NULL:
-            raise KvmError("KVM_RUN gave I/O data outside its mapping", "report this kernel")
+            raise KvmError("KVM_RUN gave I/O data outside its mapping", _REPORT)
         return data
 
-    def answer(self, detail: ExitDetail, data: bytes) -> None:
-        """Put the answer to an IN or MMIO read where KVM takes it on the next entry."""
-        if isinstance(detail, IoExit):
-            ffi.buffer(self._io_data(), len(data))[:] = data
-        else:
-            ffi.buffer(lib.kdash_exit_union(self._native) + 8, len(data))[:] = data
+    def answer(self, data: bytes, position: int | None = None) -> None:
+        """Answer the IN or MMIO read with which KVM_RUN returned.
+
+        Args:
+            data: all its bytes.
+            position: the exit's record in `record_bytes`, to hold the answer too.
+        """
+        record = ffi.NULL if position is None else self._records + position
+        if lib.kdash_answer(self._native, record, data, len(data)):
+            raise KvmError("KVM_RUN gave an access without a place for its answer", _REPORT)
 
     # -- interruption
 

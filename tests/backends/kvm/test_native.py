@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdash.backends.kvm._native import ffi, lib
-from kdash.backends.kvm.records import POSTED, RECORD, Record
+from kdash.backends.kvm.records import ACCESS, RECORD, Record, single_bytes
 
 
 def classify(code: bytes, bits: int) -> tuple[int, int]:
@@ -69,5 +69,26 @@ def test_records_are_read_where_the_compiler_put_their_fields() -> None:
         0x1000, 2, 0x3F8, 2, True, 3, 32, 0xD0000000, b"abcdef", b"\xf3\x6f", b"\x90",
         tuple(range(18)),
     )  # fmt: skip
-    assert POSTED.unpack(raw)[:5] == (2, 0x3F8, 2, 1, 3)
+    assert ACCESS.unpack(raw)[:6] == (2, 0x3F8, 2, 1, 3, 0xD0000000)
     assert len(raw) == RECORD.size
+
+
+def out_record(port: int = 0x3F8, size: int = 1, count: int = 1, data: bytes = b"A") -> bytes:
+    code = bytes(16)
+    return RECORD.pack(
+        0, 2, port, size, 1, count, 0, 0, 16, 0, data.ljust(16), code, code, *[0] * 18
+    )
+
+
+def test_a_run_of_single_bytes_to_one_port_is_seen() -> None:
+    records = b"".join(out_record(data=bytes([byte])) for byte in b"hello")
+    assert single_bytes(records) == (0x3F8, b"hello")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [out_record(port=0x3F9), out_record(port=0x4F8), out_record(size=2), out_record(count=2)],
+)
+def test_a_run_with_another_access_in_it_is_not(other: bytes) -> None:
+    assert single_bytes(out_record() + other + out_record()) is None
+    assert single_bytes(other + out_record()) is None

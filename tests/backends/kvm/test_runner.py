@@ -10,7 +10,7 @@ from kdash.backends.kvm.exit_log import raw_of
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import ExitReason, Outcome
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.records import REGISTER_NAMES, Record
+from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, Record
 from kdash.backends.kvm.runner import Runner, Slice
 from kdash.backends.kvm.vcpu import BatchEnd
 
@@ -26,6 +26,14 @@ def record(reason: int, rip: int, **fields: Any) -> Record:
     return Record(rip=rip, reason=reason, **values)
 
 
+def packed(one: Record) -> bytes:
+    return RECORD.pack(
+        one.rip, one.reason, one.port, one.size, one.write, one.elements, len(one.code),
+        len(one.before), one.bits, one.address, one.data.ljust(16, b"\0"),
+        one.code.ljust(16, b"\0"), one.before.rjust(16, b"\0"), *one.registers,
+    )  # fmt: skip
+
+
 class ReplayedVcpu:
     """A VCPU whose batches give one recorded exit each.
 
@@ -34,14 +42,13 @@ class ReplayedVcpu:
         completed_rip: RIP once an access was completed with immediate_exit.
     """
 
-    record_bytes = memoryview(b"")
-
     def __init__(self, exits: list[Record], completed_rip: int) -> None:
         self.exits = exits
         self.completed_rip = completed_rip
         self.rip = exits[0].rip
         self.out_rip_after: bool | None = None
         self.completions = 0
+        self.answers: list[bytes] = []
 
     def post_all(self) -> None:
         pass
@@ -52,6 +59,7 @@ class ReplayedVcpu:
     def run_batch(self) -> tuple[BatchEnd, int]:
         self.latest = self.exits.pop(0)
         self.rip = self.latest.rip
+        self.record_bytes = memoryview(packed(self.latest))
         return BatchEnd.EXIT, 1
 
     def record(self, position: int) -> Record:
@@ -59,6 +67,9 @@ class ReplayedVcpu:
 
     def exit(self) -> RawExit:
         return raw_of(self.latest)
+
+    def answer(self, data: bytes, position: int | None = None) -> None:
+        self.answers.append(data)
 
     def enter(self, complete_only: bool) -> bool:
         assert complete_only
@@ -108,9 +119,8 @@ def test_the_host_is_recognised_once() -> None:
 def test_an_access_is_completed_before_the_guest_counts_as_stopped() -> None:
     read = record(ExitReason.IO, 0x1003, port=0x3F8, write=False, code=b"\xec")
     runner, vcpu = replay([read], completed_rip=0x1004)
-    vcpu.answer = lambda detail, data: None  # type: ignore[attr-defined]
     runner.run()
-    assert vcpu.rip == 0x1003
+    assert (vcpu.rip, vcpu.answers) == (0x1003, [b"\0"])
     runner.stop(Outcome.TIMEOUT, "late")
     assert (vcpu.rip, vcpu.completions) == (0x1004, 1)
 
