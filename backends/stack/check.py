@@ -39,6 +39,9 @@ class Checker:
             report = FileReport(path, error=str(error), sample=sample)
         except MemoryError:
             report = FileReport(path, error="not enough memory to validate it", sample=sample)
+        except Exception as error:  # noqa: BLE001 one file must not cost the report of the others
+            reason = f"the validator failed on it ({type(error).__name__}: {error})"
+            report = FileReport(path, error=" ".join(reason.split()), sample=sample)
         finally:
             if collecting:
                 gc.enable()

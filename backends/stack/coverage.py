@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from kdash.backends.stack.codes import BUG, CALL, INVALID, JMP, NOP, RET, TRAP
-from kdash.backends.stack.decode import CodeSection
 from kdash.backends.stack.events import Events
 from kdash.backends.stack.image import (
     STB_LOCAL,
@@ -119,18 +118,21 @@ class Coverage:
     def _excused(self, run: Ints) -> bool:
         """Whether a sanitizer's handler, or an unresolved jump, explains the run."""
         function = int(self.program.roots(self._holders(run[:1]))[0])
-        unresolved = {
-            int(self.program.roots(self._holders(np.array([v.instruction])))[0])
-            for v in self.walk.violations
-            if v.kind in ("dynamic-jump", "no-start")
-        }
-        if function in unresolved:
+        if function in self._unresolved:
             return True
         near = run[:_HANDLER_DISTANCE].tolist()
         return any(
             self.program.code.control[at] == CALL and self.program.callee(at) in _HANDLERS
             for at in near
         )
+
+    @cached_property
+    def _unresolved(self) -> set[int]:
+        """Functions with a jump that could not be followed."""
+        jumps = [
+            v.instruction for v in self.walk.violations if v.kind in ("dynamic-jump", "no-start")
+        ]
+        return set(self.program.roots(self._holders(np.array(jumps, np.int64))).tolist())
 
     def _unreachable(self, run: Ints) -> Violation:
         at = int(run[0])
@@ -212,20 +214,21 @@ class Coverage:
         labels, indexes = labels[known], indexes[known]
         called = self._called(labels)
         found = []
-        for position, at, is_called in zip(
-            labels.tolist(), indexes.tolist(), called.tolist(), strict=True
+        following = [*indexes.tolist(), len(code)][1:]
+        for position, at, is_called, following_label in zip(
+            labels.tolist(), indexes.tolist(), called.tolist(), following, strict=True
         ):
             section = code.section_at(position)
             if section.section.name in _UNWALKED_SECTIONS:
                 continue
-            if is_called or self._holds_return(at, section):
+            if is_called or self._holds_return(at, min(following_label, section.last)):
                 found.append(Site(Violation("not-callable", self.events.of(at), at, -1)))
         return found
 
-    def _holds_return(self, at: int, section: CodeSection) -> bool:
-        span = slice(at, section.last)
-        stop = np.flatnonzero(self._holders(np.arange(span.start, span.stop)) >= 0)
-        end = at + int(stop[0]) if len(stop) else section.last
+    def _holds_return(self, at: int, end: int) -> bool:
+        """Whether a return lies from an instruction to the next label, function or end."""
+        stop = np.flatnonzero(self._holders(np.arange(at, end)) >= 0)
+        end = at + int(stop[0]) if len(stop) else end
         return bool(np.any(self.program.code.control[at:end] == RET))
 
     # --- calls

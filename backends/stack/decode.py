@@ -6,6 +6,7 @@ byte of code in the whole file and the ends of sections stay apart from the star
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
@@ -37,6 +38,7 @@ class Code:
 
     data: npt.NDArray[np.uint8]  # all bytes, by position
     sections: tuple[CodeSection, ...]
+    section_bases: list[int]  # of these sections, ascending
     bases: Ints  # by ELF section index: position of the first byte, -1 if not executable
     sizes: Ints  # by ELF section index
     start: Ints  # position of an instruction
@@ -57,8 +59,7 @@ class Code:
 
     def section_at(self, position: int) -> CodeSection:
         """The section that a position lies in (its end included)."""
-        bases = [section.base for section in self.sections]
-        return self.sections[max(int(np.searchsorted(bases, position, "right")) - 1, 0)]
+        return self.sections[max(bisect_right(self.section_bases, position) - 1, 0)]
 
     def raw(self, index: int) -> bytes:
         """The bytes of one instruction."""
@@ -107,6 +108,7 @@ def decode_image(image: ObjectImage) -> Code:
     return Code(
         np.frombuffer(b"".join(pieces), np.uint8),
         tuple(sections),
+        [section.base for section in sections],
         bases,
         sizes,
         _joined(starts, np.int64),

@@ -13,6 +13,8 @@ import numpy as np
 from kdash.backends.stack.decode import Code
 from kdash.backends.stack.image import STT_FUNC, Ints, ObjectImage
 
+_DEEPEST = 64  # functions inside of functions
+
 
 @dataclass(frozen=True, slots=True)
 class Functions:
@@ -22,7 +24,7 @@ class Functions:
     start: Ints  # positions
     end: Ints
     symbol: Ints  # index of the (first) symbol
-    nested: bool  # some lie inside others
+    around: Ints  # the function that each lies in, -1 for most
     instruction: Ints  # index of the first instruction, -1 when the start is inside of one
     root: Ints = field(repr=False)  # the function a cold part belongs to; itself otherwise
 
@@ -38,14 +40,23 @@ class Functions:
         if not len(self.start):
             return np.full(len(positions), -1, np.int64)
         found = np.searchsorted(self.start, positions, "right") - 1
-        inside = (found >= 0) & (positions < self.end[found])
-        result = np.where(inside, found, -1)
-        if self.nested:
-            for at in np.flatnonzero(~inside & (found >= 0)).tolist():
-                around = np.flatnonzero((self.start <= positions[at]) & (self.end > positions[at]))
-                if len(around):
-                    result[at] = around[-1]
+        result = np.where((found >= 0) & (positions < self.end[found]), found, -1)
+        if bool(np.any(self.around >= 0)):
+            self._look_outwards(positions, found, result)
         return result
+
+    def _look_outwards(self, positions: Ints, found: Ints, result: Ints) -> None:
+        """Behind the end of a function inside of another one, the outer one holds."""
+        left = np.flatnonzero((result < 0) & (found >= 0))
+        outer = found[left]
+        for _ in range(_DEEPEST):
+            outer = np.where(outer >= 0, self.around[outer], -1)
+            inside = (outer >= 0) & (positions[left] < self.end[outer])
+            result[left[inside]] = outer[inside]
+            keep = ~inside & (outer >= 0)
+            left, outer = left[keep], outer[keep]
+            if not len(left):
+                return
 
     def starting_at(self, positions: Ints) -> Ints:
         """The function that starts at each position, -1 where none does."""
@@ -75,8 +86,23 @@ def find_functions(image: ObjectImage, code: Code) -> Functions:
     if len(start):
         first = np.concatenate(([True], start[1:] != start[:-1]))
         start, end, chosen = start[first], end[first], chosen[first]
-    nested = bool(np.any(end[:-1] > start[1:]))
-    return Functions(image, start, end, chosen, nested, code.index_at(start), np.arange(len(start)))
+    around = _enclosing(start, end)
+    return Functions(image, start, end, chosen, around, code.index_at(start), np.arange(len(start)))
+
+
+def _enclosing(start: Ints, end: Ints) -> Ints:
+    """For each function, ascending by start, the innermost one that it lies in."""
+    around = np.full(len(start), -1, np.int64)
+    if not bool(np.any(end[:-1] > start[1:])):
+        return around
+    opened: list[int] = []
+    for at, (first, last) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
+        while opened and end[opened[-1]] <= first:
+            opened.pop()
+        if opened and last <= end[opened[-1]]:
+            around[at] = opened[-1]
+        opened.append(at)
+    return around
 
 
 def join_cold_parts(functions: Functions, sources: Ints, targets: Ints) -> None:

@@ -186,6 +186,10 @@ class ObjectImage:
             sections.append(
                 Section(index, _text(texts, name), kind, flags, offset, size, link, info)
             )
+        held = sum(s.size for s in sections if s.type not in (0, SHT_NOBITS))
+        if held > 2 * length:
+            # A crafted file could make the validator read the same bytes a million times.
+            raise ObjectError(f"sections of {held:#x} bytes overlap in a file of {length:#x}")
         return sections
 
     def content(self, section: Section) -> bytes:

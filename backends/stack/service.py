@@ -26,6 +26,9 @@ async def validate(
 ) -> AsyncGenerator[FileReport, None]:
     """Validate files in worker processes; reports come as they are done.
 
+    Whoever may stop before the end wraps it in `contextlib.aclosing`: then all workers have
+    ended when the block is left. A cancellation while it waits ends them, too.
+
     Args:
         paths: files and folders (see `object_files`).
         options: how to validate.

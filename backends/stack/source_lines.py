@@ -50,12 +50,14 @@ class SourceLines:
         from elftools.elf.elffile import ELFFile
 
         rows: list[tuple[int, str, int]] = []
+        read: set[int] = set()
         # A damaged debug section must not hide the finding: it only costs its source lines.
         try:
             dwarf = ELFFile(io.BytesIO(self._moved())).get_dwarf_info()
             for unit in dwarf.iter_CUs():
                 program = dwarf.line_program_for_CU(unit)
-                if program is not None:
+                if program is not None and program.program_start_offset not in read:
+                    read.add(program.program_start_offset)
                     rows += _rows(program)
         except (
             *(DWARFError, ELFError, ArithmeticError, LookupError),

@@ -21,7 +21,8 @@ from kdash.backends.stack.image import (
 )
 
 _MOST_STEPS = 400  # instructions to look back for the table
-_MOST_ENTRIES = 65536
+_MOST_ENTRIES = 65536  # of one table
+_MOST_TARGETS = 1 << 20  # of all tables of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,14 @@ class SwitchTables:
             if table is not None:
                 tables[jump] = table
                 self._heads.setdefault(table.section.index, set()).add(table.offset)
-        found = {jump: self._entries(jump, table, None) for jump, table in tables.items()}
-        return {jump: targets for jump, targets in found.items() if targets}
+        found: dict[int, list[int]] = {}
+        left = _MOST_TARGETS
+        for jump, table in tables.items():
+            targets = self._entries(jump, table, min(left, _MOST_ENTRIES))
+            left -= len(targets)
+            if targets:
+                found[jump] = targets
+        return found
 
     def _root(self, position: int) -> int:
         own = int(self._functions.containing(np.array([position], np.int64))[0])
@@ -118,7 +125,7 @@ class SwitchTables:
             return None
         return Table(section, offset)
 
-    def _entries(self, jump: int, table: Table, limit: int | None) -> list[int]:
+    def _entries(self, jump: int, table: Table, limit: int) -> list[int]:
         """Targets of consecutive entries inside of the jump's function."""
         relocations = self._image.relocations(table.section)
         heads = self._heads.get(table.section.index, set())
@@ -127,7 +134,7 @@ class SwitchTables:
         step = 8 if at < len(relocations) and relocations.type[at] == R_X86_64_64 else 4
         offset = table.offset
         targets: list[int] = []
-        while at < len(relocations) and len(targets) < (limit or _MOST_ENTRIES):
+        while at < len(relocations) and len(targets) < limit:
             if relocations.offset[at] != offset or (offset != table.offset and offset in heads):
                 break
             target = self._entry(relocations, at, offset - table.offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -114,15 +115,30 @@ def _jobs(text: str) -> int:
 # --- check
 
 
+class _Ended(BaseException):
+    """A signal asked the process to end."""
+
+
 def _guarded_check(arguments: argparse.Namespace) -> int:
+    """Check; when a signal ends it, what is known so far is still printed."""
+    before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         return _check(arguments)
     except KeyboardInterrupt:
         return int(ExitStatus.SIGINT)
+    except _Ended as ended:
+        return 128 + int(ended.args[0])
     except BrokenPipeError:
         # The reader has seen enough; nothing more can be written, not even at exit.
         sys.stdout = None
         return int(ExitStatus.OK)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    raise _Ended(number)
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -126,15 +126,20 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert b"BrokenPipe" not in errors
 
 
-def test_an_interrupt_prints_what_is_known_and_exits_130(tmp_path: Path) -> None:
-    for number in range(3000):
-        (tmp_path / f"{number}.o").symlink_to(SAMPLE)
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_it_after_what_is_known_was_printed(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    for copy in range(3000):
+        (tmp_path / f"{copy}.o").symlink_to(SAMPLE)
     command = [sys.executable, "-c", _PROGRAM, "check", str(tmp_path), "--format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest = process.stdout.read()
-    assert process.returncode == 130
+    assert process.returncode == status
     assert json.loads(first)["kind"]
     assert "summary" in json.loads(rest.splitlines()[-1])

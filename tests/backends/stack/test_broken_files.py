@@ -113,6 +113,16 @@ def test_a_file_without_code_is_clean(tmp_path: Path) -> None:
     assert (report.error, report.findings, report.instructions) == ("", (), 0)
 
 
+def test_sections_that_overlap_are_refused(tmp_path: Path) -> None:
+    """A small file must not stand for gigabytes of code."""
+    data = bytearray(_sample())
+    count = struct.unpack_from("<H", data, 60)[0]
+    table = struct.unpack_from("<Q", data, 40)[0]
+    for index in range(1, count):
+        struct.pack_into("<QQ", data, table + index * _SECTION + 24, 0, len(data))
+    assert "overlap" in _check(bytes(data), tmp_path).error
+
+
 @cache
 def _originals() -> tuple[bytes, ...]:
     return tuple(Path(path).read_bytes() for path in sample_paths())
@@ -143,6 +153,7 @@ def test_no_changed_byte_makes_the_validator_fail(
         data[offset % len(data)] = value
     report = _check(bytes(data), tmp_path)
     assert "\n" not in report.error
+    assert "the validator failed" not in report.error
 
 
 @given(which=st.integers(0, 20), keep=st.integers(0, 6000))
@@ -155,3 +166,4 @@ def test_no_truncation_makes_the_validator_fail(which: int, keep: int, tmp_path:
     data = _originals()[which % len(_originals())]
     report = _check(data[: keep % len(data)], tmp_path)
     assert report.error
+    assert "the validator failed" not in report.error

@@ -297,3 +297,22 @@ def test_an_unwind_hint_makes_the_state_unknown(sites: Sites) -> None:
     hint = '.section .discard.unwind_hints, ""\n.long 1b - .\n.short 0\n.byte 5, 0, 0, 0, 0, 0\n'
     assert sites(text) == [("return-modified", "f", 2)]
     assert sites(text + hint) == []
+
+
+def test_behind_an_inner_function_the_outer_one_goes_on(sites: Sites) -> None:
+    text = """FUNC outer
+       ret
+    FUNC inner
+       ret
+    END inner
+       mov %rdi, %rax
+       ret
+    END outer
+    """
+    assert sites(text) == [("unreachable", "outer", 2)]
+
+
+def test_the_list_of_noreturn_names_is_that_of_the_modules_kernel(sites: Sites) -> None:
+    text = "FUNC f\n call mpt_halt_firmware\nEND f\n.section .modinfo\n"
+    assert sites(text + '.asciz "vermagic=6.12.1 SMP"') == []
+    assert sites(text + '.asciz "vermagic=6.1.0-56-amd64 SMP"') == [("end-of-section", "f", 0)]
