@@ -17,7 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from kdash.backends.kvm.facts import GuestError, KvmError, RunState, Snapshot
-from kdash.panes import vcpu_words as words
+from kdash.panes import vcpu_vocabulary
 from kdash.panes.vcpu_session import Session, cause_and_remedy, open_session
 from kdash.settings import Settings
 from kdash.widgets.filter_bar import FilterBar
@@ -44,7 +44,7 @@ class VcpuPane(Pane):
 
     NAME: ClassVar[str] = "VCPU"
     VIEWS: ClassVar[tuple[str, ...]] = ("all", "code", "registers", "exits", "serial", "memory")
-    WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
+    WORDS: ClassVar[tuple[CommandWord, ...]] = vcpu_vocabulary.WORDS
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "step", "Step", id="vcpu.step",
@@ -317,6 +317,8 @@ class VcpuPane(Pane):
 
     def complete(self, line: str) -> Sequence[str]:
         """Completions of a partly typed command line."""
+        from kdash.panes import vcpu_words as words
+
         return words.complete(line)
 
     def run_command(self, line: str) -> str:
@@ -325,6 +327,8 @@ class VcpuPane(Pane):
         Raises:
             CommandError: See kdash.panes.vcpu_words; or the guest has ended.
         """
+        from kdash.panes import vcpu_words as words
+
         session = self._open
         snapshot = session.snapshot()
         command = words.parse(line, snapshot.registers)

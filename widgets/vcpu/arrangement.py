@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PARTS = ("code", "registers", "exits", "serial", "memory")
 BROAD = 110  # cells; from here on registers and code stand side by side
@@ -13,8 +13,7 @@ GAP = 2  # cells between two columns
 SIXTEEN = 73  # cells that a line of sixteen bytes of memory takes, beside a scroll bar
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A rectangle in cells, relative to the pane's content."""
 
     x: int
@@ -23,8 +22,7 @@ class Place:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """What there is to be shared, and what the parts ask for."""
 
     width: int

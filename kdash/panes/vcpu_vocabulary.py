@@ -1,0 +1,23 @@
+"""The words that the command prompt of the VCPU pane knows, and their short forms."""
+
+from __future__ import annotations
+
+from kdash.widgets.pane import CommandWord
+
+WORDS = (
+    CommandWord("step", "step [N]", "do N steps, and make N the step size of s"),
+    CommandWord("next", "next", "step over a call or a string instruction"),
+    CommandWord("continue", "continue", "run to a breakpoint or the end (also: run)"),
+    CommandWord("until", "until ADDR", "run until RIP is ADDR"),
+    CommandWord("pause", "pause", "stop a running guest"),
+    CommandWord("break", "break ADDR", "stop when RIP is ADDR"),
+    CommandWord("delete", "delete [ADDR]", "delete the breakpoint at ADDR, or all"),
+    CommandWord("set", "set REG=VALUE", "set a register"),
+    CommandWord("x", "x/NFU ADDR", "show memory: x/64b 0x1000, x/4xg rsp, x/16c 0x1000"),
+    CommandWord("restart", "restart", "load the guest anew"),
+)
+ALIASES = {
+    "s": "step", "si": "step", "stepi": "step", "n": "next", "ni": "next", "nexti": "next",
+    "c": "continue", "run": "continue", "r": "continue", "u": "until", "b": "break",
+    "d": "delete", "start": "restart",
+}  # fmt: skip
