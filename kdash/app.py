@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import ClassVar
@@ -12,7 +13,6 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.command import Provider
 from textual.containers import Horizontal
 from textual.widgets import Footer, Input
 
@@ -52,7 +52,7 @@ class KdashApp(App[int]):
         (0, "-narrow"),
         (WIDE, "-wide"),
     ]
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {KeyProvider}
+    COMMANDS = {KeyProvider}  # noqa: RUF012 - Textual declares it without ClassVar
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="The VCPU pane"),
         Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="The stack pane"),
@@ -69,8 +69,9 @@ class KdashApp(App[int]):
                 tooltip="Back to the shell; fg returns"),
     ]  # fmt: skip
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, places: Sequence[Place] = PLACES) -> None:
         super().__init__()
+        self._places = places
         self.settings = settings
         self.active = settings.pane
         self._panes: dict[int, Pane] = {}
@@ -84,14 +85,14 @@ class KdashApp(App[int]):
 
     def compose(self) -> ComposeResult:
         """Lay out the shell with the first pane; the others follow once it is on screen."""
-        yield TabLine(tuple(place.title for place in PLACES))
+        yield TabLine(tuple(place.title for place in self._places))
         with Horizontal(id="panes"):
             yield self._build(self.active)
         yield CommandLine()
         yield Footer(show_command_palette=False)
 
     def _build(self, index: int) -> Pane:
-        place = PLACES[index]
+        place = self._places[index]
         pane_class = getattr(import_module(place.module), place.attribute)
         pane: Pane = pane_class(self.settings, id=place.name)
         pane.set_class(index == self.active, "-active")
@@ -105,13 +106,16 @@ class KdashApp(App[int]):
         self.call_after_refresh(self._first_picture)
 
     async def _first_picture(self) -> None:
+        if not gc.isenabled():  # see kdash.commands.dashboard
+            gc.freeze()
+            gc.enable()
         if not isinstance(self.focused, Input):  # the prompt may have been opened already
             self._panes[self.active].focus_content()
         self.run_worker(self._build_others(), group="build", exit_on_error=False)
 
     async def _build_others(self) -> None:
         box = self.query_one("#panes", Horizontal)
-        for index in range(len(PLACES)):
+        for index in range(len(self._places)):
             if index in self._panes:
                 continue
             pane = self._build(index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -28,6 +29,9 @@ def run(argv: list[str]) -> int:
     if reason := unfit_reason():
         print(f"kdash: no dashboard: {reason}; {HEADLESS}", file=sys.stderr)  # noqa: T201
         return ExitStatus.USAGE
+    # Nothing made while starting is garbage, and looking for it would take a tenth of the start.
+    # The application switches collection on again behind its first picture.
+    gc.disable()
     from kdash.app import KdashApp
 
     app = KdashApp(settings)
