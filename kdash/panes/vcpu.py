@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import ClassVar
 
@@ -31,6 +31,7 @@ from kdash.widgets.vcpu.rate import Rate
 from kdash.widgets.vcpu.status import FINE
 
 LOOK = 1 / 15  # seconds between two looks at a guest that runs
+SHELL_LINES = 2  # the tab line and the footer
 FIRST_MEMORY = 256  # bytes shown before the first x, from the first instruction on
 
 NEED_GUEST = frozenset({
@@ -101,6 +102,7 @@ class VcpuPane(Pane):
             self.report_status("unavailable", "bad")
             yield Notice(*cause_and_remedy(error))
         else:
+            self._parts.expect(self.app.size.height - SHELL_LINES)
             yield self._parts
 
     def on_mount(self) -> None:
@@ -193,7 +195,8 @@ class VcpuPane(Pane):
             super().__init__()
             self.future = future
 
-    def _await(self, future: Future[Snapshot]) -> None:
+    def follow(self, future: Future[Snapshot]) -> None:
+        """Draw what comes of a command to the session while it goes on and when it is done."""
         self._waiting += 1
         future.add_done_callback(lambda done: self.post_message(self.Done(done)))
         if self._timer is not None:
@@ -210,14 +213,11 @@ class VcpuPane(Pane):
             self.notify(str(error), severity="error", markup=False)
 
     @property
-    def _open(self) -> Session:
+    def session(self) -> Session:
+        """The session; CommandError where no guest could be loaded."""
         if self._session is None:
             raise CommandError("no guest is loaded here")
         return self._session
-
-    @property
-    def _ended(self) -> bool:
-        return self._shown is not None and self._shown.state is RunState.ENDED
 
     # -- keys ---------------------------------------------------------------------------
 
@@ -233,20 +233,20 @@ class VcpuPane(Pane):
 
     def action_step(self) -> None:
         """Do as many steps as the step size says."""
-        self._await(self._open.step(self.step_size))
+        self.follow(self.session.step(self.step_size))
 
     def action_next(self) -> None:
         """Step over a call."""
-        self._await(self._open.step_over())
+        self.follow(self.session.step_over())
 
     def action_run(self) -> None:
         """Run, or pause."""
-        running = self._open.snapshot().state is RunState.RUNNING
-        self._await(self._open.pause() if running else self._open.run())
+        running = self.session.snapshot().state is RunState.RUNNING
+        self.follow(self.session.pause() if running else self.session.run())
 
     def action_continue(self) -> None:
         """Run."""
-        self._await(self._open.run())
+        self.follow(self.session.run())
 
     async def action_until(self) -> None:
         """Run until the cursor in the code; where it stands on CS:IP, ask for an address."""
@@ -254,7 +254,7 @@ class VcpuPane(Pane):
         if cursor is None or self._parts.code.on_current:
             await self.app.run_action("app.command('until ')")
         else:
-            self._await(self._open.run_until(cursor))
+            self.follow(self.session.run_until(cursor))
 
     def action_breakpoint(self) -> None:
         """Set or delete the breakpoint at the cursor in the code."""
@@ -269,13 +269,13 @@ class VcpuPane(Pane):
         self._toggle(event.ip)
 
     def _toggle(self, ip: int) -> None:
-        session = self._open
+        session = self.session
         known = ip in session.snapshot().breakpoints
-        self._await(session.remove_breakpoint(ip) if known else session.add_breakpoint(ip))
+        self.follow(session.remove_breakpoint(ip) if known else session.add_breakpoint(ip))
 
     def action_restart(self) -> None:
         """Load the guest anew."""
-        self._await(self._open.restart())
+        self.follow(self.session.restart())
 
     def action_filter(self, prefix: str = "") -> None:
         """Ask for a filter of the exits, where they are not on screen in their own view."""
@@ -325,66 +325,19 @@ class VcpuPane(Pane):
         """Carry out one line of the command prompt.
 
         Raises:
-            CommandError: See kdash.panes.vcpu_words; or the guest has ended.
+            CommandError: See kdash.panes.vcpu_commands.
         """
-        from kdash.panes import vcpu_words as words
+        from kdash.panes.vcpu_commands import carry_out
 
-        session = self._open
-        snapshot = session.snapshot()
-        command = words.parse(line, snapshot.registers)
-        if self._ended and isinstance(command, words.Step | words.Until):
-            raise CommandError(f"the guest has ended ({snapshot.detail}); restart loads it anew")
-        match command:
-            case words.Step(count):
-                return self._step_command(count)
-            case words.Simple(word):
-                return self._simple(word)
-            case words.Until(ip):
-                self._await(session.run_until(ip))
-            case words.Break(ip):
-                self._await(session.add_breakpoint(ip))
-            case words.Delete(ip):
-                return self._delete(ip, snapshot.breakpoints)
-            case words.Assign(register, value):
-                self._assign(register, value)
-            case Examine():
-                self._examine(command)
-        return ""
+        return carry_out(self, line)
 
-    def _step_command(self, count: int | None) -> str:
-        if count is not None:
-            self.step_size = count
-            self._draw_status()
-        self.action_step()
-        return f"s now does {count:,} steps at once" if count and count > 1 else ""
+    def set_step_size(self, count: int) -> None:
+        """Let `s` do `count` steps."""
+        self.step_size = count
+        self._draw_status()
 
-    def _simple(self, word: str) -> str:
-        if self._ended and word in ("next", "continue"):
-            raise CommandError("the guest has ended; restart loads it anew")
-        actions: dict[str, Callable[[], None]] = {
-            "next": self.action_next,
-            "continue": self.action_continue,
-            "restart": self.action_restart,
-            "pause": lambda: self._await(self._open.pause()),
-        }
-        actions[word]()
-        return ""
-
-    def _delete(self, ip: int | None, known: frozenset[int]) -> str:
-        if ip is not None and ip not in known:
-            listed = ", ".join(f"0x{one:x}" for one in sorted(known)) or "none"
-            raise CommandError(f"delete: no breakpoint at 0x{ip:x}; known: {listed}")
-        for one in known if ip is None else (ip,):
-            self._await(self._open.remove_breakpoint(one))
-        return "" if ip is not None else f"{len(known)} breakpoints deleted"
-
-    def _assign(self, register: str, value: int) -> None:
-        try:
-            self._await(self._open.set_register(register, value))
-        except ValueError as error:
-            raise CommandError(f"set: {error}") from None
-
-    def _examine(self, what: Examine) -> None:
+    def examine(self, what: Examine) -> None:
+        """Show memory, in a view of its own where the others leave it little room."""
         self._memory = what
         self._parts.memory_wanted = True
         if self._parts.size.width < BROAD:

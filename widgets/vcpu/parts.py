@@ -10,7 +10,7 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
 from kdash.backends.kvm.facts import RunState, Snapshot
-from kdash.widgets.vcpu.arrangement import PARTS, Room, arrange
+from kdash.widgets.vcpu.arrangement import PARTS, TALL, Room, arrange
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.exits import ExitList, ExitTable
 from kdash.widgets.vcpu.memory import MemoryView
@@ -126,6 +126,10 @@ class VcpuParts(Tones):
 
     def _registers_lines(self, width: int, full: bool) -> int:
         return self.registers.lines_needed(width, full=full)
+
+    def expect(self, height: int) -> None:
+        """Prepare for a height known before the first layout: that saves a pass of the styles."""
+        self.set_class(height < TALL, "-bare")
 
     def show_view(self, view: str) -> None:
         """Give one part all the room, or share it with ""."""

@@ -1,0 +1,87 @@
+"""Carries out the lines of the command prompt of the VCPU pane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kdash.backends.kvm.facts import RunState, Snapshot
+from kdash.panes import vcpu_words as words
+from kdash.widgets.pane import CommandError
+from kdash.widgets.vcpu.memory import Examine
+
+if TYPE_CHECKING:
+    from kdash.panes.vcpu import VcpuPane
+
+
+def carry_out(pane: VcpuPane, line: str) -> str:
+    """Carry out one line.
+
+    Returns:
+        What to tell the user, empty when the screen says it already.
+
+    Raises:
+        CommandError: The line means nothing (see kdash.panes.vcpu_words), no guest is loaded, or
+            it has ended.
+    """
+    session = pane.session
+    snapshot = session.snapshot()
+    match words.parse(line, snapshot.registers):
+        case words.Step(count):
+            return _step(pane, snapshot, count)
+        case words.Simple(word):
+            _simple(pane, snapshot, word)
+        case words.Until(ip):
+            _not_ended(snapshot)
+            pane.follow(session.run_until(ip))
+        case words.Break(ip):
+            pane.follow(session.add_breakpoint(ip))
+        case words.Delete(ip):
+            return _delete(pane, snapshot.breakpoints, ip)
+        case words.Assign(register, value):
+            _assign(pane, register, value)
+        case Examine() as what:
+            pane.examine(what)
+    return ""
+
+
+def _not_ended(snapshot: Snapshot) -> None:
+    if snapshot.state is RunState.ENDED:
+        how = f" ({snapshot.detail})" if snapshot.detail else ""
+        raise CommandError(f"the guest has ended{how}; restart loads it anew")
+
+
+def _step(pane: VcpuPane, snapshot: Snapshot, count: int | None) -> str:
+    if count is not None:
+        pane.set_step_size(count)
+    _not_ended(snapshot)
+    pane.follow(pane.session.step(pane.step_size))
+    return f"s now does {count:,} steps at once" if count and count > 1 else ""
+
+
+def _simple(pane: VcpuPane, snapshot: Snapshot, word: str) -> None:
+    if word in ("next", "continue"):
+        _not_ended(snapshot)
+    actions: dict[str, Callable[[], None]] = {
+        "next": pane.action_next,
+        "continue": pane.action_continue,
+        "pause": lambda: pane.follow(pane.session.pause()),
+        "restart": pane.action_restart,
+    }
+    actions[word]()
+
+
+def _delete(pane: VcpuPane, known: frozenset[int], ip: int | None) -> str:
+    if ip is not None and ip not in known:
+        listed = ", ".join(f"0x{one:x}" for one in sorted(known)) or "none"
+        raise CommandError(f"delete: no breakpoint at 0x{ip:x}; known: {listed}")
+    for one in known if ip is None else (ip,):
+        pane.follow(pane.session.remove_breakpoint(one))
+    return f"{len(known)} breakpoints deleted" if ip is None else ""
+
+
+def _assign(pane: VcpuPane, register: str, value: int) -> None:
+    try:
+        pane.follow(pane.session.set_register(register, value))
+    except ValueError as error:
+        raise CommandError(f"set: {error}") from None
