@@ -28,10 +28,10 @@ bench: $(STAMP) ## measure this project beside its peers
 	@$(BIN)/python benchmarks/run_all.py
 
 screenshots: $(STAMP) ## draw screenshots/*.svg from the recorded inputs in tests/
-	@$(BIN)/python screenshots/draw.py
+	@$(BIN)/python -m screenshots.draw
 
 screenshots-check: $(STAMP) ## fail when a screenshot is not current
-	@$(BIN)/python screenshots/draw.py --check
+	@$(BIN)/python -m screenshots.draw --check
 
 wheel: $(STAMP) ## build the wheel into dist/
 	@$(BIN)/python -m build --no-isolation --wheel .

@@ -48,15 +48,13 @@ class KdashApp(App[int]):
 
     TITLE = "kdash"
     CSS_PATH = "kdash.tcss"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (WIDE, "-wide"),
-    ]
-    COMMANDS = {KeyProvider}  # noqa: RUF012 - Textual declares it without ClassVar
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
+    COMMANDS = App.COMMANDS | {KeyProvider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="The VCPU pane"),
         Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="The stack pane"),
-        Binding("3", "show_pane(2)", "Entropy", show=False, id="app.entropy", tooltip="The entropy pane"),
+        Binding("3", "show_pane(2)", "Entropy", show=False, id="app.entropy",
+                tooltip="The entropy pane"),
         Binding("z", "zoom", "Zoom", show=False, id="app.zoom", tooltip="This pane alone, or all"),
         # With priority, so that a line pasted or typed ahead reaches the prompt as a whole.
         Binding("colon", "command", "Command", show=False, id="app.command", priority=True,
@@ -75,6 +73,7 @@ class KdashApp(App[int]):
         self.settings = settings
         self.active = settings.pane
         self._panes: dict[int, Pane] = {}
+        self.all_built = False  # the panes behind the first picture stand as well
         self.register_theme(KDASH)
         # Textual turns the terminal's own colours, which have no shade, into black on black
         # for NO_COLOR; the greys of a theme stay apart.
@@ -122,6 +121,7 @@ class KdashApp(App[int]):
             later = [self._panes[i] for i in sorted(self._panes) if i > index]
             await box.mount(pane, before=later[0] if later else None)
             await asyncio.sleep(0)
+        self.all_built = True
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -98,6 +98,12 @@ class StackPane(Pane):
 
     # -- validation ---------------------------------------------------------------------
 
+    def reports(self, files: list[str], check: Check) -> AsyncGenerator[FileReport]:
+        """The reports on `files`, each as it is done."""
+        from kdash.backends.stack.service import validate
+
+        return validate(files, check.options, samples=not check.paths)
+
     def _start(self, check: Check) -> None:
         """Validate; a validation under way ends."""
         self._check = check
@@ -107,7 +113,6 @@ class StackPane(Pane):
     async def _validate(self) -> None:
         from kdash.backends.stack.object_files import object_files, sample_paths
         from kdash.backends.stack.rules import RULES
-        from kdash.backends.stack.service import validate
 
         check = self._check
         if not self.query(Browser):
@@ -122,7 +127,7 @@ class StackPane(Pane):
         self._total = len(files) if check.paths else len(sample_paths())
         beat = self.set_interval(BEAT, self._show_pending)
         try:
-            reports = validate(files, check.options, samples=not check.paths)
+            reports = self.reports(files, check)
             async with aclosing(reports) as stream:
                 async for report in stream:
                     self._pending.append(report)

@@ -16,7 +16,7 @@ LOADED = (
 )
 
 
-def kdash_process(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
+def kdash_process(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "kdash", *argv],
         capture_output=True,
@@ -24,7 +24,6 @@ def kdash_process(*argv: str, **options: object) -> subprocess.CompletedProcess[
         stdin=subprocess.DEVNULL,
         timeout=60,
         check=False,
-        **options,  # type: ignore[call-overload]
     )
 
 

@@ -1,0 +1,90 @@
+"""Draws screenshots/*.svg from the recorded inputs (`make screenshots`).
+
+With --check it draws into memory and fails when a picture in the folder is not the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdash.app import KdashApp
+from screenshots.recorded import recorded_app
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture: its size in cells and the keys that lead to it."""
+
+    name: str
+    columns: int
+    lines: int
+    keys: tuple[str, ...] = ()
+
+
+PICTURES = (
+    Picture("dashboard", 160, 48, ("s", "s", "s", "s", "s")),
+    Picture("vcpu", 120, 40, ("s", "s", "s", "s", "s")),
+    Picture("vcpu-80x24", 80, 24, ("s", "s", "s", "s")),
+    Picture("vcpu-ended", 120, 40, ("space",)),
+    Picture("stack", 120, 40, ("2", "j", "j", "j")),
+    Picture("stack-80x24", 80, 24, ("2",)),
+    Picture("entropy", 120, 40, ("3",)),
+    Picture("entropy-80x24", 80, 24, ("3",)),
+    Picture("help", 100, 40, ("question_mark",)),
+)
+
+
+async def draw(picture: Picture) -> str:
+    """Return the picture as SVG."""
+    app = recorded_app()
+    async with app.run_test(size=(picture.columns, picture.lines)) as pilot:
+        await _all_built(app)
+        for key in picture.keys:
+            await pilot.press(key)
+        await _still(app)
+        return app.export_screenshot(title=f"kdash: {picture.name}", simplify=True)
+
+
+async def _all_built(app: KdashApp) -> None:
+    while not app.all_built:
+        await asyncio.sleep(0.02)
+    await _still(app)
+
+
+async def _still(app: KdashApp) -> None:
+    """Wait until the screen has not changed for a while."""
+    before, same = "", 0
+    while same < 4:
+        await asyncio.sleep(0.3)
+        now = app.export_screenshot(title="", simplify=True)
+        same = same + 1 if now == before else 0
+        before = now
+
+
+def main() -> int:
+    """Draw or check every picture; return the exit status."""
+    for name in ("NO_COLOR", "COLORTERM", "TERM"):
+        os.environ.pop(name, None)
+    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for picture in PICTURES:
+        svg = asyncio.run(draw(picture))
+        path = FOLDER / f"{picture.name}.svg"
+        if check and (not path.exists() or path.read_text() != svg):
+            stale.append(path.name)
+        elif not check:
+            path.write_text(svg)
+    if stale:
+        print(f"not current: {', '.join(stale)}; `make screenshots` draws them", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

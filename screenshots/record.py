@@ -1,0 +1,80 @@
+"""Makes the recordings in tests/recordings/ on a machine with /dev/kvm.
+
+Run as `python -m screenshots.record`, and again only when the facts themselves change: the
+pictures are drawn from the recordings, so that they are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kdash.backends.entropy.sampler import EntropySampler
+from kdash.backends.kvm.facts import RunState
+from kdash.backends.kvm.session import VcpuSession
+from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.service import validate
+from kdash.backends.stack.wire import encode
+from tests.recordings.codec import to_json
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDINGS = ROOT / "tests" / "recordings"
+READINGS = 150  # of one second each, long enough to see the generator reseed
+
+
+def record_vcpu() -> list[Any]:
+    """The article guest's snapshots, one a step from start to HLT."""
+    session = VcpuSession()
+    try:
+        snapshots = [session.snapshot()]
+        while snapshots[-1].state is not RunState.ENDED:
+            snapshots.append(session.step().result(timeout=10))
+        return [to_json(snapshot) for snapshot in snapshots]
+    finally:
+        session.close()
+
+
+async def record_stack() -> list[str]:
+    """The reports on the bundled objects."""
+    return [
+        encode(_without_folder(report))
+        async for report in validate([], CheckOptions(), samples=True)
+    ]
+
+
+def _without_folder(report: FileReport) -> FileReport:
+    name = Path(report.file).name
+    findings = tuple(replace(finding, file=name) for finding in report.findings)
+    return replace(report, file=name, findings=findings, seconds=0.0)
+
+
+def record_entropy() -> list[Any]:
+    """Readings of this machine, one a second."""
+    sampler = EntropySampler("/", 1.0)
+    sampler.start()
+    try:
+        time.sleep(READINGS + 1)
+        return [to_json(reading) for reading in sampler.history()]
+    finally:
+        sampler.stop()
+
+
+def main() -> None:
+    """Write the recordings named on the command line, all without arguments."""
+    wanted = sys.argv[1:] or ["vcpu", "stack", "entropy"]
+    if "vcpu" in wanted:
+        (RECORDINGS / "vcpu.json").write_text(json.dumps(record_vcpu(), indent=0) + "\n")
+    if "stack" in wanted:
+        lines = asyncio.run(record_stack())
+        (RECORDINGS / "stack.jsonl").write_text("\n".join(lines) + "\n")
+    if "entropy" in wanted:
+        (RECORDINGS / "entropy.json").write_text(json.dumps(record_entropy(), indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()

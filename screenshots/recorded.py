@@ -1,0 +1,176 @@
+"""The dashboard on recorded facts: the real panes, with the recordings as their backends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from kdash.app import KdashApp, Place
+from kdash.backends.entropy import facts as entropy_facts
+from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
+from kdash.backends.entropy.live_model import LiveModel, Sample
+from kdash.backends.kvm import facts as kvm_facts
+from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.stack.facts import FileReport
+from kdash.backends.stack.wire import decode
+from kdash.panes.entropy import EntropyPane
+from kdash.panes.stack import Check, StackPane
+from kdash.panes.vcpu import VcpuPane
+from kdash.settings import Settings
+from tests.recordings.codec import from_json
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDINGS = ROOT / "tests" / "recordings"
+GUEST_BASE = 0x1000  # where the article guest's bytes stand
+GUEST = bytes.fromhex("baf80300d80430eeb00aeef4")  # the article guest
+MODEL_EVENTS = 200  # events the model has taken when it is drawn
+
+
+class RecordedSession:
+    """Goes through recorded snapshots, one a step."""
+
+    def __init__(self) -> None:
+        data = json.loads((RECORDINGS / "vcpu.json").read_text())
+        self._snapshots: tuple[Snapshot, ...] = from_json(data, kvm_facts)
+        self._place = 0
+
+    def snapshot(self) -> Snapshot:
+        """Where the recording stands."""
+        return self._snapshots[self._place]
+
+    def _go(self, place: int) -> Future[Snapshot]:
+        self._place = min(place, len(self._snapshots) - 1)
+        done: Future[Snapshot] = Future()
+        done.set_result(self.snapshot())
+        return done
+
+    def step(self, count: int = 1) -> Future[Snapshot]:
+        """Go `count` snapshots on."""
+        return self._go(self._place + count)
+
+    step_over = step
+
+    def run(self) -> Future[Snapshot]:
+        """Go to the last snapshot."""
+        return self._go(len(self._snapshots))
+
+    def run_until(self, ip: int) -> Future[Snapshot]:
+        """Go to the last snapshot."""
+        return self._go(len(self._snapshots))
+
+    def pause(self) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
+    def restart(self) -> Future[Snapshot]:
+        """Go to the first snapshot."""
+        return self._go(0)
+
+    def set_register(self, name: str, value: int) -> Future[Snapshot]:
+        """Stay: a recording can't be changed."""
+        return self._go(self._place)
+
+    def add_breakpoint(self, ip: int) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
+    def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
+    def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
+        """The guest's bytes, with zeroes around them."""
+        memory = bytes(GUEST_BASE) + GUEST + bytes(1 << 16)
+        return memory[linear_address : linear_address + length]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class RecordedSampler:
+    """Readings of a fixed clock."""
+
+    def __init__(self) -> None:
+        data = json.loads((RECORDINGS / "entropy.json").read_text())
+        self._readings: tuple[Reading, ...] = from_json(data, entropy_facts)
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def latest(self) -> Reading:
+        """The last reading recorded."""
+        return self._readings[-1]
+
+    def history(self) -> tuple[Reading, ...]:
+        """All of them."""
+        return self._readings
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+
+class StandingModel(LiveModel):
+    """The Linux 4.3 model after a fixed number of fixed events; it takes no further one."""
+
+    def __init__(self) -> None:
+        events = iter(range(1 << 20))
+
+        def feed() -> Sample:
+            number = next(events)
+            return Sample(number * 7_919_003 + (number * number % 97) * 1_013_001, number * 3)
+
+        super().__init__(feed, seed=b"recorded")
+        for _ in range(MODEL_EVENTS):
+            self._last = LiveModel.step(self)
+
+    def step(self) -> ModelStep:
+        """The last event again."""
+        return self._last
+
+    def state(self) -> PoolState:
+        """The pool after the last event."""
+        return self._last.input
+
+
+class RecordedVcpuPane(VcpuPane):
+    """The VCPU pane on the recorded guest."""
+
+    def make_session(self) -> RecordedSession:
+        """The recording."""
+        return RecordedSession()
+
+
+class RecordedStackPane(StackPane):
+    """The Stack pane on recorded reports."""
+
+    async def reports(self, files: list[str], check: Check) -> AsyncGenerator[FileReport]:
+        """The recording."""
+        for line in (RECORDINGS / "stack.jsonl").read_text().splitlines():
+            yield decode(line)
+
+
+class RecordedEntropyPane(EntropyPane):
+    """The Entropy pane on recorded readings and a standing model."""
+
+    def make_sampler(self, interval: float) -> RecordedSampler:
+        """The recording."""
+        return RecordedSampler()
+
+    def make_model(self) -> StandingModel:
+        """The model that stands still."""
+        return StandingModel()
+
+
+PLACES = (
+    Place("vcpu", "VCPU", __name__, "RecordedVcpuPane"),
+    Place("stack", "Stack", __name__, "RecordedStackPane"),
+    Place("entropy", "Entropy", __name__, "RecordedEntropyPane"),
+)
+
+
+def recorded_app(**settings: Any) -> KdashApp:
+    """The dashboard on the recordings."""
+    return KdashApp(Settings(**settings), PLACES)
