@@ -62,7 +62,8 @@ def test_random_guests_are_shown_at_any_step(
         for command in (session.step, session.step_over, session.run):
             command()
         session.pause().result(20)
-        snapshot = session.step(count).result(20) if count < 25 else session.snapshot()
+        session.step(count)
+        snapshot = session.pause().result(20)  # one instruction may take minutes: REP
         assert snapshot.failure == ""
         assert all(one.meaning.isprintable() for one in snapshot.exits)
         assert sum(one.current for one in snapshot.disassembly) <= 1
