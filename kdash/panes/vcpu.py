@@ -53,7 +53,7 @@ class VcpuPane(Pane):
         Binding("space", "run", "Run/Pause", id="vcpu.run",
                 tooltip="Run the guest, or pause it"),
         Binding("n", "next", "Over", id="vcpu.next",
-                tooltip="Step over a call or a string instruction"),
+                tooltip="Step; a call with all that it leads to"),
         # With priority where text follows, so that what is typed ahead reaches the line.
         Binding("u", "until", "Until", id="vcpu.until", priority=True,
                 tooltip="Run until the cursor in the code, or until an address"),

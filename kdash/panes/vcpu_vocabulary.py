@@ -6,7 +6,7 @@ from kdash.widgets.pane import CommandWord
 
 WORDS = (
     CommandWord("step", "step [N]", "do N steps, and make N the step size of s"),
-    CommandWord("next", "next", "step over a call or a string instruction"),
+    CommandWord("next", "next", "step, a call with all that it leads to"),
     CommandWord("continue", "continue", "run to a breakpoint or the end (also: run)"),
     CommandWord("until", "until ADDR", "run until RIP is ADDR"),
     CommandWord("pause", "pause", "stop a running guest"),

@@ -184,7 +184,7 @@ async def test_a_step_marks_changed_registers_and_tells_what_it_did() -> None:
         await pilot.pause()
         assert "rax 00000004*" in drawn(parts(app).registers)
         assert "rbx 00000002 " in drawn(parts(app).registers)
-        assert "add al,bl  ; rax 2→4" in drawn(parts(app).code)
+        assert "add al,bl ; rax 2→4" in drawn(parts(app).code)
 
 
 async def test_space_runs_a_guest_that_stands_and_pauses_one_that_runs() -> None:

@@ -16,6 +16,7 @@ from kdash.widgets.vcpu.listing import merged
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
 
 ROOMY = 60  # cells; from here on code bytes stand apart
+SEMICOLON = " ; "
 TIGHT = 34  # cells; below this code bytes are left out
 
 
@@ -90,21 +91,21 @@ class DisassemblyView(LinePart):
         return None if place is None or self._ended else self._rows[place].target
 
     def _line(self, row: Instruction, width: int, digits: int, target: int | None) -> Line:
-        current = row.ip == self._current
+        current, cursor = row.ip == self._current, row.ip == self._cursor
         arrow = "▶" if current else "»" if row.ip == target else " "
         pieces = [
             Piece("●" if row.ip in self._breakpoints else " ", "bad"),
             Piece(arrow, "accent"),
-            Piece(f" {row.ip:0{digits}x}  ", "strong" if current else "muted"),
+            Piece("▸" if cursor and not current else " "),
+            Piece(f"{row.ip:0{digits}x}  ", "strong" if current else "muted"),
         ]
         if width >= TIGHT:
             pieces.append(Piece(_code(row.code, roomy=width >= ROOMY), "muted"))
         text = printable(row.text) + _direction(row)
         pieces.append(Piece(text, "strong" if current else ""))
         note, tone = self._note(row, current=current)
-        if note:
-            pieces.append(Piece(f"  ; {note}", tone))
-        cursor = row.ip == self._cursor
+        if note and (shown := _fitted(note, width - Line(tuple(pieces)).width - len(SEMICOLON))):
+            pieces.append(Piece(f"{SEMICOLON}{shown}", tone))
         return Line(tuple(pieces), "cursor" if cursor else "")
 
     def _note(self, row: Instruction, *, current: bool) -> tuple[str, str]:
@@ -193,10 +194,19 @@ def _where(registers: Registers) -> str:
 
 def _code(code: bytes, *, roomy: bool) -> str:
     """Code bytes in a column of fixed width."""
-    most, cells = (8, 24) if roomy else (5, 11)
-    text = code[:most].hex(" ") if roomy else code[:most].hex()
-    text += "…" if len(code) > most else ""
-    return f"{text:<{cells + 1}}"
+    most, cells = (8, 25) if roomy else (5, 11)
+    kept = code if len(code) <= most else code[: most - 1]
+    text = (kept.hex(" ") if roomy else kept.hex()) + ("…" if len(code) > most else "")
+    return f"{text:<{cells}}"
+
+
+def _fitted(note: str, width: int) -> str:
+    """As many whole words as fit: half a value would be another value."""
+    if len(note) <= width:
+        return note
+    while note and len(note) + 2 > width:
+        note = note.rpartition(" ")[0]
+    return f"{note} …" if note else ""
 
 
 def _direction(row: Instruction) -> str:

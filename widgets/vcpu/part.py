@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
@@ -21,6 +22,18 @@ from kdash.widgets.printable import printable
 TONES = (
     "label", "muted", "strong", "accent", "changed", "good", "warning", "bad", "cursor", "focused",
 )  # fmt: skip
+
+
+GROUNDS = frozenset({"cursor", "focused"})  # tones that lie under a line
+
+
+@lru_cache(maxsize=256)
+def _without_ground(style: Style, ground: bool) -> Style:
+    # A partial style would do, but colours relative to their background, such as $text-muted,
+    # come out white in one.
+    if ground:
+        return Style(bgcolor=style.bgcolor)
+    return Style(color=style.color, bold=style.bold or None)
 
 
 class Piece(NamedTuple):
@@ -71,7 +84,7 @@ class Tones(Container):
 
     def tone(self, name: str) -> Style:
         """The style of a tone, to be put over another."""
-        return self.get_component_rich_style(f"tones--{name}", partial=True)
+        return _without_ground(self.get_component_rich_style(f"tones--{name}"), name in GROUNDS)
 
 
 class LinePart(ScrollView, can_focus=True):

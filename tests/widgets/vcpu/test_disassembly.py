@@ -28,7 +28,19 @@ async def test_the_instruction_just_executed_tells_what_it_changed() -> None:
         before = snapshot(registers=at(0x1003))
         view.show(before)
         view.show(snapshot(registers=at(0x1005, rax=4)), before)
-        assert drawn(view).splitlines()[1].endswith("add al,bl  ; rax 2→4")
+        assert drawn(view).splitlines()[1].endswith("add al,bl ; rax 2→4")
+
+
+async def test_a_note_that_does_not_fit_loses_whole_words_never_digits() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(44, 12)) as pilot:
+        for width in range(34, 60):
+            await pilot.resize_terminal(width, 12)
+            view.show(snapshot(registers=at(0x1007, rax=0x34)))
+            await pilot.pause()
+            line = drawn(view).splitlines()[3]
+            note = line.partition("; ")[2].split()
+            assert note in ([], ["dx=3f8", "…"], ["dx=3f8", "al=34"])
 
 
 async def test_breakpoints_have_a_dot() -> None:
@@ -48,7 +60,7 @@ async def test_a_branch_shows_whether_it_is_taken_and_marks_its_target() -> None
         view.show(snapshot(registers=at(0x1001), disassembly=code))
         first, second = drawn(view).splitlines()
         assert first.startswith(" » 1000")
-        assert second.endswith("jne 0x1000 ↑  ; taken")
+        assert second.endswith("jne 0x1000 ↑ ; taken")
 
 
 async def test_the_cursor_goes_with_the_current_instruction_until_moved() -> None:
@@ -60,6 +72,7 @@ async def test_the_cursor_goes_with_the_current_instruction_until_moved() -> Non
         view.focus()
         await pilot.press("j", "j")
         assert view.cursor == 0x1007
+        assert drawn(view).splitlines()[3].startswith("  ▸1007")
         view.show(snapshot(registers=at(0x1005)))
         assert view.cursor == 0x1007
         assert not view.on_current
