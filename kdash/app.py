@@ -21,6 +21,7 @@ from kdash.settings import Settings
 from kdash.terminal import colour_count
 from kdash.theme import KDASH
 from kdash.widgets.command_line import CommandLine
+from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.tab_line import TabLine
 
@@ -41,6 +42,26 @@ PLACES = (
     Place("entropy", "Entropy", "kdash.panes.entropy", "EntropyPane"),
 )
 WIDE = 150  # cells; from here on the panes stand side by side
+
+
+class FailedPane(Pane):
+    """Stands where a pane could not even be built."""
+
+    def __init__(self, title: str, error: Exception, *, id: str) -> None:
+        super().__init__(id=id)
+        self.border_title = title
+        self._error = error
+
+    def compose(self) -> ComposeResult:
+        """Say what failed."""
+        yield Notice(
+            f"This pane can't be built: {type(self._error).__name__}: {self._error}",
+            "The other panes go on. `kdash doctor` looks at what each pane needs.",
+        )
+
+    def on_mount(self) -> None:
+        """Tell the tab line."""
+        self.report_status("unavailable", "bad")
 
 
 class KdashApp(App[int]):
@@ -92,8 +113,13 @@ class KdashApp(App[int]):
 
     def _build(self, index: int) -> Pane:
         place = self._places[index]
-        pane_class = getattr(import_module(place.module), place.attribute)
-        pane: Pane = pane_class(self.settings, id=place.name)
+        pane: Pane
+        try:
+            pane = getattr(import_module(place.module), place.attribute)(
+                self.settings, id=place.name
+            )
+        except Exception as error:  # noqa: BLE001 - the other panes go on whatever it is
+            pane = FailedPane(place.title, error, id=place.name)
         pane.set_class(index == self.active, "-active")
         self._panes[index] = pane
         return pane

@@ -17,6 +17,13 @@ KDASH = Theme(
     panel="#23282e",
     variables={
         "border": "#3a424b",
+        "scrollbar": "#3a424b",
+        "scrollbar-hover": "#56606b",
+        "scrollbar-active": "#5f87af",
+        "scrollbar-background": "#1b1f24",
+        "scrollbar-background-hover": "#1b1f24",
+        "scrollbar-background-active": "#1b1f24",
+        "scrollbar-corner-color": "#1b1f24",
         "block-cursor-blurred-background": "#2d3a4a",
         "footer-key-foreground": "#e5a84b",
         "input-selection-background": "#5f87af 40%",

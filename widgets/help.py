@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.content import Content
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -17,6 +16,18 @@ if TYPE_CHECKING:
     from textual.app import App
 
     from kdash.widgets.pane import CommandWord, Pane
+
+
+PROGRAM = "Everywhere"
+PART = "The part with the cursor"
+# Textual's own keys that are worth knowing; the rest of them is scrolling.
+LIBRARY = {
+    "app.focus_next": "Next part",
+    "app.focus_previous": "Previous part",
+    "screen.copy_text": "Copy the text selected with the mouse",
+    "command_palette": "Every action, found by its words",
+    "app.command_palette": "Every action, found by its words",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +41,40 @@ class Section:
 def sections(app: App[int], pane: Pane) -> tuple[Section, ...]:
     """Group the keys that work at this moment by where they are bound.
 
-    The part with the focus comes first, then its pane, then the whole program.
+    The pane's own keys come first, then those of the part with the focus, then the whole
+    program's, and the words of the command prompt last.
     """
     grouped: dict[str, dict[str, list[str]]] = {}
     for active in app.screen.active_bindings.values():
-        title = _title(active, app, pane)
-        if title and active.enabled:
-            text = active.tooltip or active.binding.tooltip or active.binding.description
-            key = app.get_key_display(active.binding)
-            keys = grouped.setdefault(title, {}).setdefault(text, [])
-            if key not in keys:
-                keys.append(key)
+        text = _text(active)
+        if not active.enabled or not text:
+            continue
+        key = app.get_key_display(active.binding)
+        keys = grouped.setdefault(_title(active, app, pane), {}).setdefault(text, [])
+        if key not in keys:
+            keys.append(key)
+    titles = (f"{pane.NAME} pane", PART, PROGRAM)
     found = [
-        Section(title, tuple((" ".join(keys), text) for text, keys in entries.items()))
-        for title, entries in sorted(grouped.items(), key=lambda item: item[0] == "Everywhere")
+        Section(title, tuple((" ".join(keys), text) for text, keys in grouped[title].items()))
+        for title in titles
+        if title in grouped
     ]
     if pane.WORDS:
         found.append(_words(pane.WORDS))
     return tuple(found)
 
 
+def _text(active: ActiveBinding) -> str:
+    binding = active.binding
+    if binding.id:
+        return active.tooltip or binding.tooltip or binding.description
+    return LIBRARY.get(binding.action, "")
+
+
 def _title(active: ActiveBinding, app: App[int], pane: Pane) -> str:
-    if active.node is app or active.node is app.screen:
-        return "Everywhere"
-    return f"{pane.NAME} pane"
+    if active.node is pane:
+        return f"{pane.NAME} pane"
+    return PROGRAM if active.node is app or active.node is app.screen else PART
 
 
 def _words(words: Iterable[CommandWord]) -> Section:
@@ -65,9 +86,14 @@ class HelpScreen(ModalScreen[None]):
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen VerticalScroll { width: 76; max-width: 100%; height: auto; max-height: 100%;
+    HelpScreen VerticalScroll { width: 80; max-width: 100%; height: auto; max-height: 100%;
         border: round $primary; background: $surface; padding: 0 1; }
-    HelpScreen Static { width: 1fr; height: auto; }
+    HelpScreen Static { height: auto; }
+    HelpScreen .title { width: 1fr; text-style: bold; margin-top: 1; }
+    HelpScreen .title.-first { margin-top: 0; }
+    HelpScreen Horizontal { height: auto; }
+    HelpScreen .keys { width: 20; padding: 0 1; color: $text-accent; }
+    HelpScreen .does { width: 1fr; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,22 +105,14 @@ class HelpScreen(ModalScreen[None]):
         self._sections = content
 
     def compose(self) -> ComposeResult:
-        """Draw the sections below each other."""
+        """Draw the sections below each other, each line of keys beside what they do."""
         with VerticalScroll() as box:
             box.border_title = "Keys"
             box.border_subtitle = "Esc closes"
-            yield Static(self._content())
-
-    def _content(self) -> Content:
-        lines: list[Content] = []
-        for section in self._sections:
-            lines += (
-                [Content(""), Content.styled(section.title, "bold")]
-                if lines
-                else [Content.styled(section.title, "bold")]
-            )
-            lines += [
-                Content.assemble(Content.styled(f"  {keys:<20}", "$text-accent"), " ", text)
-                for keys, text in section.lines
-            ]
-        return Content("\n").join(lines)
+            for index, section in enumerate(self._sections):
+                first = "" if index else " -first"
+                yield Static(section.title, classes=f"title{first}", markup=False)
+                for keys, text in section.lines:
+                    with Horizontal():
+                        yield Static(keys, classes="keys", markup=False)
+                        yield Static(text, classes="does", markup=False)

@@ -1,0 +1,210 @@
+"""The shell on recorded facts: layout, switching, zoom, prompt, palette, failing panes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from textual.command import CommandPalette
+from textual.pilot import Pilot
+
+from kdash.app import PLACES, KdashApp, Place
+from kdash.settings import Settings
+from kdash.widgets.command_line import CommandLine
+from kdash.widgets.help import HelpScreen
+from kdash.widgets.notice import Notice
+from kdash.widgets.pane import CommandError, Pane
+from screenshots.recorded import PLACES as RECORDED
+
+WIDE, SMALL = (160, 48), (80, 24)
+
+
+class BrokenPane(Pane):
+    """Can't be built."""
+
+    def __init__(self, settings: Settings, *, id: str) -> None:
+        raise RuntimeError("[red]no such thing\x1b[0m")
+
+
+BROKEN = Place("stack", "Stack", __name__, "BrokenPane")
+MISSING = Place("stack", "Stack", "kdash.panes.no_such_module", "StackPane")
+
+
+def app_with(stack: Place = RECORDED[1], pane: int = 0) -> KdashApp:
+    return KdashApp(Settings(pane=pane), (RECORDED[0], stack, RECORDED[2]))
+
+
+async def built(app: KdashApp, pilot: Pilot[int]) -> None:
+    while not app.all_built:
+        await asyncio.sleep(0.01)
+    await pilot.pause()
+
+
+def shown(app: KdashApp) -> list[str]:
+    return [str(pane.id) for pane in app.query(Pane) if pane.display and pane.region.area]
+
+
+async def test_on_a_wide_terminal_the_three_panes_stand_side_by_side_in_order() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        assert shown(app) == ["vcpu", "stack", "entropy"]
+        edges = [pane.region.x for pane in app.query(Pane)]
+        assert edges == sorted(edges)
+
+
+async def test_at_80x24_one_pane_at_a_time_has_the_screen() -> None:
+    app = app_with()
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        for key, name in (("2", "stack"), ("3", "entropy"), ("1", "vcpu")):
+            await pilot.press(key)
+            assert shown(app) == [name]
+
+
+async def test_the_pane_of_the_argument_is_the_first_on_screen() -> None:
+    app = app_with(pane=1)
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        assert shown(app) == ["stack"]
+        assert [pane.id for pane in app.query(Pane)] == ["vcpu", "stack", "entropy"]
+
+
+async def test_zoom_shows_the_active_pane_alone_and_all_again() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.press("2", "z")
+        assert shown(app) == ["stack"]
+        await pilot.press("1")
+        assert shown(app) == ["vcpu"]
+        await pilot.press("z")
+        assert shown(app) == ["vcpu", "stack", "entropy"]
+
+
+async def test_a_click_on_a_tab_switches_to_its_pane() -> None:
+    app = app_with()
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        await pilot.click("TabLine", offset=(78, 0))
+        assert app.active == 0  # behind the last tab
+        tabs = app.query_one("TabLine").render()
+        await pilot.click("TabLine", offset=(str(tabs).index("Entropy"), 0))
+        assert app.active == 2
+
+
+async def test_a_click_into_a_pane_makes_it_the_active_one() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.click("#stack LineTable")
+        assert app.active == 1
+
+
+@pytest.mark.parametrize("place", [BROKEN, MISSING], ids=["broken", "missing"])
+async def test_a_pane_that_cant_be_built_says_so_and_the_others_go_on(place: Place) -> None:
+    app = app_with(place)
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        assert "can't be built" in str(app.query_one("#stack Notice", Notice).render())
+        await pilot.press("s")
+        assert app.active_pane.id == "vcpu"
+        assert shown(app) == ["vcpu", "stack", "entropy"]
+
+
+async def test_the_message_of_a_failure_is_shown_not_obeyed() -> None:
+    app = app_with(BROKEN)
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        text = str(app.query_one("#stack Notice", Notice).render())
+        assert "[red]no such thing\\x1b[0m" in text
+
+
+async def test_the_prompt_carries_a_line_to_the_active_pane_and_shows_the_answer() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.press("colon", *"dance", "enter")
+        await pilot.pause()
+        assert "dance" in str(app.query_one("CommandLine .answer").render())
+        await pilot.press("s")
+        assert not app.query_one(CommandLine).has_class("-answer")
+
+
+async def test_the_prompt_completes_with_tab_and_remembers_with_up() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.press("colon", *"resta")
+        await pilot.pause(0.2)
+        await pilot.press("tab")
+        assert app.query_one("CommandLine Input").value == "restart"  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await pilot.press("colon", "up")
+        assert app.query_one("CommandLine Input").value == "restart"  # type: ignore[attr-defined]
+        await pilot.press("escape")
+        assert not app.query_one(CommandLine).has_class("-open")
+
+
+async def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        for pane in app.query(Pane):
+            with pytest.raises(CommandError, match="dance"):
+                pane.run_command("dance")
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+async def test_help_opens_and_closes(key: str) -> None:
+    app = app_with()
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        await pilot.press(key)
+        assert isinstance(app.screen, HelpScreen)
+        await pilot.press("q")
+        assert not isinstance(app.screen, HelpScreen)
+
+
+async def test_the_palette_finds_what_a_key_does_and_does_it() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.press("ctrl+p")
+        assert isinstance(app.screen, CommandPalette)
+        await pilot.press(*"Zoom")
+        await pilot.pause(0.5)
+        await pilot.press("enter", "enter")
+        await pilot.pause(0.3)
+        assert app.query_one("#panes").has_class("-zoomed")
+
+
+async def test_every_binding_has_an_id_and_a_tooltip() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        bare = [
+            (type(node).__name__, binding.key)
+            for node in (app, *app.query(Pane))
+            for bindings in node._bindings.key_to_bindings.values()
+            for binding in bindings
+            if not (binding.id and binding.tooltip) and "kdash" in type(node).__module__
+            and binding.action not in ("command_palette", "help_quit")
+        ]  # fmt: skip
+        assert bare == []
+
+
+async def test_the_footer_names_at_most_eight_keys_at_80_columns() -> None:
+    app = app_with()
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        for key in "123":
+            await pilot.press(key)
+            await pilot.pause()
+            keys = [item.region for item in app.query("FooterKey")]
+            assert keys
+            assert max(region.right for region in keys) <= SMALL[0]
+
+
+def test_the_real_panes_are_the_ones_that_are_built() -> None:
+    assert [place.name for place in PLACES] == [place.name for place in RECORDED]
