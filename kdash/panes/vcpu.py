@@ -350,6 +350,4 @@ def status_words(snapshot: Snapshot) -> tuple[str, Tone]:
     if snapshot.state is RunState.ENDED:
         outcome = snapshot.outcome.value if snapshot.outcome else "ended"
         return outcome, "good" if snapshot.outcome in FINE else "bad"
-    if snapshot.state is RunState.RUNNING:
-        return "running", "plain"
-    return f"step {snapshot.steps:,}", "plain"
+    return snapshot.state.value, "plain"

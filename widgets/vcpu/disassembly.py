@@ -14,6 +14,7 @@ from kdash.widgets.vcpu.branches import taken
 from kdash.widgets.vcpu.effects import effects, operands
 from kdash.widgets.vcpu.listing import merged
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
+from kdash.widgets.vcpu.registers import mode_text
 
 ROOMY = 60  # cells; from here on code bytes stand apart
 SEMICOLON = " ; "
@@ -185,11 +186,16 @@ class DisassemblyView(LinePart):
 
 
 def _where(registers: Registers) -> str:
-    if registers.mode is not Mode.REAL:
-        return f"{registers.mode.value} mode, {registers.code_bits}-bit, rip {registers.rip:x}"
-    place = f"real mode, cs:ip {registers.cs.selector:04x}:{registers.rip:04x}"
-    linear = registers.linear_ip
-    return place if linear == registers.rip else f"{place} = {linear:x}"
+    """What kind of code it is, and what to add to RIP for its linear address.
+
+    RIP itself stands elsewhere: a title that changes with every step costs drawing all lines.
+    """
+    place = mode_text(registers)
+    if registers.mode is Mode.REAL:
+        place += f", cs {registers.cs.selector:04x}"
+    if registers.linear_ip != registers.rip:
+        place += f", linear = ip + {registers.cs.base:x}"
+    return place
 
 
 def _code(code: bytes, *, roomy: bool) -> str:

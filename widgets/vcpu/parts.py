@@ -72,7 +72,7 @@ class VcpuParts(Tones):
         self.serial = SerialView(id="serial")
         self.memory = MemoryView(id="memory")
         self._layout = PartsLayout()
-        self._registers_needed = 0
+        self._registers_count = 0
 
     @property
     def layout(self) -> Layout:
@@ -119,9 +119,8 @@ class VcpuParts(Tones):
         self.code.show(snapshot, before if single else None)
         self.exits.show(snapshot)
         self.serial.show(snapshot.serial, live=snapshot.state is RunState.RUNNING)
-        needed = self.registers.lines_needed(max(1, self.size.width), full=False)
-        if needed != self._registers_needed:
-            self._registers_needed = needed
+        if len(self.registers.lines) != self._registers_count:
+            self._registers_count = len(self.registers.lines)
             self.refresh(layout=True)
 
     def _registers_lines(self, width: int, full: bool) -> int:

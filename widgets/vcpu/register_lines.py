@@ -53,6 +53,11 @@ def _general(registers: Registers) -> tuple[str, ...]:
     return LOW + HIGH if used else LOW
 
 
+def cells_of(cell: Cell) -> int:
+    """Cells that `cell` takes; there is nothing but ASCII in it."""
+    return sum([len(piece.text) for piece in cell])
+
+
 def number(value: int, digits: int, *, changed: bool) -> Cell:
     """A number with its leading zeros muted, and the mark of a change."""
     text = f"{value:0{digits}x}"
@@ -88,7 +93,7 @@ def _segments(
     registers: Registers, changed: frozenset[str], width: int, *, full: bool
 ) -> list[Cell]:
     cells = [_segment(name, registers, changed, full) for name in SEGMENTS]
-    if full and max(Line(cell).width for cell in cells) > width:
+    if full and max(map(cells_of, cells)) > width:
         return [_segment(name, registers, changed, False) for name in SEGMENTS]
     return cells
 
@@ -140,7 +145,7 @@ def _control(name: str, registers: Registers, changed: frozenset[str]) -> Cell:
 
 def grid(cells: Sequence[Cell], width: int) -> list[Line]:
     """Cells in columns of equal width, row by row."""
-    widest = max(Line(cell).width for cell in cells)
+    widest = max(map(cells_of, cells))
     columns = next((n for n in COLUMNS if n * (widest + GAP) - GAP <= width), 1)
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     return [_row(row, widest) for row in rows]
@@ -151,24 +156,24 @@ def flow(cells: Sequence[Cell], width: int) -> list[Line]:
     rows: list[list[Cell]] = []
     left = 0
     for cell in cells:
-        needed = Line(cell).width
+        needed = cells_of(cell)
         if rows and needed + GAP <= left:
             rows[-1].append(cell)
             left -= needed + GAP
         else:
             rows += _folded(cell, width)
-            left = width - Line(rows[-1][0]).width
+            left = width - cells_of(rows[-1][0])
     return [_row(row, 0) for row in rows]
 
 
 def _folded(cell: Cell, width: int) -> list[list[Cell]]:
     """One cell as rows; a cell wider than the room is broken between its words."""
-    if Line(cell).width <= width:
+    if cells_of(cell) <= width:
         return [[cell]]
     rows: list[list[Piece]] = [[]]
     for piece in cell:
         mark = len(piece.text) == 1 and piece.text in "* "
-        if rows[-1] and not mark and Line((*rows[-1], piece)).width > width - 1:
+        if rows[-1] and not mark and cells_of((*rows[-1], piece)) > width - 1:
             rows.append([Piece(" " * INDENT)])
         rows[-1].append(piece)
     return [[tuple(row)] for row in rows]
@@ -180,5 +185,5 @@ def _row(cells: Sequence[Cell], width: int) -> Line:
         if pieces:
             pieces.append(Piece(" " * GAP))
         pieces += cell
-        pieces.append(Piece(" " * max(0, width - Line(cell).width)))
+        pieces.append(Piece(" " * max(0, width - cells_of(cell))))
     return Line(tuple(piece for piece in pieces if piece.text))

@@ -38,9 +38,10 @@ class RegisterView(LinePart):
         """Make the lines for the room there is."""
         width, height = self.room
         if width:
-            lines = self._made(width, full=True)
-            fits = len(lines) <= height
-            self.set_lines(lines if fits else self._made(width, full=False))
+            lines = self._made(width, full=False)
+            if len(lines) < height and len(whole := self._made(width, full=True)) <= height:
+                lines = whole
+            self.set_lines(lines)
 
     def _made(self, width: int, *, full: bool) -> tuple[Line, ...]:
         if (width, full) not in self._lines_for:

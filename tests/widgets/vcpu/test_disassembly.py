@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from kdash.backends.kvm.facts import Instruction, Registers, RunState
+from kdash.backends.kvm.facts import Instruction, Registers, RunState, Segment
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 
 from .made import PartApp, drawn, listing, snapshot
@@ -156,3 +156,11 @@ async def test_a_narrow_view_leaves_the_bytes_out() -> None:
         view.show(snapshot(disassembly=listing()))
         assert "baf803" not in drawn(view)
         assert "mov dx,0x3f8" in drawn(view)
+
+
+async def test_a_code_segment_with_a_base_says_how_to_get_the_linear_address() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        reset = Registers(rip=0xFFF0, cs=Segment(selector=0xF000, base=0xF0000))
+        view.show(snapshot(registers=reset, disassembly=()))
+        assert "real mode, cs f000, linear = ip + f0000" in str(view.border_title)
