@@ -76,7 +76,7 @@ class TabLine(Static):
             cell = Content.assemble(name, status, " ")
             line = Content.assemble(line, cell)
             self._ends.append(line.cell_length)
-        self.update(line)
+        self.update(line, layout=False)  # it is one line high whatever it says
 
     def on_click(self, event: events.Click) -> None:
         """Ask for the pane whose tab was clicked."""
