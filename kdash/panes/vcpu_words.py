@@ -13,6 +13,7 @@ from kdash.widgets.vcpu.effects import register_part
 from kdash.widgets.vcpu.memory import Examine
 
 MOST_STEPS = 100_000_000
+MASK = (1 << 64) - 1
 MOST_BYTES = 65_536  # of one x
 
 GENERAL = (
@@ -175,7 +176,7 @@ def expression(word: str, text: str, registers: Registers) -> int:
     """An address: numbers and register names with + and -, such as rsp+8.
 
     Raises:
-        CommandError: Something in it is neither.
+        CommandError: Something in it is neither, or it is too large.
     """
     total, place = 0, 0
     while place < len(text):
@@ -189,7 +190,9 @@ def expression(word: str, text: str, registers: Registers) -> int:
         place = term.end()
         while place < len(text) and text[place].isspace():
             place += 1
-    return total & 0xFFFF_FFFF_FFFF_FFFF
+    if not -(1 << 63) <= total < 1 << 64:
+        raise CommandError(f"{word}: {text!r} has more than 64 bits")
+    return total & MASK
 
 
 def _term_value(name: str, registers: Registers) -> int | None:

@@ -39,7 +39,7 @@ class RegisterView(LinePart):
         width, height = self.room
         if width:
             lines = self._made(width, full=False)
-            if len(lines) < height and len(whole := self._made(width, full=True)) <= height:
+            if len(lines) <= height and len(whole := self._made(width, full=True)) <= height:
                 lines = whole
             self.set_lines(lines)
 
