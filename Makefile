@@ -41,9 +41,10 @@ clean: ## remove everything that make made
 	find backends -name '*.so' -delete
 
 # The environment is made anew when what it is made of changes.
-$(STAMP): pyproject.toml setup.py constraints.txt $(NATIVE)
+$(STAMP): Makefile pyproject.toml setup.py constraints.txt $(NATIVE)
 	@PYTHON="$(PYTHON)" sh .ci/prerequisites
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade setuptools wheel cffi
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
+		--config-settings editable_mode=compat -e '.[dev]'
 	@touch $@

@@ -19,7 +19,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WANTED = (b"rax", b"rip", b"rflags", b"3F8h")
+WANTED = (b"rax", b"rip", b"rflags", b"0x3f8")
 LIMIT = 20.0  # seconds a start may take before it is given up
 
 

@@ -16,6 +16,9 @@ KDASH = Theme(
     surface="#1b1f24",
     panel="#23282e",
     variables={
+        # A colour of its own: Textual's mix with the background needs to know what lies below,
+        # which text that is styled span by span does not tell.
+        "text-muted": "#8b949e",
         "border": "#3a424b",
         "scrollbar": "#3a424b",
         "scrollbar-hover": "#56606b",

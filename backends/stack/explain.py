@@ -1,8 +1,6 @@
-"""Rules and functions explained as text: `kdash stack explain`."""
+"""Functions explained as text: `kdash stack explain FILE FUNCTION`."""
 
 from __future__ import annotations
-
-import textwrap
 
 import numpy as np
 
@@ -13,41 +11,8 @@ from kdash.backends.stack.image import ObjectImage
 from kdash.backends.stack.listing import Listing
 from kdash.backends.stack.printable import printable
 from kdash.backends.stack.program import Program
-from kdash.backends.stack.rule_examples import BAD_AND_GOOD
 from kdash.backends.stack.rules import RULES
 from kdash.backends.stack.walk import Walk
-
-_WIDTH = 79
-
-
-def explain_rule(kind: str) -> str:
-    """What a rule says, protects and asks for, with a bad and a good example."""
-    rule = RULES[kind]
-    bad, good = BAD_AND_GOOD[kind]
-    parts = [
-        f"{rule.kind} ({rule.level.value})",
-        f"  {rule.message}",
-        "",
-        "Protects:",
-        _paragraph(rule.protects),
-        "",
-        "Respond:",
-        _paragraph(rule.respond),
-        "",
-        "Bad:",
-        textwrap.indent(bad, "  "),
-        "",
-        "Good:",
-        textwrap.indent(good, "  "),
-    ]
-    if not rule.checked:
-        parts += ["", "Not checked by kdash itself; comes with imported build logs."]
-    return "\n".join(parts)
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
-
 
 def explain_function(path: str, name: str) -> str:
     """The disassembly of a function, with the stack state in front of every instruction.

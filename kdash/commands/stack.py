@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import signal
 import sys
 import time
@@ -197,6 +196,8 @@ def _reports(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[Fil
 
 
 def _reports_of_workers(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:
+    import asyncio
+
     from kdash.backends.stack.service import validate
 
     reports = validate(paths, options, jobs=jobs)
@@ -219,9 +220,9 @@ async def _next(reports: AsyncGenerator[FileReport, None]) -> FileReport:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from kdash.backends.stack.explain import explain_function, explain_rule
     from kdash.backends.stack.facts import ObjectError
     from kdash.backends.stack.printable import printable
+    from kdash.backends.stack.rule_text import explain_rule
 
     if arguments.function is None:
         if arguments.subject not in RULES:
@@ -235,6 +236,8 @@ def _explain(arguments: argparse.Namespace) -> int:
             return int(ExitStatus.USAGE)
         print(explain_rule(arguments.subject))  # noqa: T201
         return int(ExitStatus.OK)
+    from kdash.backends.stack.explain import explain_function
+
     try:
         text = explain_function(arguments.subject, arguments.function)
     except ObjectError as error:

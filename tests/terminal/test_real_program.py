@@ -19,7 +19,7 @@ pytestmark = pytest.mark.terminal
 @pytest.mark.kvm
 def test_it_opens_on_the_article_guest_with_its_registers() -> None:
     with Program() as program:
-        screen = program.wait_for("rax", "rbx", "1000", "mov dx,3F8h")
+        screen = program.wait_for("rax", "rbx", "1000", "mov dx,0x3f8")
         assert "1 VCPU" in screen
         program.press("q")
         assert program.end() == 0

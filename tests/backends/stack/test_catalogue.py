@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kdash.backends.stack.explain import explain_function, explain_rule
+from kdash.backends.stack.explain import explain_function
 from kdash.backends.stack.object_files import sample_paths
 from kdash.backends.stack.probe import probe_stack
 from kdash.backends.stack.rule_examples import BAD_AND_GOOD
+from kdash.backends.stack.rule_text import explain_rule
 from kdash.backends.stack.rules import RULES
 
 _SAMPLE = next(path for path in sample_paths() if path.endswith("idle_enter.o"))
