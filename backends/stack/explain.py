@@ -14,6 +14,7 @@ from kdash.backends.stack.program import Program
 from kdash.backends.stack.rules import RULES
 from kdash.backends.stack.walk import Walk
 
+
 def explain_function(path: str, name: str) -> str:
     """The disassembly of a function, with the stack state in front of every instruction.
 
