@@ -188,6 +188,8 @@ class LinePart(ScrollView, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw the lines of a part of the screen."""
+        if not self._lines:
+            self.lay_out()  # the first picture need not wait for the first Resize message
         self._base = self.rich_style  # Textual works it out anew each time it is asked
         return super().render_lines(crop)
 
