@@ -44,7 +44,7 @@ def test_the_digits_switch_panes() -> None:
         program.press("2")
         program.wait_for("▸2 Stack")
         program.press("3")
-        program.wait_for("▸3 Entropy", "entropy_avail")
+        program.wait_for("▸3 Entropy", "boot progress")
         program.press("1")
         program.wait_for("▸1 VCPU")
         program.press("q")
