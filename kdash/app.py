@@ -8,15 +8,15 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.screen import Screen
 from textual.widgets import Footer, Input
 
-from kdash.palette import KeyProvider
 from kdash.settings import Settings
 from kdash.terminal import colour_count
 from kdash.theme import KDASH
@@ -24,6 +24,9 @@ from kdash.widgets.command_line import CommandLine
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.tab_line import TabLine
+
+if TYPE_CHECKING:
+    from textual.command import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,13 @@ PLACES = (
     Place("entropy", "Entropy", "kdash.panes.entropy", "EntropyPane"),
 )
 WIDE = 150  # cells; from here on the panes stand side by side
+
+
+def _key_provider() -> type[Provider]:
+    """Imported when the palette is opened for the first time."""
+    from kdash.palette import KeyProvider
+
+    return KeyProvider
 
 
 class FailedPane(Pane):
@@ -70,7 +80,7 @@ class KdashApp(App[int]):
     TITLE = "kdash"
     CSS_PATH = "kdash.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
-    COMMANDS = App.COMMANDS | {KeyProvider}
+    COMMANDS = App.COMMANDS | {_key_provider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="The VCPU pane"),
         Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="The stack pane"),
@@ -110,6 +120,12 @@ class KdashApp(App[int]):
             yield self._build(self.active)
         yield CommandLine()
         yield Footer(show_command_palette=False)
+
+    def get_default_screen(self) -> Screen[object]:
+        """The screen, told its width from the start: the first picture is the final one."""
+        screen = super().get_default_screen()
+        screen.add_class("-wide" if self.size.width >= WIDE else "-narrow")
+        return screen
 
     def _build(self, index: int) -> Pane:
         place = self._places[index]

@@ -89,7 +89,7 @@ class ExitReason(IntEnum):
     ARM_SEA = 41
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Segment:
     """One segment register with its hidden part (struct kvm_segment)."""
 
@@ -105,7 +105,7 @@ class Segment:
     g: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Registers:
     """General, segment and control registers of one VCPU between two instructions."""
 
@@ -161,7 +161,7 @@ class Registers:
         return (base + self.rip) & 0xFFFF_FFFF_FFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IoExit:
     """KVM_EXIT_IO: a port access that KVM left to us."""
 
@@ -180,7 +180,7 @@ class IoExit:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MmioExit:
     """KVM_EXIT_MMIO: an access to a guest-physical address without memory."""
 
@@ -189,7 +189,7 @@ class MmioExit:
     data: bytes  # 1 to 8 bytes, as written or as answered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FailEntryExit:
     """KVM_EXIT_FAIL_ENTRY: the processor refused the VCPU's state."""
 
@@ -197,7 +197,7 @@ class FailEntryExit:
     cpu: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InternalErrorExit:
     """KVM_EXIT_INTERNAL_ERROR: KVM itself could not go on."""
 
@@ -205,7 +205,7 @@ class InternalErrorExit:
     instruction: bytes  # the bytes KVM could not emulate, empty when it does not say
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SystemEventExit:
     """KVM_EXIT_SYSTEM_EVENT: shutdown, reset or crash asked for by the guest."""
 
@@ -213,7 +213,7 @@ class SystemEventExit:
     data: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OtherExit:
     """An exit without decoded fields of its own; `raw` is the head of kvm_run's union."""
 
@@ -223,7 +223,7 @@ class OtherExit:
 ExitDetail = IoExit | MmioExit | FailEntryExit | InternalErrorExit | SystemEventExit | OtherExit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exit:
     """One return of KVM_RUN that means something to the guest."""
 
@@ -237,7 +237,7 @@ class Exit:
     meaning: str  # one line: "out 0x3f8, 1 byte: 0x34 '4' (serial, transmit)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Instruction:
     """One decoded instruction of the guest."""
 
@@ -249,7 +249,7 @@ class Instruction:
     target: int | None = None  # RIP a near branch or call goes to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """All a pane needs to draw a guest, taken between two steps or from a running guest."""
 
@@ -270,7 +270,7 @@ class Snapshot:
     breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Probe:
     """One thing that was looked at to say whether KVM can be used here."""
 
@@ -280,7 +280,7 @@ class Probe:
     remedy: str = ""  # what to do, unless the verdict is ok
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Capability:
     """One answer of KVM_CHECK_EXTENSION."""
 

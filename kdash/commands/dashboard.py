@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 from pathlib import Path
@@ -17,12 +16,8 @@ HEADLESS = "without a terminal: kdash vcpu run | kdash stack check FILE | kdash 
 
 def run(argv: list[str]) -> int:
     """Open the dashboard and return its exit status."""
-    parser = argparse.ArgumentParser(prog="kdash", add_help=False, allow_abbrev=False)
-    parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
-    parser.add_argument("--mode", choices=("real", "protected", "long"))
-    arguments = parser.parse_args(argv)
     try:
-        settings = settings_for([Path(t) for t in arguments.targets], arguments.mode)
+        settings = _read(argv) if argv else Settings()
     except ValueError as error:
         print(f"kdash: {error}", file=sys.stderr)  # noqa: T201
         return ExitStatus.USAGE
@@ -37,6 +32,16 @@ def run(argv: list[str]) -> int:
     app = KdashApp(settings)
     app.run()
     return app.return_code or ExitStatus.OK
+
+
+def _read(argv: list[str]) -> Settings:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="kdash", add_help=False, allow_abbrev=False)
+    parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
+    parser.add_argument("--mode", choices=("real", "protected", "long"))
+    arguments = parser.parse_args(argv)
+    return settings_for([Path(target) for target in arguments.targets], arguments.mode)
 
 
 def settings_for(targets: list[Path], mode: str | None) -> Settings:
