@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -55,6 +56,20 @@ def run(argv: list[str]) -> int:
     Returns:
         The exit status (see ExitStatus).
     """
+    try:
+        status = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone. What is still in the buffer goes nowhere, so that
+        # the interpreter has nothing to complain about at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
+    except KeyboardInterrupt:
+        return ExitStatus.SIGINT
+    return status
+
+
+def _run(argv: list[str]) -> int:
     first = argv[0] if argv else ""
     if first in ("-h", "--help", "help"):
         listing = "\n".join(f"  {name:<14} {text}" for name, text in COMMANDS.items())
@@ -63,15 +78,6 @@ def run(argv: list[str]) -> int:
     if first == "--version":
         sys.stdout.write(f"kdash {__version__}\n")
         return ExitStatus.OK
-    try:
-        if first in COMMANDS:
-            command = import_module(f"kdash.commands.{first}")
-            return int(command.run(argv[1:]))
-        dashboard = import_module("kdash.commands.dashboard")
-        return int(dashboard.run(argv))
-    except BrokenPipeError:
-        # The reader of our output has gone; nothing is left to tell it.
-        sys.stderr.close()
-        return ExitStatus.OK
-    except KeyboardInterrupt:
-        return ExitStatus.SIGINT
+    module = first if first in COMMANDS else "dashboard"
+    command = import_module(f"kdash.commands.{module}")
+    return int(command.run(argv[1:] if first in COMMANDS else argv))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,25 +44,35 @@ PICTURES = (
 
 async def draw(picture: Picture) -> str:
     """Return the picture as SVG."""
-    app = recorded_app()
-    async with app.run_test(size=(picture.columns, picture.lines)) as pilot:
-        await _all_built(app)
-        for key in picture.keys:
-            await pilot.press(key)
-        await _still(app)
-        return app.export_screenshot(title=f"kdash: {picture.name}", simplify=True)
+    with _fixed_terminal():
+        app = recorded_app()
+        async with app.run_test(size=(picture.columns, picture.lines)) as pilot:
+            while not app.all_built:
+                await asyncio.sleep(0.02)
+            await _still(app, looks=2)
+            for key in picture.keys:
+                await pilot.press(key)
+            await _still(app, looks=3)
+            return app.export_screenshot(title=f"kdash: {picture.name}", simplify=True)
 
 
-async def _all_built(app: KdashApp) -> None:
-    while not app.all_built:
-        await asyncio.sleep(0.02)
-    await _still(app)
+@contextmanager
+def _fixed_terminal() -> Iterator[None]:
+    """The pictures are of one kind of terminal, whatever this one is."""
+    before = dict(os.environ)
+    os.environ.pop("NO_COLOR", None)
+    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
-async def _still(app: KdashApp) -> None:
-    """Wait until the screen has not changed for a while."""
+async def _still(app: KdashApp, looks: int) -> None:
+    """Wait until the screen has been the same for some looks in turn."""
     before, same = "", 0
-    while same < 4:
+    while same < looks:
         await asyncio.sleep(0.3)
         now = app.export_screenshot(title="", simplify=True)
         same = same + 1 if now == before else 0
@@ -69,9 +81,6 @@ async def _still(app: KdashApp) -> None:
 
 def main() -> int:
     """Draw or check every picture; return the exit status."""
-    for name in ("NO_COLOR", "COLORTERM", "TERM"):
-        os.environ.pop(name, None)
-    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
     check = "--check" in sys.argv[1:]
     stale = []
     for picture in PICTURES:

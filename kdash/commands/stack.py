@@ -127,10 +127,6 @@ def _guarded_check(arguments: argparse.Namespace) -> int:
         return int(ExitStatus.SIGINT)
     except _Ended as ended:
         return 128 + int(ended.args[0])
-    except BrokenPipeError:
-        # The reader has seen enough; nothing more can be written, not even at exit.
-        sys.stdout = None
-        return int(ExitStatus.OK)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
