@@ -153,7 +153,13 @@ class RecordedStackPane(StackPane):
 
 
 class RecordedEntropyPane(EntropyPane):
-    """The Entropy pane on recorded readings and a standing model."""
+    """The Entropy pane on recorded readings and a standing model.
+
+    It looks often, so that what the last steps have left on screen is soon what it stays.
+    """
+
+    LOOK = 0.05
+    STEP = 0.02
 
     def make_sampler(self, interval: float) -> RecordedSampler:
         """The recording."""
