@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,8 +32,8 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TerminalProbe:
-    """A probe of the terminal and of this process's surroundings."""
+class PlainProbe:
+    """A probe of the terminal, of this process's surroundings, of what is installed."""
 
     name: str
     verdict: str
@@ -57,65 +57,87 @@ class Section:
 
 def examine() -> tuple[Section, ...]:
     """Run every probe. Takes well under a second; changes nothing."""
-    from kdash.backends.entropy.probe import probe_entropy
-    from kdash.backends.kvm.capabilities import probe_kvm
-    from kdash.backends.stack.probe import probe_stack
-
     return (
-        Section("vcpu", probe_kvm(), essential=True),
-        Section("stack", probe_stack(), essential=True),
-        Section("entropy", probe_entropy(), essential=True),
+        Section("vcpu", _guarded(_vcpu), essential=True),
+        Section("stack", _guarded(_stack), essential=True),
+        Section("entropy", _guarded(_entropy), essential=True),
         Section("terminal", probe_terminal(), essential=False),
     )
 
 
-def probe_terminal() -> tuple[TerminalProbe, ...]:
+def _vcpu() -> tuple[Probe, ...]:
+    from kdash.backends.kvm.build_probe import probe_build
+    from kdash.backends.kvm.capabilities import probe_kvm
+
+    return (probe_build(), *probe_kvm())
+
+
+def _stack() -> tuple[Probe, ...]:
+    from kdash.backends.stack.probe import probe_stack
+
+    return probe_stack()
+
+
+def _entropy() -> tuple[Probe, ...]:
+    from kdash.backends.entropy.probe import probe_entropy
+
+    return probe_entropy()
+
+
+def _guarded(probes: Callable[[], tuple[Probe, ...]]) -> tuple[Probe, ...]:
+    """The probes, or one that says that they could not even be loaded."""
+    try:
+        return probes()
+    except ImportError as error:
+        remedy = "install kdash again: pip builds what is missing (it needs gcc, python3-dev)"
+        return (PlainProbe("installation", "failed", str(error), remedy),)
+
+
+def probe_terminal() -> tuple[PlainProbe, ...]:
     """Look at the terminal the dashboard would be drawn on."""
     return (_screen(), _size(), _colours(), _encoding(), _user())
 
 
-def _screen() -> TerminalProbe:
+def _screen() -> PlainProbe:
     if reason := unfit_reason():
         remedy = "the headless commands work: kdash vcpu | stack | entropy"
-        return TerminalProbe("screen", "warning", reason, remedy)
-    return TerminalProbe("screen", "ok", f"TERM={os.environ['TERM']}")
+        return PlainProbe("screen", "warning", reason, remedy)
+    return PlainProbe("screen", "ok", f"TERM={os.environ['TERM']}")
 
 
-def _size() -> TerminalProbe:
+def _size() -> PlainProbe:
     try:
         size = os.get_terminal_size(sys.stderr.fileno())
     except (OSError, ValueError):
-        return TerminalProbe("size", "warning", "unknown: standard error is not a terminal")
+        return PlainProbe("size", "warning", "unknown: standard error is not a terminal")
     text = f"{size.columns}x{size.lines}"
     if size.columns < 80 or size.lines < 24:
-        return TerminalProbe("size", "warning", text, "80x24 shows one pane whole")
-    return TerminalProbe("size", "ok", text)
+        return PlainProbe("size", "warning", text, "80x24 shows one pane whole")
+    return PlainProbe("size", "ok", text)
 
 
-def _colours() -> TerminalProbe:
+def _colours() -> PlainProbe:
     if "NO_COLOR" in os.environ:
-        return TerminalProbe("colours", "ok", "off: NO_COLOR is set")
+        return PlainProbe("colours", "ok", "off: NO_COLOR is set")
     count = colour_count()
     if count <= 16:
         remedy = "TERM=xterm-256color or COLORTERM=truecolor, if the terminal can"
-        return TerminalProbe("colours", "warning", f"{count}", remedy)
-    return TerminalProbe("colours", "ok", f"{count:,}")
+        return PlainProbe("colours", "warning", f"{count}", remedy)
+    return PlainProbe("colours", "ok", f"{count:,}")
 
 
-def _encoding() -> TerminalProbe:
+def _encoding() -> PlainProbe:
     encoding = (sys.stderr.encoding or "unknown").lower()
     if encoding.replace("-", "") != "utf8":
         remedy = "LC_ALL=C.UTF-8 shows lines and marks as they are drawn"
-        return TerminalProbe("encoding", "warning", encoding, remedy)
-    return TerminalProbe("encoding", "ok", encoding)
+        return PlainProbe("encoding", "warning", encoding, remedy)
+    return PlainProbe("encoding", "ok", encoding)
 
 
-def _user() -> TerminalProbe:
+def _user() -> PlainProbe:
     if os.geteuid() == 0:
-        return TerminalProbe("permissions", "ok", "root: every signal can be read")
-    return TerminalProbe(
-        "permissions", "ok", f"user id {os.geteuid()}: not root, and none is needed"
-    )
+        return PlainProbe("permissions", "ok", "root: every signal can be read")
+    return PlainProbe("permissions", "ok", f"user id {os.geteuid()}: not root, and none is needed")
 
 
 def works(sections: Iterable[Section]) -> bool:

@@ -58,11 +58,15 @@ def declarations() -> str:
 
 ffibuilder = FFI()
 ffibuilder.cdef(
-    "".join(f"#define {name} ...\n" for name in IOCTLS + CONSTANTS) + STRUCTURES + declarations()
+    "".join(f"#define {name} ...\n" for name in IOCTLS + CONSTANTS)
+    + STRUCTURES
+    + declarations()
+    + "const char *kdash_compiler(void);\n#define LINUX_VERSION_CODE ...\n"
 )
 ffibuilder.set_source(
     "kdash.backends.kvm._native",
-    '#include "native.h"\n',
+    '#include "native.h"\n#include <linux/version.h>\n'
+    "static const char *kdash_compiler(void) { return __VERSION__; }\n",
     sources=["backends/kvm/native.c", "backends/kvm/pagewalk.c"],
     depends=["backends/kvm/native.h"],
     include_dirs=["backends/kvm"],

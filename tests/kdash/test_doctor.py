@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from kdash.commands import doctor as command
-from kdash.doctor import Section, TerminalProbe, examine, probe_terminal, works
+from kdash.doctor import Section, PlainProbe, examine, probe_terminal, works
 
 VERDICTS = {"ok", "warning", "failed"}
 
@@ -27,7 +28,7 @@ def test_every_probe_has_a_verdict_and_a_failed_one_a_remedy() -> None:
 
 
 def failing(essential: bool) -> tuple[Section, ...]:
-    probe = TerminalProbe("thing", "failed", "is missing", "bring it")
+    probe = PlainProbe("thing", "failed", "is missing", "bring it")
     return (Section("vcpu", (probe,), essential),)
 
 
@@ -120,3 +121,19 @@ def test_a_small_terminal_is_told_with_the_size_that_is_enough(
     size = next(probe for probe in probe_terminal() if probe.name == "size")
     assert (size.verdict, size.detail) == ("warning", "60x20")
     assert "80x24" in size.remedy
+
+
+def test_the_build_names_its_compiler_and_kernel_headers() -> None:
+    build = examine()[0].probes[0]
+    assert (build.name, build.verdict) == ("native module", "ok")
+    assert re.fullmatch(r"built by .+ with the headers of Linux \d+\.\d+\.\d+", build.detail)
+
+
+def test_a_part_that_is_not_installed_fails_its_own_section_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "kdash.backends.kvm.build_probe", None)
+    sections = {section.title: section for section in examine()}
+    assert not sections["vcpu"].works
+    assert "install kdash again" in sections["vcpu"].probes[0].remedy
+    assert sections["stack"].works
