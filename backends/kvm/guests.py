@@ -1,4 +1,4 @@
-"""Guests: what is loaded where, and with which registers it starts.
+"""Guests: what is loaded where, and with which registers it starts; flat binaries.
 
 The flat convention: RAM from 0, image and entry at 0x1000, RSP 0x8000 less 0x400 for each
 VCPU before, RDI the VCPU's index, RFLAGS 2, all other general registers 0.
@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
+from kdash.backends.kvm.layout import PAGE, Region, check_regions
 from kdash.backends.kvm.modes import TABLES, TABLES_SIZE
+from kdash.backends.kvm.symbols import Symbols
 
-PAGE: Final = 0x1000
 LOAD: Final = 0x1000
 STACK: Final = 0x8000
 STACK_PER_VCPU: Final = 0x400
+#: What an image must leave free below the top of the stack: half of a VCPU's share.
+STACK_LEAST: Final = 0x200
 MIB: Final = 1 << 20
 MEMORY_MINIMUM: Final = 2 * MIB
 MEMORY_BEYOND_IMAGE: Final = 16 * MIB
@@ -36,8 +39,26 @@ _ELF_MAGIC: Final = b"\x7fELF"
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a guest and where they go."""
+
+    address: int  # guest-physical
+    data: bytes
+    size: int = 0  # bytes in memory where that is more than `data`; the rest is 0
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.address + max(self.size, len(self.data))
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether it lies somewhere in [start, end)."""
+        return self.address < end and start < self.end
+
+
+@dataclass(frozen=True, slots=True)
 class Guest:
-    """A flat binary and how it is started."""
+    """What is loaded, and how it is started."""
 
     title: str
     image: bytes
@@ -46,16 +67,46 @@ class Guest:
     entry: int = LOAD  # RIP; the code segment's base is 0
     memory: int = MEMORY_MINIMUM  # bytes of RAM from 0, a multiple of 4096
     registers: Mapping[str, int] = field(default_factory=dict)  # set after the convention's
+    parts: tuple[Part, ...] = ()  # loaded beside the image
+    roms: tuple[Region, ...] = ()  # and other memory beside the RAM; RAM makes way for it
+    stack: int = STACK  # its top, for VCPU 0
+    tables: int = TABLES  # page tables of long mode, guest-physical
+    symbols: Symbols = field(default_factory=Symbols)
+    disk: bytes | None = None  # a disk image: the machine has BIOS services for it
 
     def start_registers(self, index: int) -> dict[str, int]:
         """General registers of VCPU `index` at the entry."""
         return {
             "rip": self.entry,
-            "rsp": STACK - STACK_PER_VCPU * index,
+            "rsp": self.stack - STACK_PER_VCPU * index,
             "rdi": index,
             "rflags": 2,
             **self.registers,
         }
+
+    @property
+    def contents(self) -> tuple[Part, ...]:
+        """All that is loaded into RAM."""
+        return (Part(self.load, self.image), *self.parts)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The machine's memory by address.
+
+        Raises:
+            GuestError: when regions beside the RAM overlap.
+        """
+        beside = check_regions(self.roms)
+        found: list[Region] = []
+        at = 0
+        for region in beside:
+            if at < min(region.start, self.memory):
+                found.append(Region(at, min(region.start, self.memory) - at))
+            found.append(region)
+            at = max(at, region.end)
+        if at < self.memory:
+            found.append(Region(at, self.memory - at))
+        return tuple(found)
 
 
 def article_guest() -> Guest:
@@ -72,6 +123,9 @@ def flat(  # noqa: PLR0913 - the options of a flat guest
     entry: int | None = None,
     memory: int | None = None,
     registers: Mapping[str, int] | None = None,
+    stack: int = STACK,
+    tables: int = TABLES,
+    symbols: Symbols | None = None,
 ) -> Guest:
     """A guest from the bytes of a flat binary.
 
@@ -83,6 +137,9 @@ def flat(  # noqa: PLR0913 - the options of a flat guest
         entry: RIP to start at; `load` unless given.
         memory: bytes of RAM; unless given 16 MiB beyond the image, at least 2 MiB.
         registers: general registers to set beyond the convention.
+        stack: RSP of VCPU 0.
+        tables: guest-physical address of the page tables of long mode.
+        symbols: names of its addresses.
 
     Raises:
         GuestError: when it can't be started like this.
@@ -93,30 +150,51 @@ def flat(  # noqa: PLR0913 - the options of a flat guest
         raise GuestError(
             f"{title}: an ELF file, not a flat binary; convert it with objcopy -O binary"
         )
-    end = load + len(image)
-    if memory is None:
-        memory = max(MEMORY_MINIMUM, end + MEMORY_BEYOND_IMAGE)
-    memory = -(-memory // PAGE) * PAGE
     guest = Guest(
-        title, image, mode, load, load if entry is None else entry, memory, dict(registers or {})
+        title,
+        image,
+        mode,
+        load,
+        load if entry is None else entry,
+        memory_for(load + len(image), memory),
+        dict(registers or {}),
+        stack=stack,
+        tables=tables,
+        symbols=symbols or Symbols(),
     )
-    _check(guest)
+    check_guest(guest)
     return guest
 
 
-def _check(guest: Guest) -> None:
-    end = guest.load + len(guest.image)
+def memory_for(end: int, memory: int | None) -> int:
+    """Bytes of RAM for an image that ends at `end`: those asked for, else 16 MiB beyond it."""
+    if memory is None:
+        memory = max(MEMORY_MINIMUM, end + MEMORY_BEYOND_IMAGE)
+    return -(-memory // PAGE) * PAGE
+
+
+def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
+    """Refuse a guest that can't be started.
+
+    Args:
+        guest: the guest.
+        moves: what moves its image.
+
+    Raises:
+        GuestError: saying why not, and which option helps.
+    """
     if guest.memory > MEMORY_MAXIMUM:
         raise GuestError(
             f"{guest.title}: {guest.memory:#x} bytes of memory; at most {MEMORY_MAXIMUM:#x} (3 GiB)"
         )
     if guest.memory < PAGE:
         raise GuestError(f"{guest.title}: at least one page (4K) of memory is needed")
-    if end > guest.memory:
-        raise GuestError(
-            f"{guest.title}: loaded at {guest.load:#x} it ends at {end:#x}, beyond the "
-            f"{guest.memory:#x} bytes of memory; give more with --memory"
-        )
+    for part in guest.contents:
+        if part.end > guest.memory:
+            raise GuestError(
+                f"{guest.title}: loaded at {part.address:#x} it ends at {part.end:#x}, beyond the "
+                f"{guest.memory:#x} bytes of memory; give more with --memory"
+            )
     if guest.mode is Mode.REAL and guest.entry > 0xFFFF:
         raise GuestError(
             f"{guest.title}: entry {guest.entry:#x} can't be reached in real mode; "
@@ -125,21 +203,47 @@ def _check(guest: Guest) -> None:
     if guest.mode is Mode.PROTECTED and guest.entry > 0xFFFF_FFFF:
         raise GuestError(f"{guest.title}: entry {guest.entry:#x} has more than 32 bits")
     if guest.mode is Mode.LONG:
-        _check_long(guest, end)
+        _check_tables(guest, moves)
+    _check_overlap(guest, max(guest.stack - STACK_LEAST, 0), guest.stack, "the stack",
+                   "--stack moves the stack")  # fmt: skip
+    check_regions(guest.regions)
 
 
-def _check_long(guest: Guest, end: int) -> None:
-    tables_end = TABLES + TABLES_SIZE
-    if guest.memory < tables_end:
+def _check_tables(guest: Guest, moves: str) -> None:
+    end = guest.tables + TABLES_SIZE
+    if guest.tables % PAGE:
+        raise GuestError(f"{guest.title}: page tables at {guest.tables:#x}: not a whole page")
+    if guest.memory < end:
         raise GuestError(
-            f"{guest.title}: long mode needs memory for its page tables, "
-            f"at least {tables_end:#x} bytes"
+            f"{guest.title}: long mode needs memory for its page tables, at least {end:#x} bytes"
         )
-    if guest.load < tables_end and end > TABLES:
-        raise GuestError(
-            f"{guest.title}: {guest.load:#x}-{end - 1:#x} overlaps the page tables of long mode "
-            f"at {TABLES:#x}-{tables_end - 1:#x}; choose another --load"
-        )
+    _check_overlap(guest, guest.tables, end, "the page tables of long mode",
+                   f"--page-tables moves them, or {moves}")  # fmt: skip
+
+
+def _check_overlap(guest: Guest, start: int, end: int, what: str, remedy: str) -> None:
+    for part in guest.contents:
+        if part.overlaps(start, end):
+            raise GuestError(
+                f"{guest.title}: {part.address:#x}-{part.end - 1:#x} overlaps {what} at "
+                f"{start:#x}-{end - 1:#x}; {remedy}"
+            )
+
+
+def read_image(path: str | os.PathLike[str]) -> bytes:
+    """A guest's file.
+
+    Raises:
+        GuestFileError: when it can't be read.
+        GuestError: when no machine could hold it.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MEMORY_MAXIMUM:
+            raise GuestError(f"{file.name}: larger than the largest memory (3 GiB)")
+        return file.read_bytes()
+    except OSError as error:
+        raise GuestFileError(f"{path}: {error.strerror}") from None
 
 
 def flat_file(  # noqa: PLR0913 - the options of a flat guest
@@ -157,16 +261,9 @@ def flat_file(  # noqa: PLR0913 - the options of a flat guest
         GuestFileError: when the file can't be read.
         GuestError: when it can't be started like this.
     """
-    file = Path(path)
-    try:
-        if file.stat().st_size > MEMORY_MAXIMUM:
-            raise GuestError(f"{file.name}: larger than the largest memory (3 GiB)")
-        image = file.read_bytes()
-    except OSError as error:
-        raise GuestFileError(f"{path}: {error.strerror}") from None
     return flat(
-        image,
-        file.name,
+        read_image(path),
+        Path(path).name,
         mode=mode,
         load=load,
         entry=entry,

@@ -9,7 +9,7 @@ from typing import Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi
-from kdash.backends.kvm.device import DEVICE, Device
+from kdash.backends.kvm.device import DEVICE, Device, require
 from kdash.backends.kvm.facts import Mode
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
@@ -43,11 +43,17 @@ class Machine:
                 vm = device.create_vm()
                 resources.callback(os.close, vm)
                 _reserve(device, vm)
-                self.memory.add(vm, 0, guest.memory)
+                for region in guest.regions:
+                    if region.readonly:
+                        value = device.capability("READONLY_MEM")
+                        require(value, "READONLY_MEM", "read-only memory of the guest")
+                    self.memory.add(vm, region.start, region.size, readonly=region.readonly)
                 load(self.memory, guest)
                 self.vcpu = Vcpu(vm, 0, device.run_size, self.memory)
             resources.callback(self.vcpu.close)
             self.vcpu.start(guest.mode, guest.start_registers(0))
+            if guest.mode is Mode.LONG and guest.tables != TABLES:
+                self.vcpu.set_register("cr3", guest.tables)
             self._resources = resources.pop_all()
 
     def close(self) -> None:
@@ -79,8 +85,11 @@ def load(memory: GuestMemory, guest: Guest) -> None:
     if guest.mode is not Mode.REAL:
         table = descriptors(guest.mode)
         # An image that lies there brings its own.
-        if guest.load >= GDT + len(table) or guest.load + len(guest.image) <= GDT:
+        if not any(part.overlaps(GDT, GDT + len(table)) for part in guest.contents):
             memory.write(GDT, table)
     if guest.mode is Mode.LONG:
-        memory.write(TABLES, page_tables())
-    memory.write(guest.load, guest.image)
+        memory.write(guest.tables, page_tables(guest.tables))
+    for region in guest.regions:
+        memory.write(region.start, region.data)
+    for part in guest.contents:
+        memory.write(part.address, part.data)

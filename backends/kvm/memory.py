@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
-from kdash.backends.kvm.facts import KvmError
+from kdash.backends.kvm.facts import GuestError, KvmError
+
+#: KVM_MEM_READONLY of <linux/kvm.h>: the guest reads memory, its writes exit as MMIO.
+READONLY: Final = 1 << 1
 
 
 class GuestMemory:
@@ -20,15 +24,28 @@ class GuestMemory:
         self.native = ffi.new("struct kdash_memory *")
         self._slots: list[tuple[int, mmap.mmap, Any]] = []
 
-    def add(self, vm: int, guest: int, size: int) -> None:
+    def add(self, vm: int, guest: int, size: int, *, readonly: bool = False) -> None:
         """Give the VM `size` bytes at guest-physical `guest`, zeroed.
 
+        Args:
+            vm: the VM's file descriptor.
+            guest: guest-physical address.
+            size: bytes, whole pages.
+            readonly: ROM, for the guest; needs KVM_CAP_READONLY_MEM. `write` still writes.
+
         Raises:
+            GuestError: when there is memory already.
             KvmError: when the host has not so much memory, or KVM refuses the slot.
         """
         number = len(self._slots)
         if number == lib.KDASH_SLOTS:
             raise KvmError(f"more than {number} memory slots", "use fewer, larger ones")
+        for start, mapping, _ in self._slots:
+            if guest < start + len(mapping) and start < guest + size:
+                raise GuestError(
+                    f"memory at {guest:#x}-{guest + size - 1:#x} overlaps that at "
+                    f"{start:#x}-{start + len(mapping) - 1:#x}"
+                )
         try:
             mapping = mmap.mmap(-1, size, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
         except OSError as error:
@@ -40,7 +57,7 @@ class GuestMemory:
         view = ffi.from_buffer("uint8_t[]", mapping, require_writable=True)
         self._slots.append((guest, mapping, view))
         region = ffi.new("struct kvm_userspace_memory_region *")
-        region.slot, region.flags = number, 0
+        region.slot, region.flags = number, READONLY if readonly else 0
         region.guest_phys_addr, region.memory_size = guest, size
         region.userspace_addr = int(ffi.cast("uintptr_t", view))
         ioctl.call_pointer(vm, "KVM_SET_USER_MEMORY_REGION", region)
@@ -54,20 +71,31 @@ class GuestMemory:
         return sum(len(mapping) for _, mapping, _ in self._slots)
 
     def write(self, physical: int, data: bytes) -> None:
-        """Write within one slot; IndexError where no memory is."""
-        mapping, offset = self._find(physical, len(data))
-        mapping[offset : offset + len(data)] = data
+        """Write, across slots that touch; IndexError, nothing written, where no memory is."""
+        done = 0
+        for mapping, offset, length in list(self._spans(physical, len(data))):
+            mapping[offset : offset + length] = data[done : done + length]
+            done += length
 
     def read(self, physical: int, length: int) -> bytes:
-        """Read within one slot; IndexError where no memory is."""
-        mapping, offset = self._find(physical, length)
-        return mapping[offset : offset + length]
+        """Read, across slots that touch; IndexError where no memory is."""
+        return b"".join(
+            mapping[offset : offset + part]
+            for mapping, offset, part in self._spans(physical, length)
+        )
 
-    def _find(self, physical: int, length: int) -> tuple[mmap.mmap, int]:
-        for guest, mapping, _ in self._slots:
-            if guest <= physical and physical + length <= guest + len(mapping):
-                return mapping, physical - guest
-        raise IndexError(f"no memory at {physical:#x}, {length} bytes")
+    def _spans(self, physical: int, length: int) -> Iterator[tuple[mmap.mmap, int, int]]:
+        """Mapping, offset in it and bytes of each slot touched."""
+        at, end = physical, physical + length
+        while at < end:
+            for guest, mapping, _ in self._slots:
+                if guest <= at < guest + len(mapping):
+                    part = min(end, guest + len(mapping)) - at
+                    yield mapping, at - guest, part
+                    at += part
+                    break
+            else:
+                raise IndexError(f"no memory at {at:#x} ({physical:#x}, {length} bytes)")
 
     def close(self) -> None:
         """Unmap everything; more than once does no harm. The VM must be gone before."""

@@ -28,11 +28,11 @@ _PRESENT_WRITABLE: Final = 0b11
 _LARGE: Final = 1 << 7
 
 
-def page_tables() -> bytes:
-    """The three pages at TABLES: the first GiB at 0 and again at -2 GiB, 2 MiB pages."""
+def page_tables(base: int = TABLES) -> bytes:
+    """Three pages for guest-physical `base`: the first GiB at 0 and at -2 GiB, 2 MiB pages."""
     pml4, pdpt = bytearray(0x1000), bytearray(0x1000)
-    pointer = struct.pack("<Q", (TABLES + 0x1000) | _PRESENT_WRITABLE)
-    directory = struct.pack("<Q", (TABLES + 0x2000) | _PRESENT_WRITABLE)
+    pointer = struct.pack("<Q", (base + 0x1000) | _PRESENT_WRITABLE)
+    directory = struct.pack("<Q", (base + 0x2000) | _PRESENT_WRITABLE)
     pml4[0:8] = pml4[511 * 8 :] = pointer
     pdpt[0:8] = pdpt[510 * 8 : 511 * 8] = directory
     pages = struct.pack("<512Q", *((n << 21) | _LARGE | _PRESENT_WRITABLE for n in range(512)))
