@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdash.commands import doctor as command
-from kdash.doctor import Section, PlainProbe, examine, probe_terminal, works
+from kdash.doctor import PlainProbe, Section, examine, probe_terminal, works
 
 VERDICTS = {"ok", "warning", "failed"}
 
