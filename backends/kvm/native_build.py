@@ -56,6 +56,17 @@ def declarations() -> str:
     return text.split("/* CDEF BEGIN */")[1].split("/* CDEF END */")[0]
 
 
+SOURCE = """
+#include "native.h"
+#include <linux/version.h>
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+static const char *kdash_compiler(void) { return COMPILER; }
+"""
+
 ffibuilder = FFI()
 ffibuilder.cdef(
     "".join(f"#define {name} ...\n" for name in IOCTLS + CONSTANTS)
@@ -65,8 +76,7 @@ ffibuilder.cdef(
 )
 ffibuilder.set_source(
     "kdash.backends.kvm._native",
-    '#include "native.h"\n#include <linux/version.h>\n'
-    "static const char *kdash_compiler(void) { return __VERSION__; }\n",
+    SOURCE,
     sources=["backends/kvm/native.c", "backends/kvm/pagewalk.c"],
     depends=["backends/kvm/native.h"],
     include_dirs=["backends/kvm"],
