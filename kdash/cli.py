@@ -34,6 +34,8 @@ arguments of the dashboard:
   GUEST          flat binary to load into a virtual machine (default: a 12-byte sample)
   OBJECT...      x86_64 object files (.o, .ko) or folders to validate (default: samples)
   --mode MODE    execution mode of GUEST: real, protected or long
+  --device FILE.py:CLASS
+                 add a device of your own to the guest's machine; repeatable
 
 examples:
   kdash                          samples in all three panes

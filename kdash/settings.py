@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.user_devices import DeviceClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,5 +16,6 @@ class Settings:
 
     guest: Path | None = None  # None: the sample guest
     mode: str | None = None  # "real", "protected", "long"; None: real
+    devices: tuple[DeviceClass, ...] = ()  # of the user, for the guest
     objects: tuple[Path, ...] = ()  # files and folders; empty: the bundled samples
     pane: int = 0  # ordinal of the pane that has the keyboard first

@@ -5,7 +5,7 @@ Used by one thread; session.py brings the commands there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.runner import Runner, Slice
+from kdash.backends.kvm.user_devices import DeviceClass
 
 #: Exits in a snapshot.
 EXITS: Final = 200
@@ -46,18 +47,26 @@ class GuidedRun:
 
     Raises:
         KvmError: when KVM can't be used.
+        GuestError: when a device does not fit.
     """
 
-    def __init__(self, guest: Guest, path: str = DEVICE) -> None:
+    def __init__(
+        self, guest: Guest, path: str = DEVICE, devices: Sequence[DeviceClass] = ()
+    ) -> None:
         self._guest = guest
+        self._devices = devices
         self._path = path
         self._breakpoints: frozenset[int] = frozenset()
         self._pace: Pace | None = None
         self._begin_machine(Machine(guest, path))
 
     def _begin_machine(self, machine: Machine) -> None:
+        try:
+            self._runner = Runner(machine, devices=self._devices)
+        except BaseException:
+            machine.close()
+            raise
         self._machine = machine
-        self._runner = Runner(machine)
         self._state = RunState.READY
         self._before = machine.vcpu.registers()
         self._pace = None
@@ -90,6 +99,7 @@ class GuidedRun:
 
         Raises:
             KvmError: when that can't be made; the old one stays.
+            GuestError: when a device does not fit it; the old one stays.
         """
         old, new = self._machine, Machine(self._guest, self._path)
         self._begin_machine(new)
@@ -212,6 +222,7 @@ class GuidedRun:
             serial=bytes(runner.serial.sent[-SERIAL:]),
             outcome=ending.outcome if ending else None,
             detail=ending.detail if ending else "",
+            failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
             breakpoints=self._breakpoints,
         )
 

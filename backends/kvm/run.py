@@ -13,6 +13,7 @@ from kdash.backends.kvm.facts import Exit, GuestError, KvmError, Outcome, Regist
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.runner import Ending, OnStep, Runner
+from kdash.backends.kvm.user_devices import DeviceClass
 
 #: Looks a second at time, signals and output while the guest runs.
 LOOKS: Final = 20
@@ -30,6 +31,7 @@ class Request:
     max_steps: int | None = None  # logical steps; makes it run step by step
     dumps: Sequence[tuple[int, int]] = ()  # linear address, bytes
     step_by_step: bool = False  # also without max_steps
+    devices: Sequence[DeviceClass] = ()  # of the user
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Report:
     seconds: float
     registers: Registers
     memory: Mapping[int, bytes]  # by the address asked for; shorter where memory ends
+    failure: str = ""  # the traceback of a device that raised
 
 
 def run_guest(request: Request, listeners: Listeners | None = None, path: str = DEVICE) -> Report:
@@ -67,12 +70,12 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
 
     Raises:
         KvmError: when KVM can't be used or refuses to go on.
-        GuestError: when a register can't be set as asked.
+        GuestError: when a register can't be set as asked, or a device does not fit.
     """
     listeners = listeners or Listeners()
     with Machine(request.guest, path) as machine:
         _set_registers(machine, request.registers)
-        runner = Runner(machine, listeners.step, listeners.exit)
+        runner = Runner(machine, listeners.step, listeners.exit, request.devices)
         serial = _Serial(runner, listeners.serial)
         machine.vcpu.start_ticks(LOOKS)
         try:
@@ -151,4 +154,5 @@ def _report(runner: Runner, request: Request, serial: _Serial) -> Report:
         seconds=runner.seconds,
         registers=vcpu.registers(),
         memory={address: vcpu.read_linear(address, length) for address, length in request.dumps},
+        failure=ending.trace,
     )

@@ -7,7 +7,7 @@ its watch, take commands, or show what is known.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -31,6 +31,7 @@ from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
 from kdash.backends.kvm.records import ACCESS, DATA_SIZE, RECORD, RIP, RSP, Record, single_bytes
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
+from kdash.backends.kvm.user_devices import DeviceClass, DeviceError, make_devices
 from kdash.backends.kvm.vcpu import BatchEnd
 
 #: Told of every logical step: its record (RIP and code before, registers after), its number.
@@ -57,6 +58,7 @@ class Ending:
     outcome: Outcome
     detail: str  # "HLT at 0x100b"
     value: int = 0  # what was written to the exit port
+    trace: str = ""  # the traceback of a device that failed, as data
 
 
 class Runner:
@@ -66,10 +68,18 @@ class Runner:
         machine: with the guest at its entry; closed by its owner.
         on_step: told of every logical step, which is then slower.
         on_exit: told of every exit, which is then slower.
+        devices: further ones; they take over what the built-in ones claim.
+
+    Raises:
+        GuestError: when the devices don't fit together or into the machine.
     """
 
     def __init__(
-        self, machine: Machine, on_step: OnStep | None = None, on_exit: OnExit | None = None
+        self,
+        machine: Machine,
+        on_step: OnStep | None = None,
+        on_exit: OnExit | None = None,
+        devices: Sequence[DeviceClass] = (),
     ) -> None:
         self.machine = machine
         self.vcpu = machine.vcpu
@@ -85,8 +95,16 @@ class Runner:
         self._stops: tuple[tuple[int, int], ...] = ()
         self._pending = False  # an access was answered and KVM has not finished it
         self._ip = self.vcpu.rip  # of the instruction being stepped
+        if devices:
+            self._add(devices)
         self.vcpu.post_all()
         self.vcpu.set_posted(self.bus.unposted_ports(), posted=False)
+
+    def _add(self, devices: Sequence[DeviceClass]) -> None:
+        memory = [range(region.start, region.end) for region in self.machine.guest.regions]
+        for device in make_devices(devices, memory):
+            self.bus.add(device)
+            device.attach(self.machine)
 
     # -- full speed
 
@@ -94,6 +112,12 @@ class Runner:
         """Run at full speed until something happens."""
         if self.ending:
             return Slice.ENDED
+        try:
+            return self._run()
+        except DeviceError as failure:
+            return self._failed(failure)
+
+    def _run(self) -> Slice:
         began = time.perf_counter()
         end, filled = self.vcpu.run_batch()
         self.seconds += time.perf_counter() - began
@@ -170,6 +194,12 @@ class Runner:
 
     def settle(self) -> None:
         """Let KVM finish the access that was answered last, executing nothing after it."""
+        try:
+            self._settle()
+        except DeviceError as failure:
+            self._failed(failure)
+
+    def _settle(self) -> None:
         while self._pending:
             self._pending = False
             if not self.vcpu.enter(True):
@@ -216,6 +246,8 @@ class Runner:
         began = time.perf_counter()
         try:
             return self._step(count)
+        except DeviceError as failure:
+            return self._failed(failure)
         finally:
             self.seconds += time.perf_counter() - began
 
@@ -304,6 +336,13 @@ class Runner:
         if outcome is not Outcome.HLT:
             detail = f"{detail}: {told.meaning.partition(': ')[2] or told.meaning}"
         self.ending = Ending(outcome, detail)
+
+    def _failed(self, failure: DeviceError) -> Slice:
+        """A device raised: nobody can answer the access, and the guest stays at it."""
+        self._pending = False
+        detail = f"{failure}, at {self.vcpu.rip:#x}"
+        self.ending = Ending(Outcome.UNHANDLED_EXIT, detail, trace=failure.trace)
+        return Slice.ENDED
 
     def stop(self, outcome: Outcome, detail: str) -> None:
         """End the run from outside: timeout, step limit, signal."""

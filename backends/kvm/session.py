@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Condition, Thread, current_thread
@@ -19,6 +19,7 @@ from kdash.backends.kvm.facts import KvmError, RunState, Snapshot
 from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.guided import GuidedRun, Pace
 from kdash.backends.kvm.registers import check_register
+from kdash.backends.kvm.user_devices import DeviceClass
 
 #: Snapshots a second while the guest runs.
 REFRESH: Final = 15
@@ -44,13 +45,20 @@ class VcpuSession:
     Args:
         guest: what to run; the article's guest unless given.
         path: the KVM device.
+        devices: of the user; each machine gets its own instances.
 
     Raises:
         KvmError: when KVM can't be used.
+        GuestError: when a device does not fit.
     """
 
-    def __init__(self, guest: Guest | None = None, path: str = DEVICE) -> None:
-        self._run = GuidedRun(guest or article_guest(), path)
+    def __init__(
+        self,
+        guest: Guest | None = None,
+        path: str = DEVICE,
+        devices: Sequence[DeviceClass] = (),
+    ) -> None:
+        self._run = GuidedRun(guest or article_guest(), path, devices)
         try:
             self._latest = self._run.snapshot()
         except BaseException:
@@ -249,7 +257,8 @@ class VcpuSession:
         self._latest = replace(self._latest, state=state, failure=self._failure)
 
     def _publish(self) -> Snapshot:
-        self._latest = replace(self._run.snapshot(), failure=self._failure)
+        latest = self._run.snapshot()
+        self._latest = replace(latest, failure=self._failure) if self._failure else latest
         self._shown = time.monotonic()
         return self._latest
 

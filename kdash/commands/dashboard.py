@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import gc
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdash.exit_status import ExitStatus
 from kdash.settings import Settings
 from kdash.targets import belongs_to_stack
 from kdash.terminal import unfit_reason
+from kdash.widgets.printable import printable
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.user_devices import DeviceClass
 
 HEADLESS = "without a terminal: kdash vcpu run | kdash stack check FILE | kdash entropy"
 
@@ -40,8 +46,22 @@ def _read(argv: list[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="kdash", add_help=False, allow_abbrev=False)
     parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
     parser.add_argument("--mode", choices=("real", "protected", "long"))
+    parser.add_argument("--device", action="append", default=[], metavar="FILE.py:CLASS")
     arguments = parser.parse_args(argv)
-    return settings_for([Path(target) for target in arguments.targets], arguments.mode)
+    settings = settings_for([Path(target) for target in arguments.targets], arguments.mode)
+    return replace(settings, devices=_devices(arguments.device)) if arguments.device else settings
+
+
+def _devices(specs: list[str]) -> tuple[DeviceClass, ...]:
+    from kdash.backends.kvm.facts import GuestError
+    from kdash.backends.kvm.user_devices import load_device, make_devices
+
+    try:
+        devices = tuple(load_device(spec) for spec in specs)
+        make_devices(devices)  # overlaps are told before the screen is taken
+    except GuestError as error:
+        raise ValueError(printable(str(error))) from None
+    return devices
 
 
 def settings_for(targets: list[Path], mode: str | None) -> Settings:

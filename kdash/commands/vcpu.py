@@ -34,6 +34,8 @@ RUN_EPILOG = """\
 A flat binary has RAM from 0, is loaded and entered at 0x1000, with RSP 0x8000 and RDI 0.
 Ports: 0x3f8 serial output, 0xe9 and 0x402 debug output, 0xf4 ends the run.
 Numbers are decimal or 0x...; sizes take K, M, G.
+A device is a class with ports and mmio (a range or None), read(address, size) -> int and
+write(address, size, value); attach(machine) if it has it. It takes over built-in ports.
 
 example:
   kdash vcpu run adder.bin --set rax=2 --set rbx=0x10 --dump 0x2000:16 --format json
@@ -164,6 +166,8 @@ def guest_parser(name: str, description: str, epilog: str) -> Parser:
     add("--max-steps", type=count, metavar="N", help="step by step, at most N instructions")
     add("--dump", type=span, action="append", default=[], metavar="ADDR:LEN",
         help="print memory at the end; repeatable")  # fmt: skip
+    add("--device", action="append", default=[], metavar="FILE.py:CLASS",
+        help="add a device of your own; repeatable")  # fmt: skip
     add("--engine", choices=("kvm", "auto"), default="auto", help="what executes the guest")
     return parser
 
@@ -258,11 +262,12 @@ def request_of(arguments: argparse.Namespace) -> Request:
     """What the arguments ask for.
 
     Raises:
-        GuestError: when the guest can't be loaded like this.
+        GuestError: when the guest or a device can't be loaded like this.
     """
     from kdash.backends.kvm import guests
     from kdash.backends.kvm.facts import Mode
     from kdash.backends.kvm.run import Request
+    from kdash.backends.kvm.user_devices import load_device
 
     options = {
         "mode": Mode(arguments.mode or "real"),
@@ -281,6 +286,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         timeout=arguments.timeout,
         max_steps=arguments.max_steps,
         dumps=tuple(arguments.dump),
+        devices=tuple(load_device(spec) for spec in arguments.device),
     )
 
 

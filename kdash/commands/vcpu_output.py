@@ -12,6 +12,7 @@ from kdash.backends.kvm.facts import Exit, Outcome, Registers
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
 from kdash.backends.kvm.run import Listeners, Report, Request, run_guest
 from kdash.exit_status import ExitStatus
+from kdash.widgets.printable import printable
 
 #: The exit status of the first signal received, if one was.
 Received = Callable[[], ExitStatus | None]
@@ -48,7 +49,9 @@ def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received)
     for address, data in report.memory.items():
         write_dump(address, data)
     sys.stdout.flush()
-    sys.stderr.write(f"{report.outcome.value}: {report.detail}\n")
+    sys.stderr.write(f"{report.outcome.value}: {printable(report.detail)}\n")
+    if report.failure:
+        sys.stderr.write(f"{printable(report.failure)}\n")
     if raw_exits:
         counts = ", ".join(f"{count} {name}" for name, count in report.raw_exits.items())
         sys.stderr.write(f"KVM_RUN returned: {counts}\n")
@@ -111,6 +114,8 @@ def as_json(report: Report, raw_exits: bool = False) -> dict[str, Any]:
         "vcpus": [{"outcome": report.outcome.value, **registers_json(report.registers)}],
         "memory": {f"{address:#x}": data.hex() for address, data in report.memory.items()},
     }
+    if report.failure:
+        result["failure"] = report.failure
     if raw_exits:
         result["raw_exits"] = dict(report.raw_exits)
     return result

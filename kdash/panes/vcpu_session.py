@@ -62,9 +62,9 @@ def open_session(settings: Settings) -> Session:
     from kdash.backends.kvm.session import VcpuSession
 
     if settings.guest is None:
-        return VcpuSession()
+        return VcpuSession(devices=settings.devices)
     mode = Mode(settings.mode) if settings.mode else Mode.REAL
-    return VcpuSession(flat_file(settings.guest, mode=mode))
+    return VcpuSession(flat_file(settings.guest, mode=mode), devices=settings.devices)
 
 
 def cause_and_remedy(error: KvmError | GuestError) -> tuple[str, str]:

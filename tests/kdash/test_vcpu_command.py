@@ -331,3 +331,33 @@ def test_the_headless_command_loads_no_interface() -> None:
         [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@kvm
+def test_a_failing_device_is_told_without_obeying_it(
+    guest: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    card = tmp_path / "card.py"
+    card.write_text(
+        "class Card:\n  ports, mmio, write = range(16, 17), None, print\n"
+        "  def read(self, address, size): raise ValueError('\\x1b[31m')\n"
+    )
+    assert run("run", guest("e410f4"), "--device", f"{card}:Card", "--quiet") == 1
+    err = capfd.readouterr().err
+    assert err.startswith(r"unhandled_exit: device Card: ValueError: \x1b[31m, at 0x1000")
+    assert "Traceback" in err
+    assert "\x1b" not in err
+
+
+def test_a_wrong_device_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", "--device", "nowhere.py:Card") == 2
+    assert capsys.readouterr().err == "kdash vcpu: nowhere.py:Card: no file nowhere.py\n"
+
+
+def test_the_dashboard_refuses_a_wrong_device_before_it_opens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from kdash.commands import dashboard
+
+    assert dashboard.run(["--device", "nowhere.py:Card"]) == 2
+    assert capsys.readouterr().err == "kdash: nowhere.py:Card: no file nowhere.py\n"

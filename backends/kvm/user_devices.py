@@ -1,0 +1,221 @@
+"""Devices that users write: a class in a Python file, loaded by path.
+
+    class Lamp:
+        ports = range(0x10, 0x11)  # or None
+        mmio = None                # or a range of guest-physical addresses
+
+        def read(self, address, size): ...          # -> int
+        def write(self, address, size, value): ...  # -> None
+        def attach(self, machine): ...              # optional, before the guest starts
+
+What such a class does is its author's; what it raises ends the run, never the program.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import operator
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+from kdash.backends.kvm.facts import GuestError
+
+#: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4).
+LIMITS: Final = {"ports": 1 << 16, "mmio": 1 << 52}
+#: A device may also end the interpreter by sys.exit; that ends the run like any exception.
+_FAULTS: Final = (Exception, SystemExit)
+
+_numbers = count()
+_Result = TypeVar("_Result")
+
+
+class DeviceError(Exception):
+    """A device raised; `trace` is its traceback, as data."""
+
+    def __init__(self, device: str, error: BaseException) -> None:
+        super().__init__(f"device {device}: {_told(error)}")
+        # The first entry is the call in this module.
+        error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        self.trace = "".join(traceback.format_exception(error)).rstrip("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceClass:
+    """A class found in a file; every machine gets an instance of its own."""
+
+    spec: str  # "adder.py:Adder", as given
+    build: Callable[[], Any]
+
+    def make(self) -> UserDevice:
+        """An instance.
+
+        Raises:
+            GuestError: when it can't be made, or is no device.
+        """
+        try:
+            return UserDevice(self.spec, self.build())
+        except _FAULTS as error:
+            if isinstance(error, GuestError):
+                raise
+            raise GuestError(f"{self.spec}: {_told(error)}") from None
+
+
+class UserDevice:
+    """A user's object as a device of the bus.
+
+    Raises:
+        GuestError: when the object has not what a device needs.
+    """
+
+    posted = False  # the device sees the guest as it is at the access
+
+    def __init__(self, spec: str, device: Any) -> None:
+        self.spec = spec
+        self.name = type(device).__name__
+        self.ports: Sequence[range] = _claimed(spec, device, "ports")
+        self.mmio: Sequence[range] = _claimed(spec, device, "mmio")
+        if not self.ports and not self.mmio:
+            raise GuestError(f"{spec}: neither ports nor mmio is a range; set one of them")
+        for method in ("read", "write"):
+            if not callable(getattr(device, method, None)):
+                raise GuestError(f"{spec}: no method {method}({_ARGUMENTS[method]})")
+        self._device = device
+
+    def read(self, address: int, size: int) -> int:
+        """The device's value.
+
+        Raises:
+            DeviceError: when the device raises, or answers something else than an int.
+        """
+        value = self._called(partial(self._device.read, address, size))
+        return self._called(partial(operator.index, value))
+
+    def write(self, address: int, size: int, data: bytes) -> None:
+        """Give the elements to the device one by one.
+
+        Raises:
+            DeviceError: when the device raises.
+        """
+        for at in range(0, len(data), size):
+            value = int.from_bytes(data[at : at + size], "little")
+            self._called(partial(self._device.write, address, size, value))
+
+    def attach(self, machine: Any) -> None:
+        """Show the device its machine, if it wants to see it.
+
+        Raises:
+            GuestError: when the device raises.
+        """
+        if attach := getattr(self._device, "attach", None):
+            try:
+                attach(machine)
+            except _FAULTS as error:
+                raise GuestError(f"{self.spec}: attach: {_told(error)}") from None
+
+    def _called(self, call: Callable[[], _Result]) -> _Result:
+        try:
+            return call()
+        except _FAULTS as error:
+            raise DeviceError(self.name, error) from None
+
+
+_ARGUMENTS: Final = {"read": "address, size", "write": "address, size, value"}
+
+
+def _claimed(spec: str, device: Any, what: str) -> tuple[range, ...]:
+    claimed = getattr(device, what, None)
+    if claimed is None:
+        return ()
+    if not isinstance(claimed, range) or claimed.step != 1 or not claimed:
+        raise GuestError(f"{spec}: {what} must be a range like range(0x10, 0x12), or None")
+    if claimed.start < 0 or claimed.stop > LIMITS[what]:
+        raise GuestError(f"{spec}: {what} {_shown(claimed)} goes beyond {LIMITS[what] - 1:#x}")
+    return (claimed,)
+
+
+def load_device(spec: str) -> DeviceClass:
+    """Find the class that "FILE.py:CLASS" names; runs the file.
+
+    Raises:
+        GuestError: when there is no such file or class, the file raises, or what it makes
+            is no device.
+    """
+    path, colon, name = spec.rpartition(":")
+    if not colon or not path or not name:
+        raise GuestError(f"{spec!r} is not FILE.py:CLASS, as adder.py:Adder")
+    if not Path(path).is_file():
+        raise GuestError(f"{spec}: no file {path}")
+    found = getattr(_module(spec, path), name, None)
+    if not isinstance(found, type):
+        raise GuestError(f"{spec}: no class {name} in {path}")
+    device = DeviceClass(spec, found)
+    device.make()  # what is wrong with it is told before a machine is made
+    return device
+
+
+def _module(spec: str, path: str) -> ModuleType:
+    name = f"kdash_user_device_{next(_numbers)}"
+    place = importlib.util.spec_from_file_location(name, path)
+    if place is None or place.loader is None:
+        raise GuestError(f"{spec}: {path} is no Python file (*.py)")
+    module = importlib.util.module_from_spec(place)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        place.loader.exec_module(module)
+    except _FAULTS as error:
+        del sys.modules[name]
+        raise GuestError(f"{spec}: {_told(error)}") from None
+    return module
+
+
+def make_devices(
+    classes: Iterable[DeviceClass], memory: Iterable[range] = ()
+) -> tuple[UserDevice, ...]:
+    """An instance of each class.
+
+    Args:
+        classes: the classes, in the order in which they were asked for.
+        memory: guest-physical addresses with memory, where no access leaves the guest.
+
+    Raises:
+        GuestError: when one can't be made, two claim the same, or one lies in memory.
+    """
+    made = tuple(one.make() for one in classes)
+    memory = tuple(memory)
+    for number, device in enumerate(made):
+        for what in ("ports", "mmio"):
+            for claimed in getattr(device, what):
+                for other in made[:number]:
+                    _refuse_overlap(device, what, claimed, getattr(other, what), other.spec)
+        for claimed in device.mmio:
+            _refuse_overlap(device, "mmio", claimed, memory, "the guest's memory")
+    return made
+
+
+def _refuse_overlap(
+    device: UserDevice, what: str, claimed: range, others: Iterable[range], whose: str
+) -> None:
+    for other in others:
+        if claimed.start < other.stop and other.start < claimed.stop:
+            raise GuestError(
+                f"{device.spec}: {what} {_shown(claimed)} overlaps {_shown(other)} of {whose}"
+            )
+
+
+def _shown(addresses: range) -> str:
+    return f"{addresses.start:#x}-{addresses.stop - 1:#x}"
+
+
+def _told(error: BaseException) -> str:
+    """An exception in one line."""
+    text = " ".join("".join(traceback.format_exception_only(error)).split())
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} (line {error.lineno})"
+    return text
