@@ -61,9 +61,9 @@ class Guest:
     """What is loaded, and how it is started."""
 
     title: str
-    image: bytes
+    image: bytes  # empty where `parts` hold all
     mode: Mode = Mode.REAL
-    load: int = LOAD  # guest-physical
+    load: int = LOAD  # guest-physical; of a guest in parts the lowest RIP of its code
     entry: int = LOAD  # RIP; the code segment's base is 0
     memory: int = MEMORY_MINIMUM  # bytes of RAM from 0, a multiple of 4096
     registers: Mapping[str, int] = field(default_factory=dict)  # set after the convention's
@@ -87,7 +87,7 @@ class Guest:
     @property
     def contents(self) -> tuple[Part, ...]:
         """All that is loaded into RAM."""
-        return (Part(self.load, self.image), *self.parts)
+        return (Part(self.load, self.image), *self.parts) if self.image else self.parts
 
     @property
     def regions(self) -> tuple[Region, ...]:

@@ -10,7 +10,7 @@ from typing import Final
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi
 from kdash.backends.kvm.device import DEVICE, Device, require
-from kdash.backends.kvm.facts import Mode
+from kdash.backends.kvm.facts import KvmError, Mode
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
@@ -43,6 +43,8 @@ class Machine:
                 vm = device.create_vm()
                 resources.callback(os.close, vm)
                 _reserve(device, vm)
+                if guest.memory <= 0:
+                    raise KvmError("a guest without memory", "give it some with --memory")
                 for region in guest.regions:
                     if region.readonly:
                         value = device.capability("READONLY_MEM")

@@ -1,0 +1,200 @@
+"""Guest files: their format by content, and guests from them as options say."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from kdash.backends.kvm import elf, guests, multiboot
+from kdash.backends.kvm.boot import boot_guest, is_boot_sector
+from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
+from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.modes import TABLES
+from kdash.backends.kvm.symbols import Symbols, system_map
+
+
+class Format(Enum):
+    """What a guest file is."""
+
+    FLAT = "flat"
+    ELF = "elf"
+    MULTIBOOT = "multiboot"
+    BOOT = "boot"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for; None: what the file says, or the convention."""
+
+    format: Format | None = None
+    mode: Mode | None = None
+    load: int | None = None
+    entry: int | str | None = None  # an address or a symbol
+    memory: int | None = None
+    stack: int | None = None
+    tables: int | None = None
+    symbols: str | os.PathLike[str] | None = None  # an ELF file or a System.map
+    registers: Mapping[str, int] = field(default_factory=dict)
+    command_line: str = ""  # of a multiboot image
+
+
+def detect(data: bytes) -> Format:
+    """The format of a guest file by its content; what is nothing else is flat."""
+    if multiboot.find_header(data):
+        return Format.MULTIBOOT
+    if elf.is_elf(data):
+        return Format.ELF
+    return Format.BOOT if is_boot_sector(data) else Format.FLAT
+
+
+def load_file(path: str | os.PathLike[str], options: Options | None = None) -> Guest:
+    """The guest in a file.
+
+    Raises:
+        GuestFileError: when a file can't be read.
+        GuestError: when it can't be started as asked.
+    """
+    return make_guest(guests.read_image(path), Path(path).name, options)
+
+
+def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest:
+    """The guest in the bytes of a file.
+
+    Raises:
+        GuestFileError: when the symbol file can't be read.
+        GuestError: when it can't be started as asked.
+    """
+    options = options or Options()
+    symbols = Symbols() if options.symbols is None else symbol_file(options.symbols)
+    kind = options.format or detect(data)
+    if kind is Format.BOOT and options.format is None and _is_flat_by_options(options):
+        kind = Format.FLAT
+    try:
+        return _MAKERS[kind](data, title, options, symbols)
+    except struct.error as error:  # no reader shall let one through, no user shall see one
+        raise GuestError(f"{title}: damaged: {error}") from None
+
+
+def _is_flat_by_options(options: Options) -> bool:
+    return options.load is not None or options.mode not in (None, Mode.REAL)
+
+
+def symbol_file(path: str | os.PathLike[str]) -> Symbols:
+    """The symbols in an ELF file or a System.map.
+
+    Raises:
+        GuestFileError: when it can't be read.
+        GuestError: when it is neither.
+    """
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise GuestFileError(f"{path}: {error.strerror}") from None
+    found = (elf.read_symbols if elf.is_elf(data) else system_map)(data, file.name)
+    if not found:
+        raise GuestError(f"{file.name}: no symbols in it; an unstripped ELF file has them")
+    return found
+
+
+def entry_address(entry: int | str | None, symbols: Symbols, title: str) -> int | None:
+    """An entry given as address or symbol.
+
+    Raises:
+        GuestError: when there is no such symbol.
+    """
+    if not isinstance(entry, str):
+        return entry
+    address = symbols.address(entry)
+    if address is None:
+        near = get_close_matches(entry, symbols.addresses, 3)
+        known = f"; near it are {', '.join(near)}" if near else ""
+        none = "" if symbols else "; it has none, --symbols FILE adds them"
+        raise GuestError(f"{title}: no symbol {elf.printable(entry.encode())}{known}{none}")
+    return address
+
+
+def _flat(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
+    return guests.flat(
+        data,
+        title,
+        mode=options.mode or Mode.REAL,
+        load=guests.LOAD if options.load is None else options.load,
+        entry=entry_address(options.entry, symbols, title),
+        memory=options.memory,
+        registers=options.registers,
+        stack=guests.STACK if options.stack is None else options.stack,
+        tables=TABLES if options.tables is None else options.tables,
+        symbols=symbols,
+    )
+
+
+def _elf(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
+    _refuse_load(title, options, "an ELF file")
+    return elf.elf_guest(
+        data,
+        title,
+        mode=options.mode,
+        entry=_own_entry(data, title, options, symbols),
+        memory=options.memory,
+        stack=guests.STACK if options.stack is None else options.stack,
+        tables=TABLES if options.tables is None else options.tables,
+        symbols=symbols,
+    )
+
+
+def _own_entry(data: bytes, title: str, options: Options, symbols: Symbols) -> int | None:
+    """The entry asked for, with the file's own symbols known."""
+    if not isinstance(options.entry, str):
+        return options.entry
+    own = elf.read_symbols(data, title) if elf.is_elf(data) else Symbols()
+    return entry_address(options.entry, own.joined(symbols), title)
+
+
+def _multiboot(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
+    _refuse_load(title, options, "a multiboot image")
+    if options.mode not in (None, Mode.PROTECTED):
+        raise GuestError(f"{title}: a multiboot image starts in protected mode, without --mode")
+    return multiboot.multiboot_guest(
+        data,
+        title,
+        entry=_own_entry(data, title, options, symbols),
+        memory=options.memory,
+        stack=guests.STACK if options.stack is None else options.stack,
+        symbols=symbols,
+        command_line=options.command_line,
+    )
+
+
+def _boot(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
+    _refuse_load(title, options, "a boot sector")
+    return boot_guest(
+        data,
+        title,
+        entry=entry_address(options.entry, symbols, title),
+        memory=options.memory,
+        stack=options.stack,
+        symbols=symbols,
+    )
+
+
+def _refuse_load(title: str, options: Options, kind: str) -> None:
+    if options.load is not None:
+        raise GuestError(
+            f"{title}: {kind} says itself where it is loaded; --load is for flat binaries "
+            "(--type flat)"
+        )
+
+
+_MAKERS: Final = {
+    Format.FLAT: _flat,
+    Format.ELF: _elf,
+    Format.MULTIBOOT: _multiboot,
+    Format.BOOT: _boot,
+}
