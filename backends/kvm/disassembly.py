@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm.facts import Instruction, Registers
+from kdash.backends.kvm.symbols import Symbols
 
 if TYPE_CHECKING:
     import iced_x86
@@ -144,6 +146,13 @@ def around(
             earlier = backward(code, ip, linear, bits, before)
     here = forward(read(linear, after * 8 + LONGEST), ip, linear, bits, count=after, current=ip)
     return (*earlier, *here)
+
+
+def named(instructions: Iterable[Instruction], symbols: Symbols) -> tuple[Instruction, ...]:
+    """The same instructions, each with the symbol it belongs to."""
+    if not symbols:
+        return tuple(instructions)
+    return tuple(replace(one, symbol=symbols.nearest(one.ip)) for one in instructions)
 
 
 def length_to_step_over(code: bytes, ip: int, bits: int) -> int | None:

@@ -247,6 +247,7 @@ class Instruction:
     text: str  # Intel syntax; "(bad)" where the bytes are no instruction
     current: bool = False  # the next one to execute
     target: int | None = None  # RIP a near branch or call goes to
+    symbol: str = ""  # where it is: "main" or "main+0x4"; empty where no symbol is known
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,7 @@ class Snapshot:
     detail: str = ""  # "HLT at 0x100b"
     failure: str = ""  # why the runner itself gave up: cause and remedy of a KvmError
     breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
+    teletype: bytes = b""  # what the guest printed by BIOS calls, a bounded tail
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.runner import Runner, Slice
+from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.user_devices import DeviceClass
 
 #: Exits in a snapshot.
@@ -217,14 +218,23 @@ class GuidedRun:
             seconds=runner.seconds,
             registers=registers,
             changed=changed(self._before, registers),
-            disassembly=disassembly.around(registers, self._reader(), self._guest.load),
+            disassembly=disassembly.named(
+                disassembly.around(registers, self._reader(), self._guest.load),
+                self._guest.symbols,
+            ),
             exits=runner.log.latest(EXITS),
             serial=bytes(runner.serial.sent[-SERIAL:]),
             outcome=ending.outcome if ending else None,
             detail=ending.detail if ending else "",
             failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
             breakpoints=self._breakpoints,
+            teletype=bytes(runner.bios.text.sent[-SERIAL:]) if runner.bios else b"",
         )
+
+    @property
+    def symbols(self) -> Symbols:
+        """Names of the guest's addresses."""
+        return self._guest.symbols
 
     def _reader(self) -> Callable[[int, int], bytes]:
         return self._machine.vcpu.read_linear

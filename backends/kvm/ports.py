@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kdash.backends.kvm.bios_layout import BIOS_PORT
+
 _UART_WRITE = (
     "transmit",
     "interrupt enable",
@@ -40,6 +42,7 @@ _SINGLE: Final = {
     0x92: "system control A, fast A20 and reset",
     0xB2: "APM, control",
     0xB3: "APM, status",
+    BIOS_PORT: "BIOS call",
     0xE9: "debug console",
     0xF4: "exit port",
     0x402: "debug console of the BIOS",

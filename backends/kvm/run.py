@@ -62,6 +62,7 @@ class Report:
     seconds: float
     registers: Registers
     memory: Mapping[int, bytes]  # by the address asked for; shorter where memory ends
+    teletype: bytes | None = None  # printed by BIOS calls; None: no BIOS
     failure: str = ""  # the traceback of a device that raised
 
 
@@ -97,17 +98,23 @@ def _set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
 
 
 class _Serial:
-    """Serial output on its way to whoever listens, or kept for the report."""
+    """Serial and BIOS output on its way to whoever listens, or kept for the report."""
 
     def __init__(self, runner: Runner, listener: Callable[[bytes], None] | None) -> None:
         self._sent = runner.serial.sent
+        self._outputs = [self._sent]
+        if runner.bios:
+            self._outputs.append(runner.bios.text.sent)
         self._listener = listener
 
     def pass_on(self) -> None:
-        if self._listener and self._sent:
-            data = bytes(self._sent)
-            self._sent.clear()
-            self._listener(data)
+        if not self._listener:
+            return
+        for sent in self._outputs:
+            if sent:
+                data = bytes(sent)
+                sent.clear()
+                self._listener(data)
 
     @property
     def kept(self) -> bytes:
@@ -154,5 +161,6 @@ def _report(runner: Runner, request: Request, serial: _Serial) -> Report:
         seconds=runner.seconds,
         registers=vcpu.registers(),
         memory={address: vcpu.read_linear(address, length) for address, length in request.dumps},
+        teletype=bytes(runner.bios.text.sent) if runner.bios else None,
         failure=ending.trace,
     )

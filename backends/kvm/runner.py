@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+from kdash.backends.kvm.bios import Bios
 from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort, Serial
 from kdash.backends.kvm.disassembly import decode, instruction_text
 from kdash.backends.kvm.exit_log import ExitLog
@@ -87,6 +88,10 @@ class Runner:
         self.debug_port = DebugPort()
         self.exit_port = ExitPort()
         self.bus = Bus((self.serial, self.debug_port, self.exit_port))
+        self.bios: Bios | None = None
+        if machine.guest.disk is not None:
+            self.bios = Bios(machine, machine.guest.disk, machine.guest.memory)
+            self.bus.add(self.bios)
         self.log = ExitLog(on_exit)
         self.steps = 0
         self.seconds = 0.0

@@ -19,6 +19,7 @@ from kdash.backends.kvm.facts import KvmError, RunState, Snapshot
 from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.guided import GuidedRun, Pace
 from kdash.backends.kvm.registers import check_register
+from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.user_devices import DeviceClass
 
 #: Snapshots a second while the guest runs.
@@ -79,6 +80,11 @@ class VcpuSession:
     def snapshot(self) -> Snapshot:
         """The latest state; never waits."""
         return self._latest
+
+    @property
+    def symbols(self) -> Symbols:
+        """Names of the guest's addresses; empty where none are known."""
+        return self._run.symbols
 
     def step(self, count: int = 1) -> Future[Snapshot]:
         """Execute `count` instructions one by one, or up to a breakpoint or the end."""

@@ -114,6 +114,8 @@ def as_json(report: Report, raw_exits: bool = False) -> dict[str, Any]:
         "vcpus": [{"outcome": report.outcome.value, **registers_json(report.registers)}],
         "memory": {f"{address:#x}": data.hex() for address, data in report.memory.items()},
     }
+    if report.teletype is not None:
+        result["teletype"] = report.teletype.decode("latin-1")
     if report.failure:
         result["failure"] = report.failure
     if raw_exits:

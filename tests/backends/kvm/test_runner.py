@@ -9,6 +9,7 @@ from typing import Any, cast
 from kdash.backends.kvm.exit_log import raw_of
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import ExitReason, Outcome
+from kdash.backends.kvm.guests import article_guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, Record
 from kdash.backends.kvm.runner import Runner, Slice
@@ -80,7 +81,7 @@ class ReplayedVcpu:
 
 def replay(exits: list[Record], completed_rip: int) -> tuple[Runner, ReplayedVcpu]:
     vcpu = ReplayedVcpu(exits, completed_rip)
-    return Runner(cast(Machine, SimpleNamespace(vcpu=vcpu))), vcpu
+    return Runner(cast(Machine, SimpleNamespace(vcpu=vcpu, guest=article_guest()))), vcpu
 
 
 def test_a_host_with_rip_at_the_out_is_recognised() -> None:

@@ -1,0 +1,219 @@
+"""BIOS services for boot sectors, asked for by a stub's OUT to a private port.
+
+Source: Ralf Brown's Interrupt List, release 61 (functions and their registers); ACPI
+specification 6.5, 15.1 (E820); IBM/MS INT 13 extensions as in the EDD specification 3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from kdash.backends.kvm.bios_disk import Disk, serve_disk
+from kdash.backends.kvm.bios_frame import Frame, Vcpu
+from kdash.backends.kvm.bios_layout import (
+    BIOS_PORT,
+    CONVENTIONAL_KIB,
+    EQUIPMENT,
+    HALT,
+)
+from kdash.backends.kvm.bios_text import COLUMNS, Memory, TextConsole
+from kdash.backends.kvm.layout import EXTENDED, memory_map
+
+_SMAP: Final = 0x534D4150
+_UNSUPPORTED: Final = 0x86
+#: Ticks of the timer a day: 1,573,040 (0x1800b0).
+_TICKS_A_DAY: Final = 0x1800B0
+_SECONDS_A_DAY: Final = 86400
+
+
+class _Machine(Protocol):
+    @property
+    def memory(self) -> Memory: ...
+    @property
+    def vcpu(self) -> Vcpu: ...
+
+
+class Bios:
+    """A device: the BIOS behind the stubs of bios_layout.
+
+    Args:
+        machine: its memory and the VCPU that calls.
+        disk: the image it boots from; what the guest writes stays in memory.
+        memory: bytes of RAM from 0.
+        now: the clock.
+    """
+
+    posted = False
+    mmio: Sequence[range] = ()
+    ports: Sequence[range] = (range(BIOS_PORT, BIOS_PORT + 1),)
+
+    def __init__(
+        self,
+        machine: _Machine,
+        disk: bytes,
+        memory: int,
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        self._machine = machine
+        self._memory_size = memory
+        self.now = now
+        self.disk = Disk(disk)
+        self.text = TextConsole(machine.memory)
+        self._services: dict[int, Callable[[Frame], None]] = {
+            0x10: self._video,
+            0x11: self._equipment,
+            0x12: self._conventional,
+            0x13: lambda frame: serve_disk(frame, self.disk),
+            0x15: self._system,
+            0x16: self._keyboard,
+            0x1A: self._time,
+        }
+
+    def read(self, address: int, size: int) -> int:  # noqa: ARG002
+        """Nothing to read here."""
+        return (1 << (8 * size)) - 1
+
+    def write(self, address: int, size: int, data: bytes) -> None:  # noqa: ARG002
+        """Serve the call whose stub the VCPU is in; any other OUT to the port does nothing."""
+        frame = Frame(self._machine.vcpu, self._machine.memory)
+        service = self._services.get(frame.vector) if frame.from_stub else None
+        if service is None:
+            return
+        try:
+            service(frame)
+        except IndexError:  # a buffer where no memory is
+            frame.fail(_UNSUPPORTED)
+        frame.commit()
+
+    # -- int 10h
+
+    def _video(self, frame: Frame) -> None:
+        text, page = self.text, frame.high("rbx")
+        match frame.high("rax"):
+            case 0x00:
+                text.clear()
+            case 0x02:
+                text.cursor = (frame.high("rdx"), frame.low("rdx"))
+            case 0x03:
+                row, column = text.cursor
+                frame.set16("rdx", row << 8 | column)
+                frame.set16("rcx", 0x0607)
+            case 0x06 | 0x07 as function:
+                self._scroll(frame, 1 if function == 0x06 else -1)
+            case 0x08:
+                character, attribute = text.cell()
+                frame.set16("rax", attribute << 8 | character)
+            case 0x09:
+                text.repeat(frame.low("rax"), frame.low("rbx"), frame.word("rcx"))
+            case 0x0A:
+                text.repeat(frame.low("rax"), None, frame.word("rcx"))
+            case 0x0E:
+                text.teletype(frame.low("rax"))
+            case 0x0F:
+                frame.set16("rax", COLUMNS << 8 | 3)
+                frame.set16("rbx", frame.low("rbx"))
+            case 0x13 if page == 0:
+                self._string(frame)
+
+    def _scroll(self, frame: Frame, direction: int) -> None:
+        window = (frame.high("rcx"), frame.low("rcx"), frame.high("rdx"), frame.low("rdx"))
+        self.text.scroll(direction * frame.low("rax"), frame.high("rbx"), window)
+
+    def _string(self, frame: Frame) -> None:
+        """Write a string; AL bit 0: the cursor follows, bit 1: each with its attribute."""
+        form, length = frame.low("rax"), frame.word("rcx")
+        cell = 2 if form & 2 else 1
+        data = frame.read("es", frame.word("rbp"), length * cell)
+        before = self.text.cursor
+        self.text.cursor = (frame.high("rdx"), frame.low("rdx"))
+        for at in range(0, len(data), cell):
+            self.text.teletype(data[at], data[at + 1] if cell == 2 else frame.low("rbx"))
+        if not form & 1:
+            self.text.cursor = before
+
+    # -- int 11h, 12h, 15h
+
+    def _equipment(self, frame: Frame) -> None:
+        frame.set16("rax", EQUIPMENT)
+
+    def _conventional(self, frame: Frame) -> None:
+        frame.set16("rax", CONVENTIONAL_KIB)
+
+    def _system(self, frame: Frame) -> None:
+        above = max(self._memory_size - EXTENDED, 0)
+        function = frame.word("rax")
+        if function == 0xE820:
+            self._memory_map(frame)
+        elif function == 0xE801:
+            low, high = min(above >> 10, 15 << 10), max(above - (15 << 20), 0) >> 16
+            for name, value in (("rax", low), ("rbx", high), ("rcx", low), ("rdx", high)):
+                frame.set16(name, value)
+            frame.carry(False)
+        elif function >> 8 == 0x88:
+            frame.set16("rax", min(above >> 10, 0xFFFF))
+            frame.carry(False)
+        elif function >> 8 == 0x24:  # the A20 gate, always open
+            frame.set16("rax", 1 if function == 0x2402 else 0)
+            frame.set16("rbx", 3 if function == 0x2403 else frame.word("rbx"))
+            frame.carry(False)
+        elif function >> 8 == 0x86:  # wait: time is the guest's own
+            frame.carry(False)
+        else:
+            frame.fail(_UNSUPPORTED)
+
+    def _memory_map(self, frame: Frame) -> None:
+        """E820: the entry that EBX counts, 20 bytes at ES:DI."""
+        entries = memory_map(self._memory_size)
+        number = frame.value("rbx") & 0xFFFF_FFFF
+        if (
+            frame.value("rdx") & 0xFFFF_FFFF != _SMAP
+            or number >= len(entries)
+            or frame.value("rcx") & 0xFFFF_FFFF < 20
+        ):
+            frame.fail(_UNSUPPORTED)
+            return
+        start, size, kind = entries[number]
+        data = start.to_bytes(8, "little") + size.to_bytes(8, "little")
+        frame.write("es", frame.word("rdi"), data + kind.to_bytes(4, "little"))
+        frame.set32("rax", _SMAP)
+        frame.set32("rcx", 20)
+        frame.set32("rbx", number + 1 if number + 1 < len(entries) else 0)
+        frame.carry(False)
+
+    # -- int 16h, 1Ah
+
+    def _keyboard(self, frame: Frame) -> None:
+        """No key has been pressed; who waits for one waits in a HLT."""
+        match frame.high("rax"):
+            case 0x00 | 0x10:
+                frame.jump(HALT)
+            case 0x01 | 0x11:
+                frame.zero(True)
+            case 0x02 | 0x12:
+                frame.set16("rax", frame.word("rax") & 0xFF00)
+
+    def _time(self, frame: Frame) -> None:
+        now = self.now()
+        seconds = now.hour * 3600 + now.minute * 60 + now.second + now.microsecond / 1e6
+        match frame.high("rax"):
+            case 0x00:
+                ticks = int(seconds * _TICKS_A_DAY / _SECONDS_A_DAY)
+                frame.set16("rcx", ticks >> 16)
+                frame.set16("rdx", ticks & 0xFFFF)
+                frame.set16("rax", 0)
+            case 0x02:
+                frame.set16("rcx", _bcd(now.hour) << 8 | _bcd(now.minute))
+                frame.set16("rdx", _bcd(now.second) << 8)
+            case 0x04:
+                frame.set16("rcx", _bcd(now.year // 100) << 8 | _bcd(now.year % 100))
+                frame.set16("rdx", _bcd(now.month) << 8 | _bcd(now.day))
+            case _:
+                frame.carry(True)
+                return
+        frame.carry(False)
+
+
+def _bcd(value: int) -> int:
+    return value // 10 << 4 | value % 10
