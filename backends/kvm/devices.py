@@ -1,4 +1,4 @@
-"""What the guest finds behind its ports: a serial transmitter, debug ports, the exit port.
+"""The bus of a guest, and its simplest devices: debug ports and the exit port.
 
 A device claims ranges of ports or of guest-physical addresses; what nobody claims reads as
 all ones and swallows writes, as on a bus without a card.
@@ -9,15 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-SERIAL_PORT: Final = 0x3F8
 EXIT_PORT: Final = 0xF4
 DEBUG_PORTS: Final = (0xE9, 0x402)
-
-#: Line status: transmitter empty, holding register empty (16550 data sheet, LSR bits 6, 5).
-LINE_STATUS: Final = 0x60
-LINE_STATUS_OFFSET: Final = 5
-_IIR_NONE: Final = 0x01  # interrupt identification: none pending
-_DLAB: Final = 0x80  # line control: the first two registers are the divisor
 
 
 class Device(Protocol):
@@ -34,38 +27,6 @@ class Device(Protocol):
     def write(self, address: int, size: int, data: bytes) -> None:
         """Take elements of `size` bytes each, little-endian, one after the other."""
         ...
-
-
-class Serial:
-    """The transmitting half of a 16550; the receiver is always empty."""
-
-    posted = True
-    mmio: Sequence[range] = ()
-
-    def __init__(self, base: int = SERIAL_PORT) -> None:
-        self.ports: Sequence[range] = (range(base, base + 8),)
-        self.sent = bytearray()
-        self._base = base
-        self._registers = [0, 0, _IIR_NONE, 0, 0, LINE_STATUS, 0xB0, 0]
-        self._divisor = [1, 0]
-
-    def read(self, address: int, size: int) -> int:  # noqa: ARG002 - one register a port
-        """A register; line status always says that more can be sent."""
-        offset = address - self._base
-        if offset < 2 and self._registers[3] & _DLAB:
-            return self._divisor[offset]
-        return 0 if offset == 0 else self._registers[offset]
-
-    def write(self, address: int, size: int, data: bytes) -> None:
-        """Send the low byte of each element, or set a register to the last."""
-        offset = address - self._base
-        data = data[::size]
-        if offset < 2 and self._registers[3] & _DLAB:
-            self._divisor[offset] = data[-1]
-        elif offset == 0:
-            self.sent += data
-        elif offset in (1, 3, 4, 7):
-            self._registers[offset] = data[-1]
 
 
 class DebugPort:

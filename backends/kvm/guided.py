@@ -197,6 +197,10 @@ class GuidedRun:
         self._runner.settle()
         self._machine.vcpu.set_register(name, value)
 
+    def send_serial(self, data: bytes) -> None:
+        """Input of the serial port; the guest reads it when it runs."""
+        self._runner.serial.receive(data)
+
     def read_memory(self, linear: int, length: int) -> bytes:
         """Guest memory by linear address, up to the first byte that is not mapped."""
         return self._machine.vcpu.read_linear(linear, length)

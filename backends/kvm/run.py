@@ -32,6 +32,7 @@ class Request:
     dumps: Sequence[tuple[int, int]] = ()  # linear address, bytes
     step_by_step: bool = False  # also without max_steps
     devices: Sequence[DeviceClass] = ()  # of the user
+    stdin: bytes = b""  # input of the serial port
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
     with Machine(request.guest, path) as machine:
         _set_registers(machine, request.registers)
         runner = Runner(machine, listeners.step, listeners.exit, request.devices)
+        runner.serial.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)
         machine.vcpu.start_ticks(LOOKS)
         try:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from kdash.backends.kvm.bios import Bios
-from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort, Serial
+from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
 from kdash.backends.kvm.disassembly import decode, instruction_text
 from kdash.backends.kvm.exit_log import ExitLog
 from kdash.backends.kvm.exit_reasons import OUTCOMES, UNCOUNTED
@@ -30,8 +30,10 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
+from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration, KeyboardController
 from kdash.backends.kvm.records import ACCESS, DATA_SIZE, RECORD, RIP, RSP, Record, single_bytes
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
+from kdash.backends.kvm.uart import Serial
 from kdash.backends.kvm.user_devices import DeviceClass, DeviceError, make_devices
 from kdash.backends.kvm.vcpu import BatchEnd
 
@@ -87,7 +89,18 @@ class Runner:
         self.serial = Serial()
         self.debug_port = DebugPort()
         self.exit_port = ExitPort()
-        self.bus = Bus((self.serial, self.debug_port, self.exit_port))
+        self.keyboard = KeyboardController()
+        memory = machine.guest.memory
+        self.bus = Bus(
+            (
+                self.serial,
+                self.debug_port,
+                self.exit_port,
+                self.keyboard,
+                Cmos(memory),
+                FirmwareConfiguration(memory),
+            )
+        )
         self.bios: Bios | None = None
         if machine.guest.disk is not None:
             self.bios = Bios(machine, machine.guest.disk, machine.guest.memory)
@@ -183,9 +196,9 @@ class Runner:
         start = position * RECORD.size
         record_bytes = bytes(self.vcpu.record_bytes[start : start + RECORD.size])
         self.log.add_access(record_bytes, reason, port, write, count)
-        if self.exit_port.value is not None:
+        if self.exit_port.value is not None or self.keyboard.reset:
             record = self.vcpu.record(position)
-            self._check_exit_port(instruction_ip(record, self.vcpu.out_rip_after))
+            self._check_end(instruction_ip(record, self.vcpu.out_rip_after))
 
     def _learn(self, position: int) -> None:
         """At the first OUT that can show it, see whether finishing it moves RIP."""
@@ -311,7 +324,7 @@ class Runner:
         if raw is not None:
             self._end(raw, self._ip, self.steps - 1, record)
         else:
-            self._check_exit_port(self._ip)
+            self._check_end(self._ip)
         if self.ending:
             return Slice.ENDED
         return Slice.BREAKPOINT if self._at_stop() else Slice.AGAIN
@@ -326,7 +339,13 @@ class Runner:
 
     # -- endings
 
-    def _check_exit_port(self, ip: int) -> None:
+    def _check_end(self, ip: int) -> None:
+        """End the run when a device was told to."""
+        if self.keyboard.reset:
+            self.settle()
+            detail = f"reset by the keyboard controller at {ip:#x}"
+            self.ending = Ending(Outcome.SYSTEM_EVENT, detail)
+            return
         value = self.exit_port.value
         if value is not None:
             self.settle()

@@ -127,6 +127,10 @@ class VcpuSession:
         """Forget the breakpoint at `ip`, if there is one."""
         return self._submit(lambda: self._run.change_breakpoints(remove={ip}))
 
+    def send_serial(self, data: bytes) -> Future[Snapshot]:
+        """Give the guest input on its serial port; it goes on running if it does."""
+        return self._submit(lambda: self._run.send_serial(data))
+
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         """Guest memory as the VCPU sees it, up to the first byte that is not mapped.
 

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -64,6 +65,8 @@ SIGNALS: Final = {
     signal.SIGINT: ExitStatus.SIGINT,
     signal.SIGTERM: ExitStatus.SIGTERM,
 }
+#: Bytes of input taken from a file: it is held in memory.
+SERIAL_INPUT: Final = 16 << 20
 _SUFFIXES: Final = {"K": 10, "M": 20, "G": 30}
 
 
@@ -166,6 +169,7 @@ def guest_parser(name: str, description: str, epilog: str) -> Parser:
     add("--max-steps", type=count, metavar="N", help="step by step, at most N instructions")
     add("--dump", type=span, action="append", default=[], metavar="ADDR:LEN",
         help="print memory at the end; repeatable")  # fmt: skip
+    add("--stdin", metavar="FILE", help="input of the serial port")
     add("--device", action="append", default=[], metavar="FILE.py:CLASS",
         help="add a device of your own; repeatable")  # fmt: skip
     add("--engine", choices=("kvm", "auto"), default="auto", help="what executes the guest")
@@ -286,8 +290,28 @@ def request_of(arguments: argparse.Namespace) -> Request:
         timeout=arguments.timeout,
         max_steps=arguments.max_steps,
         dumps=tuple(arguments.dump),
+        stdin=b"" if arguments.stdin is None else serial_input(arguments.stdin),
         devices=tuple(load_device(spec) for spec in arguments.device),
     )
+
+
+def serial_input(path: str) -> bytes:
+    """What is in a file, for the serial port.
+
+    Raises:
+        GuestError: when it can't be read, or is too large.
+    """
+    from kdash.backends.kvm.facts import GuestError, GuestFileError
+
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(SERIAL_INPUT + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise GuestFileError(f"--stdin {path}: {reason}") from None
+    if len(data) > SERIAL_INPUT:
+        raise GuestError(f"--stdin {path}: more than {SERIAL_INPUT >> 20} MiB of input")
+    return data
 
 
 _signals: list[int] = []

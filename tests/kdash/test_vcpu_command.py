@@ -361,3 +361,25 @@ def test_the_dashboard_refuses_a_wrong_device_before_it_opens(
 
     assert dashboard.run(["--device", "nowhere.py:Card"]) == 2
     assert capsys.readouterr().err == "kdash: nowhere.py:Card: no file nowhere.py\n"
+
+
+@kvm
+def test_a_file_is_the_input_of_the_serial_port(
+    guest: Any, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    (tmp_path / "input").write_bytes(b"Q\xff")
+    # mov dx,0x3f8; in al,dx; out dx,al; in al,dx; out dx,al; hlt
+    path = guest("baf803eceeeceef4")
+    assert run("run", path, "--stdin", str(tmp_path / "input"), "--quiet") == 0
+    assert capfdbinary.readouterr().out == b"Q\xff"
+
+
+def test_input_that_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", "--stdin", "/nowhere/at/all") == 3
+    told = "kdash vcpu: --stdin /nowhere/at/all: No such file or directory\n"
+    assert capsys.readouterr().err == told
+
+
+def test_endless_input_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", "--stdin", "/dev/zero") == 2
+    assert "more than 16 MiB of input" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort, Serial
+from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
 
 
 class Register:
@@ -22,34 +22,6 @@ class Register:
 
     def write(self, address: int, size: int, data: bytes) -> None:
         self.writes.append((address, size, data))
-
-
-def test_the_serial_port_collects_what_is_sent() -> None:
-    serial = Serial()
-    Bus([serial]).write_port(0x3F8, 1, b"hi\n")
-    assert serial.sent == b"hi\n"
-
-
-def test_a_guest_that_polls_the_line_status_may_always_send() -> None:
-    assert Bus([Serial()]).read_port(0x3FD, 1) == b"\x60"
-
-
-def test_setting_the_divisor_sends_nothing() -> None:
-    serial = Serial()
-    bus = Bus([serial])
-    bus.write_port(0x3FB, 1, b"\x80")
-    bus.write_port(0x3F8, 1, b"\x0c")
-    bus.write_port(0x3F9, 1, b"\x00")
-    assert bus.read_port(0x3F8, 1) == b"\x0c"
-    bus.write_port(0x3FB, 1, b"\x03")
-    bus.write_port(0x3F8, 1, b"A")
-    assert serial.sent == b"A"
-
-
-def test_the_scratch_register_keeps_its_value() -> None:
-    bus = Bus([Serial()])
-    bus.write_port(0x3FF, 1, b"\x5a")
-    assert bus.read_port(0x3FF, 1) == b"\x5a"
 
 
 def test_both_debug_ports_collect_and_answer() -> None:

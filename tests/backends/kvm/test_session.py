@@ -307,3 +307,12 @@ def test_commands_from_many_threads_are_all_carried_out(opened: Open) -> None:
     for thread in threads:
         thread.join(WAIT)
     assert session.snapshot().steps == 200
+
+
+def test_serial_input_reaches_a_running_guest(opened: Open) -> None:
+    # L: mov dx,0x3fd; in al,dx; test al,1; jz L; mov dx,0x3f8; in al,dx; out dx,al; hlt
+    session = opened("bafd03eca80174f8baf803eceef4")
+    end = session.run()
+    until(session, lambda now: now.state is RunState.RUNNING and now.exits_total > 0)
+    session.send_serial(b"!").result(WAIT)
+    assert end.result(WAIT).serial == b"!"
