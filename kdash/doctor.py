@@ -68,8 +68,9 @@ def examine() -> tuple[Section, ...]:
 def _vcpu() -> tuple[Probe, ...]:
     from kdash.backends.kvm.build_probe import probe_build
     from kdash.backends.kvm.capabilities import probe_kvm
+    from kdash.backends.kvm.engines import with_emulator
 
-    return (probe_build(), *probe_kvm())
+    return (probe_build(), *with_emulator(probe_kvm()))
 
 
 def _stack() -> tuple[Probe, ...]:

@@ -11,12 +11,14 @@ from typing import Final
 
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import RunState, Snapshot
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.registers import changed
-from kdash.backends.kvm.runner import Runner, Slice
+from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.symbols import Symbols
+from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.user_devices import DeviceClass
 
 #: Exits in a snapshot.
@@ -52,22 +54,28 @@ class GuidedRun:
     """
 
     def __init__(
-        self, guest: Guest, path: str = DEVICE, devices: Sequence[DeviceClass] = ()
+        self,
+        guest: Guest,
+        path: str = DEVICE,
+        devices: Sequence[DeviceClass] = (),
+        engine: str = KVM,
     ) -> None:
         self._guest = guest
         self._devices = devices
         self._path = path
         self._breakpoints: frozenset[int] = frozenset()
         self._pace: Pace | None = None
-        self._begin_machine(Machine(guest, path))
+        self._engine = engine
+        self._begin_machine(open_machine(guest, engine, path))
 
     def _begin_machine(self, machine: Machine) -> None:
         try:
-            self._runner = Runner(machine, devices=self._devices)
+            self._runner = open_runner(machine, self._engine, devices=self._devices)
         except BaseException:
             machine.close()
             raise
         self._machine = machine
+        self._screen = ScreenReader(machine.memory)
         self._state = RunState.READY
         self._before = machine.vcpu.registers()
         self._pace = None
@@ -102,7 +110,7 @@ class GuidedRun:
             KvmError: when that can't be made; the old one stays.
             GuestError: when a device does not fit it; the old one stays.
         """
-        old, new = self._machine, Machine(self._guest, self._path)
+        old, new = self._machine, open_machine(self._guest, self._engine, self._path)
         self._begin_machine(new)
         old.close()
 
@@ -215,7 +223,7 @@ class GuidedRun:
             del runner.serial.sent[:-SERIAL]
         return Snapshot(
             guest=self._guest.title,
-            engine="kvm",
+            engine=self._engine,
             state=self._state,
             steps=runner.steps,
             exits_total=runner.log.total,
@@ -232,6 +240,7 @@ class GuidedRun:
             detail=ending.detail if ending else "",
             failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
             breakpoints=self._breakpoints,
+            screen=self._screen.read(),
             teletype=bytes(runner.bios.text.sent[-SERIAL:]) if runner.bios else b"",
         )
 

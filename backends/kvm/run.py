@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.exit_reasons import exit_name
 from kdash.backends.kvm.facts import Exit, GuestError, KvmError, Outcome, Registers
 from kdash.backends.kvm.guests import Guest
@@ -31,6 +32,7 @@ class Request:
     max_steps: int | None = None  # logical steps; makes it run step by step
     dumps: Sequence[tuple[int, int]] = ()  # linear address, bytes
     step_by_step: bool = False  # also without max_steps
+    engine: str = KVM  # or EMULATOR
     devices: Sequence[DeviceClass] = ()  # of the user
     stdin: bytes = b""  # input of the serial port
 
@@ -75,9 +77,11 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
         GuestError: when a register can't be set as asked, or a device does not fit.
     """
     listeners = listeners or Listeners()
-    with Machine(request.guest, path) as machine:
+    with open_machine(request.guest, request.engine, path) as machine:
         _set_registers(machine, request.registers)
-        runner = Runner(machine, listeners.step, listeners.exit, request.devices)
+        runner = open_runner(
+            machine, request.engine, listeners.step, listeners.exit, request.devices
+        )
         runner.serial.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)
         machine.vcpu.start_ticks(LOOKS)
@@ -149,7 +153,7 @@ def _report(runner: Runner, request: Request, serial: _Serial) -> Report:
     log, vcpu = runner.log, runner.vcpu
     stepped = request.step_by_step or request.max_steps is not None
     return Report(
-        engine="kvm",
+        engine=request.engine,
         outcome=ending.outcome,
         detail=ending.detail,
         exit_value=ending.value,

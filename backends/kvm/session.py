@@ -15,7 +15,8 @@ from threading import Condition, Thread, current_thread
 from typing import Any, Final, TypeVar
 
 from kdash.backends.kvm.device import DEVICE
-from kdash.backends.kvm.facts import KvmError, RunState, Snapshot
+from kdash.backends.kvm.engines import KVM
+from kdash.backends.kvm.facts import KvmError, RunState, Snapshot, TextScreen
 from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.guided import GuidedRun, Pace
 from kdash.backends.kvm.registers import check_register
@@ -47,6 +48,7 @@ class VcpuSession:
         guest: what to run; the article's guest unless given.
         path: the KVM device.
         devices: of the user; each machine gets its own instances.
+        engine: KVM or EMULATOR, see engines.py.
 
     Raises:
         KvmError: when KVM can't be used.
@@ -58,8 +60,9 @@ class VcpuSession:
         guest: Guest | None = None,
         path: str = DEVICE,
         devices: Sequence[DeviceClass] = (),
+        engine: str = KVM,
     ) -> None:
-        self._run = GuidedRun(guest or article_guest(), path, devices)
+        self._run = GuidedRun(guest or article_guest(), path, devices, engine)
         try:
             self._latest = self._run.snapshot()
         except BaseException:
@@ -85,6 +88,10 @@ class VcpuSession:
     def symbols(self) -> Symbols:
         """Names of the guest's addresses; empty where none are known."""
         return self._run.symbols
+
+    def screen(self) -> TextScreen | None:
+        """The text screen of the latest snapshot; None: the guest never wrote there."""
+        return self._latest.screen
 
     def step(self, count: int = 1) -> Future[Snapshot]:
         """Execute `count` instructions one by one, or up to a breakpoint or the end."""

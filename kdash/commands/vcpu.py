@@ -172,7 +172,8 @@ def guest_parser(name: str, description: str, epilog: str) -> Parser:
     add("--stdin", metavar="FILE", help="input of the serial port")
     add("--device", action="append", default=[], metavar="FILE.py:CLASS",
         help="add a device of your own; repeatable")  # fmt: skip
-    add("--engine", choices=("kvm", "auto"), default="auto", help="what executes the guest")
+    add("--engine", choices=("kvm", "emulator", "auto"), default="auto",
+        help="what executes the guest (auto: /dev/kvm, else the emulator)")  # fmt: skip
     return parser
 
 
@@ -292,6 +293,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         dumps=tuple(arguments.dump),
         stdin=b"" if arguments.stdin is None else serial_input(arguments.stdin),
         devices=tuple(load_device(spec) for spec in arguments.device),
+        engine=engine_of(arguments.engine),
     )
 
 
@@ -312,6 +314,17 @@ def serial_input(path: str) -> bytes:
     if len(data) > SERIAL_INPUT:
         raise GuestError(f"--stdin {path}: more than {SERIAL_INPUT >> 20} MiB of input")
     return data
+
+
+def engine_of(wanted: str) -> str:
+    """The engine for `--engine`; one line on stderr where KVM was hoped for in vain."""
+    from kdash.backends.kvm.engines import choose
+
+    choice = choose(wanted)
+    if choice.cause:
+        remedy = f"; {choice.remedy}" if choice.remedy else ""
+        sys.stderr.write(f"kdash vcpu: EMULATED, since {choice.cause}{remedy}\n")
+    return choice.engine
 
 
 _signals: list[int] = []

@@ -18,7 +18,7 @@ from textual.widgets import Input
 
 from kdash.backends.kvm.facts import GuestError, KvmError, RunState, Snapshot
 from kdash.panes import vcpu_vocabulary
-from kdash.panes.vcpu_session import Session, cause_and_remedy, open_session
+from kdash.panes.vcpu_session import Session, cause_and_remedy, open_session, why_emulated
 from kdash.settings import Settings
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.notice import Notice
@@ -113,6 +113,8 @@ class VcpuPane(Pane):
             snapshot = self._session.snapshot()
             self._memory = Examine(snapshot.registers.linear_ip, FIRST_MEMORY)
             self._draw(snapshot)
+            if snapshot.engine == "emulator" and (why := why_emulated()):
+                self.notify(why, title="EMULATED", severity="warning", timeout=15, markup=False)
 
     def on_unmount(self) -> None:
         """Free the guest."""
@@ -347,7 +349,8 @@ class VcpuPane(Pane):
 
 def status_words(snapshot: Snapshot) -> tuple[str, Tone]:
     """The few words beside the pane's name, and their tone."""
+    emulated = "EMULATED " if snapshot.engine == "emulator" else ""
     if snapshot.state is RunState.ENDED:
         outcome = snapshot.outcome.value if snapshot.outcome else "ended"
-        return outcome, "good" if snapshot.outcome in FINE else "bad"
-    return snapshot.state.value, "plain"
+        return emulated + outcome, "good" if snapshot.outcome in FINE else "bad"
+    return emulated + snapshot.state.value, "plain"

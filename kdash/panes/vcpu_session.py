@@ -58,13 +58,23 @@ def open_session(settings: Settings) -> Session:
         KvmError: KVM can't be used here.
         GuestError: The guest can't be loaded.
     """
+    from kdash.backends.kvm.engines import AUTO, choose
     from kdash.backends.kvm.guests import flat_file
     from kdash.backends.kvm.session import VcpuSession
 
     if settings.guest is None:
-        return VcpuSession(devices=settings.devices)
+        return VcpuSession(devices=settings.devices, engine=choose(AUTO).engine)
     mode = Mode(settings.mode) if settings.mode else Mode.REAL
-    return VcpuSession(flat_file(settings.guest, mode=mode), devices=settings.devices)
+    guest = flat_file(settings.guest, mode=mode)
+    return VcpuSession(guest, devices=settings.devices, engine=choose(AUTO).engine)
+
+
+def why_emulated() -> str:
+    """What keeps KVM from being used here and what to do, one line; empty where nothing does."""
+    from kdash.backends.kvm.engines import AUTO, choose
+
+    choice = choose(AUTO)
+    return f"{choice.cause}: {choice.remedy or DOCTOR}" if choice.cause else ""
 
 
 def cause_and_remedy(error: KvmError | GuestError) -> tuple[str, str]:

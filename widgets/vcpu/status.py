@@ -29,6 +29,8 @@ def amount(count: float) -> str:
 def status_line(snapshot: Snapshot, step_size: int, rate: str, width: int) -> Line:
     """The parts in order of reading; the least important go first when room is short."""
     parts: list[tuple[int, tuple[Piece, ...]]] = [(0, (_STATES[snapshot.state],))]
+    if snapshot.engine == "emulator":
+        parts.append((0, (Piece("EMULATED", "accent"),)))
     if snapshot.state is RunState.ENDED:
         tone = "good" if snapshot.outcome in FINE else "bad"
         outcome = snapshot.outcome.value if snapshot.outcome else ""

@@ -1,0 +1,143 @@
+"""A runner for the emulator: the same slices, devices, log and endings as runner.py."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, cast
+
+from kdash.backends.kvm.emulator import CannotEmulate, EmulatedVcpu, Shutdown
+from kdash.backends.kvm.exits import RawExit
+from kdash.backends.kvm.facts import (
+    ExitReason,
+    InternalErrorExit,
+    IoExit,
+    MmioExit,
+    OtherExit,
+    Outcome,
+)
+from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.records import RIP, RSP, Record
+from kdash.backends.kvm.runner import Ending, Runner, Slice
+from kdash.backends.kvm.step import Kind
+from kdash.backends.kvm.vcpu import start_of
+
+#: Instructions, or elements of a repeated one, of a slice: about 10 ms.
+SLICE: Final = 256
+_DELIVERY: Final = 3  # KVM_INTERNAL_ERROR_DELIVERY_EV
+
+
+class EmulatedRunner(Runner):
+    """Drives an emulated machine; see Runner."""
+
+    def __init__(self, machine: Machine, *arguments: Any, **options: Any) -> None:
+        super().__init__(machine, *arguments, **options)
+        self._emulated = cast(EmulatedVcpu, machine.vcpu)
+        self._at: int | None = None  # the step exits are told to belong to
+        self._emulated.serve_port = self._serve_port
+        self._emulated.serve_mmio = self._serve_mmio
+
+    def settle(self) -> None:
+        """Nothing is ever pending here."""
+
+    def run(self) -> Slice:
+        """Run some instructions; they don't count as steps."""
+        if self.ending:
+            return Slice.ENDED
+        began = time.perf_counter()
+        try:
+            return self._go(SLICE, None)
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _step(self, count: int) -> Slice:
+        return self._go(min(count, SLICE), self.steps)
+
+    def _go(self, count: int, first: int | None) -> Slice:
+        for _ in range(count):
+            self._at = None if first is None else self.steps
+            whole = self._instruction()
+            if self.ending:
+                return Slice.ENDED
+            if not whole:
+                return Slice.KICKED
+            if first is not None and self._stopped():
+                return Slice.BREAKPOINT
+        return Slice.AGAIN
+
+    def _stopped(self) -> bool:
+        if not self._stops:
+            return False
+        words = self._emulated.general_registers()
+        return any(words[RIP] == rip and words[RSP] >= lowest for rip, lowest in self._stops)
+
+    def _instruction(self) -> bool:
+        """Execute one instruction; False where a repeated one is not done yet."""
+        vcpu = self._emulated
+        _, record = vcpu.look()
+        start = start_of(record)
+        self._ip = record.rip
+        if start.kind is Kind.HLT and vcpu.privileged:
+            vcpu.skip((start.rip + start.length) & ((1 << start.bits) - 1))
+            self._count(record)
+            self._finish(RawExit(ExitReason.HLT, OtherExit()), record)
+            return True
+        try:
+            whole = self._execute(start.kind is Kind.REP, record.rip)
+        except Shutdown:
+            self._finish(RawExit(ExitReason.SHUTDOWN, OtherExit()), record)
+            return True
+        except CannotEmulate as reason:
+            self._give_up(str(reason), record)
+            return True
+        if whole:
+            self._count(record)
+        value = self.exit_port.value
+        if value is not None:
+            self.ending = Ending(
+                Outcome.EXIT_PORT, f"exit port: {value:#x} at {record.rip:#x}", value
+            )
+        return whole
+
+    def _execute(self, repeated: bool, rip: int) -> bool:
+        for _ in range(SLICE):
+            self._emulated.execute()
+            if not repeated or self._emulated.rip != rip or self.exit_port.value is not None:
+                return True
+        return False
+
+    def _count(self, record: Record) -> None:
+        if self._at is None:
+            return
+        if self._on_step:
+            after = record._replace(registers=self._emulated.general_registers())
+            self._on_step(after, self.steps)
+        self.steps += 1
+
+    def _finish(self, raw: RawExit, record: Record) -> None:
+        self._end(raw, record.rip, self._at, record)
+
+    def _give_up(self, reason: str, record: Record) -> None:
+        self._finish(RawExit(ExitReason.INTERNAL_ERROR, InternalErrorExit(_DELIVERY, b"")), record)
+        self.ending = Ending(
+            Outcome.INTERNAL_ERROR,
+            f"INTERNAL_ERROR at {record.rip:#x}: the emulator can't do this: {reason}",
+        )
+
+    # -- accesses
+
+    def _serve_port(self, write: bool, port: int, size: int, data: bytes) -> bytes:
+        if write:
+            self.bus.write_port(port, size, data)
+        else:
+            data = self.bus.read_port(port, size, 1)
+        detail = IoExit("out" if write else "in", port, size, 1, data)
+        self.log.add(RawExit(ExitReason.IO, detail), self._ip, self._at)
+        return data
+
+    def _serve_mmio(self, write: bool, address: int, size: int, data: bytes) -> bytes:
+        if write:
+            self.bus.write_mmio(address, data)
+        else:
+            data = self.bus.read_mmio(address, size)
+        self.log.add(RawExit(ExitReason.MMIO, MmioExit(write, address, data)), self._ip, self._at)
+        return data

@@ -1,0 +1,183 @@
+"""The processor state inside unicorn: read and written as a whole.
+
+Unicorn's registers by number leave out the hidden parts of segments, so they are taken
+from a saved context: the head of QEMU's CPUX86State (target/i386/cpu.h, as in unicorn 2.1),
+whose layout `check_layout` verifies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import Any, Final
+
+from kdash.backends.kvm.facts import KvmError, Mode, Registers, Segment
+from kdash.backends.kvm.modes import (
+    CODE,
+    CR0_LONG,
+    CR0_PROTECTED,
+    CR4_LONG,
+    DATA,
+    EFER_LONG,
+    GDT,
+    TABLES,
+    descriptors,
+)
+from kdash.backends.kvm.registers import SEGMENTS
+
+#: CR0 at reset (Intel SDM vol. 3A, table 10-1).
+CR0_RESET: Final = 0x6000_0010
+
+_HEAD: Final = 40  # bytes of unicorn's own before CPUX86State
+_EIP: Final = _HEAD + 16 * 8
+_HFLAGS: Final = _HEAD + 22 * 8
+_SEGMENTS: Final = _HEAD + 23 * 8  # es, cs, ss, ds, fs, gs
+_GDT: Final = _HEAD + 47 * 8
+_IDT: Final = _HEAD + 50 * 8
+_CONTROLS: Final = _HEAD + 53 * 8  # cr0 to cr4
+_EFER: Final = 632
+_SEGMENT: Final = struct.Struct("<I4xQII")
+_TABLE: Final = struct.Struct("<8xQI4x")
+_ORDER: Final = ("es", "cs", "ss", "ds", "fs", "gs")
+_GENERAL: Final = (
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{n}" for n in range(8, 16)), "rip",
+)  # fmt: skip
+
+# Flags of a segment: the second word of its descriptor (Intel SDM vol. 3A, 3.4.5).
+_CODE_16: Final = 0x9B << 8
+_DATA_16: Final = 0x93 << 8
+_LONG, _BIG, _PAGES = 1 << 21, 1 << 22, 1 << 23
+
+# Hidden flags (HF_* of target/i386/cpu.h).
+_CS32, _SS32, _ADDSEG, _PE, _MP, _LMA, _CS64 = (1 << bit for bit in (4, 5, 6, 7, 9, 14, 15))
+_OSFXSR: Final = 1 << 22
+
+
+class State:
+    """A saved context of `uc`; `load` takes it anew, `store` puts it back."""
+
+    def __init__(self, uc: Any) -> None:
+        self._uc = uc
+        self._context = uc.context_save()
+        self.raw = bytearray(bytes(self._context))
+
+    def load(self) -> State:
+        """Take the state as it is now."""
+        self._uc.context_update(self._context)
+        self.raw[:] = bytes(self._context)
+        return self
+
+    def store(self) -> None:
+        """Make this the processor's state."""
+        ctypes.memmove(self._context.context, bytes(self.raw), len(self.raw))
+        self._uc.context_restore(self._context)
+        flush_translations(self._uc)
+
+    def enter_mode(self, mode: Mode) -> None:
+        """The state in which a flat guest starts."""
+        long, real = mode is Mode.LONG, mode is Mode.REAL
+        for name in _ORDER:
+            if real:
+                self.set_segment(name, 0, 0, 0xFFFF, _CODE_16 if name == "cs" else _DATA_16)
+            elif name == "cs":
+                size = _LONG if long else _BIG
+                self.set_segment(name, CODE, 0, 0xFFFF_FFFF, _CODE_16 | size | _PAGES)
+            else:
+                self.set_segment(name, DATA, 0, 0xFFFF_FFFF, _DATA_16 | _BIG | _PAGES)
+        flags = _ADDSEG if real else _PE | _SS32 | _CS32
+        controls = (CR0_RESET if real else CR0_PROTECTED, 0, 0, 0, 0)
+        if long:
+            flags |= _CS64 | _LMA | _MP | _OSFXSR
+            controls = (CR0_LONG, 0, 0, TABLES, CR4_LONG)
+        struct.pack_into("<I", self.raw, _HFLAGS, flags)
+        struct.pack_into("<5Q", self.raw, _CONTROLS, *controls)
+        struct.pack_into("<Q", self.raw, _EFER, EFER_LONG if long else 0)
+        _TABLE.pack_into(self.raw, _GDT, 0 if real else GDT, _limit(mode))
+        _TABLE.pack_into(self.raw, _IDT, 0, 0xFFFF if real else 0)
+        self.store()
+
+    def set_segment(
+        self, name: str, selector: int, base: int, limit: int | None = None, flags: int = 0
+    ) -> None:
+        """Set a segment; limit and flags stay unless a limit is given."""
+        at = _SEGMENTS + _ORDER.index(name) * _SEGMENT.size
+        if limit is None:
+            _, _, limit, flags = _SEGMENT.unpack_from(self.raw, at)
+        _SEGMENT.pack_into(self.raw, at, selector, base, limit, flags)
+
+    @property
+    def rip(self) -> int:
+        """RIP, or IP within CS."""
+        return int(struct.unpack_from("<Q", self.raw, _EIP)[0])
+
+    @property
+    def idt(self) -> tuple[int, int]:
+        """Base and limit of the interrupt descriptor table."""
+        return _TABLE.unpack_from(self.raw, _IDT)
+
+    @property
+    def privilege(self) -> int:
+        """The current privilege level."""
+        return int(struct.unpack_from("<I", self.raw, _HFLAGS)[0]) & 3
+
+    def registers(self, rflags: int) -> Registers:
+        """Facts of all registers; `rflags` because unicorn keeps them elsewhere."""
+        values: dict[str, Any] = dict(
+            zip(_GENERAL, struct.unpack_from("<17Q", self.raw, _HEAD), strict=True)
+        )
+        for name in SEGMENTS:
+            at = _SEGMENTS + _ORDER.index(name) * _SEGMENT.size
+            values[name] = _segment(*_SEGMENT.unpack_from(self.raw, at))
+        cr0, _, cr2, cr3, cr4 = struct.unpack_from("<5Q", self.raw, _CONTROLS)
+        (efer,) = struct.unpack_from("<Q", self.raw, _EFER)
+        return Registers(**values, rflags=rflags, cr0=cr0, cr2=cr2, cr3=cr3, cr4=cr4, efer=efer)
+
+
+def flush_translations(uc: Any) -> None:
+    """Let unicorn walk the page tables anew."""
+    from unicorn import UC_CTL_IO_WRITE, UC_CTL_TLB_FLUSH
+
+    uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
+
+
+def _limit(mode: Mode) -> int:
+    return 0xFFFF if mode is Mode.REAL else len(descriptors(mode)) - 1
+
+
+def _segment(selector: int, base: int, limit: int, flags: int) -> Segment:
+    return Segment(
+        selector=selector,
+        base=base,
+        limit=limit,
+        type=flags >> 8 & 0xF,
+        s=flags >> 12 & 1,
+        dpl=flags >> 13 & 3,
+        present=flags >> 15 & 1,
+        l=flags >> 21 & 1,
+        db=flags >> 22 & 1,
+        g=flags >> 23 & 1,
+    )
+
+
+def check_layout(uc: Any) -> None:
+    """Refuse a unicorn whose contexts have another layout.
+
+    Raises:
+        KvmError: when what was written is not where it is expected.
+    """
+    from unicorn import x86_const
+
+    uc.reg_write(x86_const.UC_X86_REG_RAX, 0x1122_3344_5566_7788)
+    uc.reg_write(x86_const.UC_X86_REG_RIP, 0x5566_7788_99AA)
+    uc.reg_write(x86_const.UC_X86_REG_IDTR, (0, 0x1234_5000, 0xABC, 0))
+    state = State(uc)
+    found = state.registers(2)
+    told = (found.rax, found.rip, state.idt, found.cr0, found.cr4, found.efer)
+    reads = (x86_const.UC_X86_REG_CR0, x86_const.UC_X86_REG_CR4)
+    wanted = (
+        0x1122_3344_5566_7788, 0x5566_7788_99AA, (0x1234_5000, 0xABC),
+        *(uc.reg_read(register) for register in reads), uc.msr_read(0xC000_0080),
+    )  # fmt: skip
+    if told != wanted:
+        raise KvmError("this version of unicorn keeps registers elsewhere", "install unicorn 2.1")
+    uc.reg_write(x86_const.UC_X86_REG_RAX, 0)
