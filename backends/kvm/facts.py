@@ -251,6 +251,15 @@ class Instruction:
 
 
 @dataclass(frozen=True)
+class TextScreen:
+    """A text screen of the VGA: mode 3, at guest-physical 0xb8000."""
+
+    columns: int
+    rows: int
+    cells: bytes  # row by row: a character code of code page 437, then its attribute
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All a pane needs to draw a guest, taken between two steps or from a running guest."""
 
@@ -269,6 +278,7 @@ class Snapshot:
     detail: str = ""  # "HLT at 0x100b"
     failure: str = ""  # why the runner itself gave up: cause and remedy of a KvmError
     breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
+    screen: TextScreen | None = None  # None: the guest never wrote there
     teletype: bytes = b""  # what the guest printed by BIOS calls, a bounded tail
 
 
