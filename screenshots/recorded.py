@@ -14,6 +14,7 @@ from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
 from kdash.backends.entropy.live_model import LiveModel, Sample
 from kdash.backends.kvm import facts as kvm_facts
 from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.stack.facts import FileReport
 from kdash.backends.stack.wire import decode
 from kdash.panes.entropy import EntropyPane
@@ -36,6 +37,7 @@ class RecordedSession:
         data = json.loads((RECORDINGS / "vcpu.json").read_text())
         self._snapshots: tuple[Snapshot, ...] = from_json(data, kvm_facts)
         self._place = 0
+        self.symbols = Symbols()
 
     def snapshot(self) -> Snapshot:
         """Where the recording stands."""

@@ -108,7 +108,9 @@ class _File:
         self.title = title
         kind = data[4] if len(data) > 5 else 0
         if not is_elf(data) or kind not in _LAYOUTS:
-            raise self.error("no ELF file of class 32 or 64")
+            raise self.error(
+                "no ELF file of class 32 or 64; a flat binary is made with objcopy -O binary"
+            )
         if data[5] != _LITTLE_ENDIAN:
             raise self.error("a big-endian ELF file; x86 guests are little-endian")
         self.kind = kind

@@ -23,7 +23,8 @@ commands:
   trace [GUEST]    the same step by step, each step and exit a line of JSON
   caps             every capability KVM_CHECK_EXTENSION knows
 
-GUEST is a flat binary; without one it is the 12-byte sample that prints 4.
+GUEST is a static ELF executable, a multiboot image, a boot sector or disk image, or a
+flat binary; without one it is the 12-byte sample that prints 4.
 
 examples:
   kdash vcpu run
@@ -33,6 +34,8 @@ examples:
 """
 RUN_EPILOG = """\
 A flat binary has RAM from 0, is loaded and entered at 0x1000, with RSP 0x8000 and RDI 0.
+An ELF64 executable starts in long mode, ELF32 and multiboot in protected mode; a boot sector
+(55 aa at 510) at 0:7c00 with BIOS services, and what it prints goes to stdout too.
 Ports: 0x3f8 serial output, 0xe9 and 0x402 debug output, 0xf4 ends the run.
 Numbers are decimal or 0x...; sizes take K, M, G.
 A device is a class with ports and mmio (a range or None), read(address, size) -> int and
@@ -60,6 +63,7 @@ example:
 """
 
 MODES: Final = ("real", "protected", "long")
+TYPES: Final = ("flat", "elf", "multiboot", "boot")
 SIGNALS: Final = {
     signal.SIGHUP: ExitStatus.SIGHUP,
     signal.SIGINT: ExitStatus.SIGINT,
@@ -158,10 +162,20 @@ def guest_parser(name: str, description: str, epilog: str) -> Parser:
     """The options that say what guest to run and how long."""
     parser = Parser(name, description, epilog)
     add = parser.add_argument
-    add("guest", nargs="?", metavar="GUEST", help="flat binary; the 12-byte sample unless given")
-    add("--mode", choices=MODES, help="processor mode to start in (real)")
+    add(
+        "guest",
+        nargs="?",
+        metavar="GUEST",
+        help="executable, boot image or flat binary; the sample unless given",
+    )
+    add("--type", choices=TYPES, help="what GUEST is (by its content)")
+    add("--mode", choices=MODES, help="processor mode to start in (that of GUEST)")
     add("--load", type=number, metavar="ADDR", help="where the image is loaded (0x1000)")
-    add("--entry", type=number, metavar="ADDR", help="RIP to start at (where it is loaded)")
+    add("--entry", type=place, metavar="ADDR", help="RIP or symbol to start at")
+    add("--stack", type=number, metavar="ADDR", help="RSP to start with (0x8000)")
+    add("--page-tables", type=number, metavar="ADDR", help="those of long mode (0x10000)")
+    add("--symbols", metavar="FILE", help="ELF file or System.map with names of addresses")
+    add("--append", default="", metavar="TEXT", help="command line of a multiboot image")
     add("--memory", type=size, metavar="SIZE", help="RAM (image end + 16M, at least 2M)")
     add("--set", type=assignment, action="append", default=[], metavar="REG=VALUE",
         help="set a register before the start; repeatable")  # fmt: skip
@@ -186,6 +200,13 @@ def number(text: str) -> int:
     if not 0 <= value < 1 << 64:
         raise argparse.ArgumentTypeError(f"{text!r} is no number like 4096 or 0x1000")
     return value
+
+
+def place(text: str) -> int | str:
+    """An address, or the name of a symbol."""
+    if text[:1].isdigit() or not text:
+        return number(text)
+    return text
 
 
 def count(text: str) -> int:
@@ -269,22 +290,29 @@ def request_of(arguments: argparse.Namespace) -> Request:
     Raises:
         GuestError: when the guest or a device can't be loaded like this.
     """
-    from kdash.backends.kvm import guests
+    from dataclasses import replace
+
+    from kdash.backends.kvm import guests, images
     from kdash.backends.kvm.facts import Mode
     from kdash.backends.kvm.run import Request
     from kdash.backends.kvm.user_devices import load_device
 
-    options = {
-        "mode": Mode(arguments.mode or "real"),
-        "load": guests.LOAD if arguments.load is None else arguments.load,
-        "entry": arguments.entry,
-        "memory": arguments.memory,
-    }
+    options = images.Options(
+        format=images.Format(arguments.type) if arguments.type else None,
+        mode=Mode(arguments.mode) if arguments.mode else None,
+        load=arguments.load,
+        entry=arguments.entry,
+        memory=arguments.memory,
+        stack=arguments.stack,
+        tables=arguments.page_tables,
+        symbols=arguments.symbols,
+        command_line=arguments.append,
+    )
     if arguments.guest is None:
-        guest = guests.flat(guests.ARTICLE_IMAGE, guests.ARTICLE_TITLE,
-                            registers=guests.ARTICLE_REGISTERS, **options)  # fmt: skip
+        options = replace(options, registers=guests.ARTICLE_REGISTERS)
+        guest = images.make_guest(guests.ARTICLE_IMAGE, guests.ARTICLE_TITLE, options)
     else:
-        guest = guests.flat_file(arguments.guest, **options)
+        guest = images.load_file(arguments.guest, options)
     return Request(
         guest,
         registers=dict(arguments.set),

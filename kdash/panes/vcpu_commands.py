@@ -26,7 +26,7 @@ def carry_out(pane: VcpuPane, line: str) -> str:
     """
     session = pane.session
     snapshot = session.snapshot()
-    match words.parse(line, snapshot.registers):
+    match words.parse(line, snapshot.registers, session.symbols.address):
         case words.Step(count):
             return _step(pane, snapshot, count)
         case words.Simple(word):

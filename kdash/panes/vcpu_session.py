@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from kdash.backends.kvm.facts import GuestError, KvmError, Mode, Snapshot
+from kdash.backends.kvm.symbols import Symbols
 from kdash.settings import Settings
 
 DOCTOR = "kdash doctor looks at everything that KVM needs."
@@ -13,6 +14,10 @@ DOCTOR = "kdash doctor looks at everything that KVM needs."
 
 class Session(Protocol):
     """What the pane needs of a session (see kdash.backends.kvm.session)."""
+
+    @property
+    def symbols(self) -> Symbols:
+        """Names of the guest's addresses."""
 
     def snapshot(self) -> Snapshot:
         """The latest state; never waits."""
@@ -59,13 +64,13 @@ def open_session(settings: Settings) -> Session:
         GuestError: The guest can't be loaded.
     """
     from kdash.backends.kvm.engines import AUTO, choose
-    from kdash.backends.kvm.guests import flat_file
+    from kdash.backends.kvm.images import Options, load_file
     from kdash.backends.kvm.session import VcpuSession
 
     if settings.guest is None:
         return VcpuSession(devices=settings.devices, engine=choose(AUTO).engine)
-    mode = Mode(settings.mode) if settings.mode else Mode.REAL
-    guest = flat_file(settings.guest, mode=mode)
+    options = Options(mode=Mode(settings.mode) if settings.mode else None)
+    guest = load_file(settings.guest, options)
     return VcpuSession(guest, devices=settings.devices, engine=choose(AUTO).engine)
 
 

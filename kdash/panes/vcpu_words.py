@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kdash.backends.kvm.facts import Registers
@@ -26,7 +26,7 @@ SETTABLE = (
 UNITS = {"b": 1, "h": 2, "w": 4, "g": 8}
 FORMS = "xduc"
 _EXAMINE = re.compile(r"x(?:/(\d*)([a-z]*))?$")
-_TERM = re.compile(r"\s*([+-]?)\s*\$?([A-Za-z0-9_]+)")
+_TERM = re.compile(r"\s*([+-]?)\s*\$?([A-Za-z0-9_.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +72,25 @@ class Assign:
     value: int
 
 
+#: Gives the address of a symbol of the guest, None where there is none.
+Lookup = Callable[[str], int | None]
+
+
+def no_symbols(name: str) -> int | None:  # noqa: ARG001
+    """The lookup of a guest without symbols."""
+    return None
+
+
 Command = Step | Simple | Until | Break | Delete | Assign | Examine
 
 
-def parse(line: str, registers: Registers) -> Command:
+def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Command:
     """Read one line.
 
     Args:
         line: What was typed, without the colon.
         registers: What register names in addresses stand for.
+        lookup: What other names in addresses stand for.
 
     Raises:
         CommandError: The line means nothing; the message names what would be right.
@@ -88,7 +98,7 @@ def parse(line: str, registers: Registers) -> Command:
     word, _, rest = line.strip().partition(" ")
     rest = rest.strip()
     if _EXAMINE.match(word):
-        return examine(word, rest, registers)
+        return examine(word, rest, registers, lookup)
     word = ALIASES.get(word, word)
     match word:
         case "step":
@@ -98,13 +108,13 @@ def parse(line: str, registers: Registers) -> Command:
                 raise CommandError(f"{word} takes no argument, not {rest!r}")
             return Simple(word)
         case "until":
-            return Until(_address("until", rest, registers))
+            return Until(_address("until", rest, registers, lookup))
         case "break":
-            return Break(_address("break", rest, registers))
+            return Break(_address("break", rest, registers, lookup))
         case "delete":
-            return Delete(_address("delete", rest, registers) if rest else None)
+            return Delete(_address("delete", rest, registers, lookup) if rest else None)
         case "set":
-            return _assignment(rest, registers)
+            return _assignment(rest, registers, lookup)
     known = ", ".join(word.word for word in WORDS)
     raise CommandError(f"unknown command {word!r}; known: {known}")
 
@@ -116,23 +126,23 @@ def _count(text: str) -> int:
     return count
 
 
-def _address(word: str, text: str, registers: Registers) -> int:
+def _address(word: str, text: str, registers: Registers, lookup: Lookup) -> int:
     if not text:
         raise CommandError(f"{word} needs an address, such as {word} 0x1003")
-    return expression(word, text, registers)
+    return expression(word, text, registers, lookup)
 
 
-def _assignment(text: str, registers: Registers) -> Assign:
+def _assignment(text: str, registers: Registers, lookup: Lookup) -> Assign:
     name, equals, value = text.removeprefix("$").partition("=")
     name, value = name.strip().lower(), value.strip()
     if not equals or not value:
         raise CommandError("set needs a register and a value, such as set rax=2")
     if name not in SETTABLE:
         raise CommandError(f"set: no register {name!r}; known: {', '.join(SETTABLE)}")
-    return Assign(name, expression("set", value, registers))
+    return Assign(name, expression("set", value, registers, lookup))
 
 
-def examine(word: str, address: str, registers: Registers) -> Examine:
+def examine(word: str, address: str, registers: Registers, lookup: Lookup = no_symbols) -> Examine:
     """Read gdb's x: a count, then a form (x, d, u, c) and a unit (b, h, w, g) in any order.
 
     Raises:
@@ -154,7 +164,9 @@ def examine(word: str, address: str, registers: Registers) -> Examine:
         unit = 1
     if not address:
         raise CommandError("x needs an address, such as x/16b 0x1000 or x/4xg rsp")
-    what = Examine(expression("x", address, registers), int(count or 64 // unit), unit, form)
+    what = Examine(
+        expression("x", address, registers, lookup), int(count or 64 // unit), unit, form
+    )
     if not 1 <= what.length <= MOST_BYTES:
         raise CommandError(f"x: {what.length:,} bytes are too many; at most {MOST_BYTES:,}")
     return what
@@ -172,8 +184,8 @@ def integer(text: str) -> int | None:
         return int(text, 10) if text.isdecimal() and text.isascii() else None
 
 
-def expression(word: str, text: str, registers: Registers) -> int:
-    """An address: numbers and register names with + and -, such as rsp+8.
+def expression(word: str, text: str, registers: Registers, lookup: Lookup = no_symbols) -> int:
+    """An address: numbers, register names and symbols with + and -, such as rsp+8.
 
     Raises:
         CommandError: Something in it is neither, or it is too large.
@@ -185,7 +197,9 @@ def expression(word: str, text: str, registers: Registers) -> int:
             raise CommandError(f"{word}: {text!r} is no address; such as 0x1003, rsp+8")
         value = _term_value(term[2], registers)
         if value is None:
-            raise CommandError(f"{word}: {term[2]!r} is no number and no register")
+            value = lookup(term[2])
+        if value is None:
+            raise CommandError(f"{word}: {term[2]!r} is no number and no register, nor a symbol")
         total += -value if term[1] == "-" else value
         place = term.end()
         while place < len(text) and text[place].isspace():

@@ -22,6 +22,7 @@ from kdash.backends.kvm.facts import (
     RunState,
     Snapshot,
 )
+from kdash.backends.kvm.symbols import Symbols
 from kdash.panes.vcpu import VcpuPane
 from kdash.settings import Settings
 from kdash.widgets.command_line import CommandLine
@@ -43,6 +44,7 @@ class GivenSession:
         self.asked: list[Any] = []
         self.memory = bytes(range(256)) * 256
         self.refusal: Exception | None = None
+        self.symbols = Symbols()
         self.closed = False
 
     def snapshot(self) -> Snapshot:
