@@ -191,7 +191,10 @@ class KdashApp(App[int]):
         self.query_one(TabLine).set_active(index)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """The pane in which something got the focus is the active one."""
+        """The pane in which something got the focus is the active one; no prompt stays open."""
+        line = self.query_one(CommandLine)
+        if line.is_open and line not in event.widget.ancestors_with_self:
+            line.close()
         for index, pane in self._panes.items():
             if index != self.active and pane in event.widget.ancestors_with_self:
                 self._activate(index)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
 
 from kdash import __version__
 from kdash.exit_status import ExitStatus
+from kdash.narration import Narration
+
+UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)  # of write(2)
 
 COMMANDS = {
     "vcpu": "run or trace a guest on /dev/kvm without the dashboard",
@@ -58,17 +62,31 @@ def run(argv: list[str]) -> int:
     Returns:
         The exit status (see ExitStatus).
     """
+    if not isinstance(sys.stderr, Narration):
+        sys.stderr = Narration(sys.stderr)
+    if sys.stdout is None:
+        sys.stderr.write("kdash: standard output is closed: nowhere to print to\n")
+        return ExitStatus.ENVIRONMENT
     try:
         status = _run(argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has gone. What is still in the buffer goes nowhere, so that
-        # the interpreter has nothing to complain about at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.OK
+        _forget_output()
+        return ExitStatus.SIGPIPE
     except KeyboardInterrupt:
         return ExitStatus.SIGINT
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        _forget_output()
+        sys.stderr.write(f"kdash: standard output can't be written: {error.strerror}\n")
+        return ExitStatus.ENVIRONMENT
     return status
+
+
+def _forget_output() -> None:
+    """Let what is still in the buffer go nowhere, or the interpreter complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: list[str]) -> int:

@@ -12,4 +12,5 @@ class ExitStatus(IntEnum):
     ENVIRONMENT = 3  # something this machine lacks or refuses
     SIGHUP = 129
     SIGINT = 130
+    SIGPIPE = 141  # the reader of the output has gone before its end
     SIGTERM = 143

@@ -16,6 +16,8 @@ def belongs_to_stack(path: Path) -> bool:
     """
     if path.is_dir() or path.name.endswith(STACK_SUFFIXES):
         return True
+    if not path.is_file():  # a pipe or a device would make us wait
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(18)

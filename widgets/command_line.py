@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from kdash.widgets.printable import printable
@@ -32,6 +34,13 @@ class _Prompt(Input):
         Binding("tab", "complete", "Complete", id="prompt.complete", tooltip="Take the suggestion"),
         Binding("up", "history(-1)", "Older", show=False, id="prompt.older", tooltip="Older line"),
         Binding("down", "history(1)", "Newer", show=False, id="prompt.newer", tooltip="Newer line"),
+        Binding(
+            "shift+tab",
+            "complete",
+            show=False,
+            id="prompt.complete-too",
+            tooltip="Take the suggestion",
+        ),
         Binding("escape", "leave", "Leave", id="prompt.leave", tooltip="Leave the prompt"),
     ]
 
@@ -39,6 +48,25 @@ class _Prompt(Input):
         super().__init__(text, compact=True, select_on_focus=False)
         self._history = history
         self._place = len(history)
+        self._entered = False
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Enter ends the line before the next key is looked at.
+
+        As a binding it would be carried out after keys that were typed ahead had been added to
+        the line; those that come for a prompt that is closed are given to whoever has the focus.
+        """
+        if self._entered:
+            event.stop()
+            event.prevent_default()
+            self.app.post_message(events.Key(event.key, event.character))
+        elif event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self._entered = True
+            self.screen.query_one(CommandLine).enter(self.value)
+        else:
+            await super()._on_key(event)
 
     def action_complete(self) -> None:
         """Take the suggestion."""
@@ -83,6 +111,7 @@ class CommandLine(Horizontal):
     def __init__(self) -> None:
         super().__init__()
         self.history: list[str] = []
+        self._before: Widget | None = None  # what had the focus when the prompt was opened
 
     def compose(self) -> ComposeResult:
         """Lay out the colon, the input and the answer."""
@@ -92,15 +121,25 @@ class CommandLine(Horizontal):
     async def open(self, complete: Complete, text: str = "") -> None:
         """Show the prompt with `text` typed already, and with `complete` for suggestions."""
         await self.query(_Prompt).remove()
+        self._before = self.screen.focused
         prompt = _Prompt(self.history, text)
         prompt.suggester = _Completions(complete)
         await self.mount(prompt, after=".colon")
         self.add_class("-open")
         self.screen.set_focus(prompt)  # at once: the next key may be waiting already
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a line is being typed."""
+        return self.has_class("-open")
+
     def close(self) -> None:
         """Hide the prompt."""
         self.remove_class("-open")
+        if isinstance(self.screen.focused, _Prompt):
+            # At once: the next key may be waiting already.
+            before = self._before
+            self.screen.set_focus(before if before and before.is_attached else None)
         self.query(_Prompt).remove()
         self.post_message(self.Closed())
 
@@ -112,10 +151,9 @@ class CommandLine(Horizontal):
         )
         self.set_class(bool(text), "-answer")
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def enter(self, text: str) -> None:
         """Remember the line and hand it on."""
-        event.stop()
-        line = event.value.strip()
+        line = text.strip()
         if line and (not self.history or self.history[-1] != line):
             self.history.append(line)
         self.close()

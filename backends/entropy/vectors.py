@@ -156,7 +156,7 @@ def _case(raw: object, ordinal: int) -> Case:
     for index, (op, expected) in enumerate(zip(ops, expect, strict=True)):
         _check_operation(op, f"{place}, operation {index}")
         _check_expectation(op, expected, f"{place}, operation {index}")
-    return Case(name, ops, expect, _final_pools(raw.get("final_pools", {}), place))
+    return Case(name, ops, expect, _final_pools(raw.get("final_pools"), place))
 
 
 def _objects(raw: Mapping[str, object], key: str, place: str) -> tuple[Mapping[str, Json], ...]:
@@ -188,11 +188,16 @@ def _check_expectation(op: Mapping[str, Json], expected: Mapping[str, Json], pla
     unknown = sorted(set(expected) - known)
     if unknown:
         raise VectorError(f'{place} ({op["op"]}): nothing called "{unknown[0]}" can be expected')
+    missing = sorted(_OWN_FIELDS.get(str(op["op"]), _COUNTER_FIELDS) - set(expected))
+    if missing:
+        raise VectorError(f'{place} ({op["op"]}): "{missing[0]}" must be expected')
 
 
 def _final_pools(raw: object, place: str) -> Mapping[str, str]:
-    if not isinstance(raw, dict) or not all(
-        name in POOLS and isinstance(words, str) for name, words in raw.items()
+    if (
+        not isinstance(raw, dict)
+        or set(raw) != set(POOLS)
+        or not all(isinstance(words, str) for words in raw.values())
     ):
         raise VectorError(f'{place}: "final_pools" must give the words of {", ".join(POOLS)}')
     return raw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from pathlib import Path
 
@@ -88,6 +89,8 @@ def read_object(path: str) -> bytes:
     """
     file = Path(path)
     try:
+        if file.is_dir():
+            os.listdir(path)  # why it can't be read, if that is why it stands here
         if not file.is_file():
             raise ObjectError("not a regular file" if file.exists() else "no such file")
         if file.stat().st_size > _LARGEST:

@@ -26,11 +26,20 @@ def object_files(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
+    closed: list[str] = []
+
+    def note(error: OSError) -> None:
+        closed.append(str(error.filename))
+
+    for root, folders, files in os.walk(folder, onerror=note):
         folders.sort()
         for name in sorted(files):
             if name.endswith(SUFFIXES):
                 yield os.path.join(root, name)
+        # A folder that can't be listed goes on as a path, for the validator to say why.
+        yield from closed
+        closed.clear()
+    yield from closed
 
 
 def sample_paths() -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kdash.exit_status import ExitStatus
 from kdash.settings import Settings
@@ -25,11 +26,11 @@ def run(argv: list[str]) -> int:
     try:
         settings = _read(argv) if argv else Settings()
     except ValueError as error:
-        print(f"kdash: {error}", file=sys.stderr)  # noqa: T201
-        return ExitStatus.USAGE
+        return _complain(str(error), ExitStatus.USAGE)
+    except OSError as error:
+        return _complain(f"{error.filename}: {error.strerror}", ExitStatus.ENVIRONMENT)
     if reason := unfit_reason():
-        print(f"kdash: no dashboard: {reason}; {HEADLESS}", file=sys.stderr)  # noqa: T201
-        return ExitStatus.USAGE
+        return _complain(f"no dashboard: {reason}; {HEADLESS}", ExitStatus.USAGE)
     # Nothing made while starting is garbage, and looking for it would take a tenth of the start.
     # The application switches collection on again behind its first picture.
     gc.disable()
@@ -40,10 +41,20 @@ def run(argv: list[str]) -> int:
     return app.return_code or ExitStatus.OK
 
 
+def _complain(message: str, status: ExitStatus) -> ExitStatus:
+    line = printable(message).replace("\n", "\\n")
+    print(f"kdash: {line}", file=sys.stderr)  # noqa: T201
+    return status
+
+
 def _read(argv: list[str]) -> Settings:
     import argparse
 
-    parser = argparse.ArgumentParser(prog="kdash", add_help=False, allow_abbrev=False)
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise ValueError(f"{message} (see kdash --help)")
+
+    parser = Parser(prog="kdash", add_help=False, allow_abbrev=False)
     parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
     parser.add_argument("--mode", choices=("real", "protected", "long"))
     parser.add_argument("--device", action="append", default=[], metavar="FILE.py:CLASS")
@@ -60,7 +71,7 @@ def _devices(specs: list[str]) -> tuple[DeviceClass, ...]:
         devices = tuple(load_device(spec) for spec in specs)
         make_devices(devices)  # overlaps are told before the screen is taken
     except GuestError as error:
-        raise ValueError(printable(str(error))) from None
+        raise ValueError(str(error)) from None
     return devices
 
 
@@ -68,11 +79,12 @@ def settings_for(targets: list[Path], mode: str | None) -> Settings:
     """Sort the targets into a guest and objects.
 
     Raises:
-        ValueError: A target that does not exist, guests and objects mixed, or two guests.
+        OSError: A target that does not exist or can't be looked at.
+        ValueError: Two guests, or a target that is neither a file nor a folder.
     """
     for target in targets:
-        if not target.exists():
-            raise ValueError(f"{target}: no such file or folder")
+        if not stat.S_ISREG(mode_bits := target.stat().st_mode) and not stat.S_ISDIR(mode_bits):
+            raise ValueError(f"{target}: neither a file nor a folder")
     objects = tuple(target for target in targets if belongs_to_stack(target))
     guests = [target for target in targets if target not in objects]
     if len(guests) > 1:

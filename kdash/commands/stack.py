@@ -138,6 +138,7 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 def _check(arguments: argparse.Namespace) -> int:
     from kdash.backends.stack.formats import Summary, json_line, text_line
+    from kdash.backends.stack.printable import printable
 
     options = CheckOptions(
         arguments.frame_pointer, tuple(arguments.noreturn), tuple(arguments.rule)
@@ -160,6 +161,9 @@ def _check(arguments: argparse.Namespace) -> int:
         elif arguments.format == "summary":
             print(summary.text(seconds))  # noqa: T201
         sys.stdout.flush()
+    if not summary.files and not summary.unreadable:
+        paths = ", ".join(map(printable, arguments.paths))
+        print(f"kdash stack check: no *.o and no *.ko in {paths}", file=sys.stderr)  # noqa: T201
     if summary.unreadable:
         return int(ExitStatus.ENVIRONMENT)
     return int(ExitStatus.FINDINGS if summary.errors else ExitStatus.OK)

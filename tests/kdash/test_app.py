@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from textual import events
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 
@@ -144,6 +145,30 @@ async def test_the_prompt_completes_with_tab_and_remembers_with_up() -> None:
         assert app.query_one("CommandLine Input").value == "restart"  # type: ignore[attr-defined]
         await pilot.press("escape")
         assert not app.query_one(CommandLine).has_class("-open")
+
+
+async def test_keys_typed_ahead_behind_enter_belong_to_the_pane() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        for key in (":", *"step 2", "\r", "s"):
+            name = {":": "colon", " ": "space", "\r": "enter"}.get(key, key)
+            app.post_message(events.Key(name, key))
+        await pilot.pause(0.5)
+        assert not app.query_one(CommandLine).is_open
+        snapshot = app.active_pane._session.snapshot()  # type: ignore[attr-defined]
+        assert snapshot.steps == 4
+
+
+async def test_the_prompt_closes_when_something_else_gets_the_focus() -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.press("colon", *"step")
+        await pilot.click("#stack LineTable")
+        await pilot.pause()
+        assert not app.query_one(CommandLine).is_open
+        assert app.active == 1
 
 
 async def test_an_unknown_word_is_answered_with_the_known_ones() -> None:

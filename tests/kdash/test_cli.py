@@ -85,18 +85,53 @@ def test_a_closed_pipe_ends_quietly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "words"),
+    ("argv", "status", "words"),
     [
-        (["/no/such/file"], "/no/such/file: no such file or folder"),
-        (["--colour"], "unrecognized arguments: --colour"),
-        (["--mode", "virtual"], "'virtual'"),
+        (["/no/such/file"], 3, "/no/such/file: No such file or directory"),
+        (["--colour"], 2, "unrecognized arguments: --colour (see kdash --help)"),
+        (["--mode", "virtual"], 2, "'virtual'"),
+        (["/dev/null"], 2, "/dev/null: neither a file nor a folder"),
     ],
 )
-def test_a_bad_argument_names_itself_and_exits_2(argv: list[str], words: str) -> None:
+def test_a_bad_argument_names_itself_in_one_line(argv: list[str], status: int, words: str) -> None:
     result = kdash_process(*argv)
-    assert result.returncode == 2
+    assert result.returncode == status
     assert words in result.stderr
+    assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+def test_an_escape_sequence_in_an_argument_is_shown_not_sent() -> None:
+    result = kdash_process("\x1b[31mno\npe")
+    assert result.stderr == "kdash: \\x1b[31mno\\npe: No such file or directory\n"
+
+
+@pytest.mark.parametrize("command", [["--help"], ["doctor"], ["stack", "explain", "unreachable"]])
+def test_an_output_that_cant_be_written_is_told_in_one_line(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "kdash", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert result.returncode == 3
+    assert result.stderr == "kdash: standard output can't be written: No space left on device\n"
+
+
+def test_a_closed_output_is_told_in_one_line() -> None:
+    result = subprocess.run(
+        f"{sys.executable} -m kdash --help >&-", shell=True, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr.count("\n")) == (3, 1)
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_losing_the_narration_does_not_change_the_status(redirection: str) -> None:
+    result = subprocess.run(
+        f"{sys.executable} -m kdash stack check /no/such.o {redirection}", shell=True,
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 3
 
 
 def test_without_a_terminal_one_line_names_the_headless_commands() -> None:

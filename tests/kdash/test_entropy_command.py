@@ -243,7 +243,7 @@ def test_a_reader_that_goes_ends_watch_quietly() -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait() == 0
+        assert process.wait() == 141
         assert process.stderr.read() == b""
 
 

@@ -14,7 +14,7 @@ from kdash.backends.stack.object_files import sample_paths
 from kdash.commands.stack import run
 
 SAMPLE = next(path for path in sample_paths() if path.endswith("idle_enter.o"))
-_PROGRAM = "import sys; from kdash.commands.stack import run; sys.exit(run(sys.argv[1:]))"
+_PROGRAM = "import sys; from kdash.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
 def test_findings_make_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,12 +116,13 @@ def test_explaining_a_file_that_is_not_there_is_an_environment_error(
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = [sys.executable, "-c", _PROGRAM, "check", str(Path(SAMPLE).parent)]
+    command = [sys.executable, "-c", _PROGRAM, "stack", "check", str(Path(SAMPLE).parent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
         errors = process.stderr.read()
+    assert process.returncode == 141
     assert b"Traceback" not in errors
     assert b"BrokenPipe" not in errors
 
@@ -134,7 +135,7 @@ def test_a_signal_ends_it_after_what_is_known_was_printed(
 ) -> None:
     for copy in range(3000):
         (tmp_path / f"{copy}.o").symlink_to(SAMPLE)
-    command = [sys.executable, "-c", _PROGRAM, "check", str(tmp_path), "--format", "json"]
+    command = [sys.executable, "-c", _PROGRAM, "stack", "check", str(tmp_path), "--format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
@@ -143,3 +144,29 @@ def test_a_signal_ends_it_after_what_is_known_was_printed(
     assert process.returncode == status
     assert json.loads(first)["kind"]
     assert "summary" in json.loads(rest.splitlines()[-1])
+
+
+def test_a_folder_that_holds_no_object_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", str(tmp_path)]) == 0
+    assert f"no *.o and no *.ko in {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.root
+def test_a_folder_that_cant_be_listed_is_not_clean(tmp_path: Path) -> None:
+    # What is imported on the way is imported as root: the interpreter may be root's alone.
+    program = (
+        "import os, sys; from kdash.commands.stack import run\n"
+        f"run(['check', {SAMPLE!r}])\n"
+        "os.setgid(65534); os.setuid(65534); sys.exit(run(sys.argv[1:]))"
+    )
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents[:2]:
+        folder.chmod(0o755)
+    command = [sys.executable, "-c", program, "check", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 3
+    assert f"{closed}: Permission denied" in result.stderr

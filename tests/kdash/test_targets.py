@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,10 @@ def test_two_guests_are_refused(tmp_path: Path) -> None:
         guest.write_bytes(b"\xf4")
     with pytest.raises(ValueError, match="one guest at a time"):
         settings_for(guests, None)
+
+
+def test_a_pipe_is_refused_without_being_opened(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="neither a file nor a folder"):
+        settings_for([pipe], None)

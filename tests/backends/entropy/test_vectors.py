@@ -23,14 +23,21 @@ def test_the_vectors_hold_all_their_operations() -> None:
     assert (len(CASES), sum(len(case.ops) for case in CASES)) == (19, 2048)
 
 
+def counters(ret: int) -> dict[str, Any]:
+    """What is expected after 64 bits were credited to the input pool."""
+    pools = {"input": [384, 64, 0, 0, 0, 0], **{name: [0] * 6 for name in POOLS[1:]}}
+    counts = dict.fromkeys(("blocked", "fips_panics", "xfers", "pushes", "queued"), 0)
+    return {"ret": ret, **pools, "wakeups": [0, 0, 0], **counts}
+
+
 def document() -> Any:
     return {
         "cases": [
             {
                 "id": "X1",
                 "ops": [{"op": "credit", "pool": "input", "bits": 64}, {"op": "poll"}],
-                "expect": [{"input": [384, 64, 0, 0, 0, 0]}, {"ret": 260, "blocked": 0}],
-                "final_pools": {"blocking": "0" * 256},
+                "expect": [counters(ret=0), counters(ret=260)],
+                "final_pools": {"input": "0" * 1024, **dict.fromkeys(POOLS[1:], "0" * 256)},
             }
         ]
     }
@@ -101,6 +108,9 @@ def broken(*path: Any, value: object) -> Any:
         (broken("cases", 0, "ops", 0, value={"op": "read_wakeup", "value": 0}), '"value"'),
         (broken("cases", 0, "expect", 1, "colour", value=1), 'nothing called "colour"'),
         (broken("cases", 0, "final_pools", value={"pool": ""}), '"final_pools"'),
+        (broken("cases", 0, "final_pools", value={}), '"final_pools"'),
+        (broken("cases", 0, "final_pools", value=None), '"final_pools"'),
+        (broken("cases", 0, "expect", 1, value={}), '"blocked" must be expected'),
     ],
 )
 def test_a_malformed_file_is_refused_with_the_place(tmp_path: Path, found: Any, said: str) -> None:
