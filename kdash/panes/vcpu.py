@@ -44,7 +44,9 @@ class VcpuPane(Pane):
     """A guest on a VCPU: step it, run it, look at it."""
 
     NAME: ClassVar[str] = "VCPU"
-    VIEWS: ClassVar[tuple[str, ...]] = ("all", "code", "registers", "exits", "serial", "memory")
+    VIEWS: ClassVar[tuple[str, ...]] = (
+        "all", "code", "registers", "exits", "serial", "screen", "memory",
+    )  # fmt: skip
     WORDS: ClassVar[tuple[CommandWord, ...]] = vcpu_vocabulary.WORDS
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -300,6 +302,14 @@ class VcpuPane(Pane):
             self.notify(
                 text if lines == 1 else f"{lines} lines", title="Copied", timeout=2, markup=False
             )
+
+    def action_switch_view(self, direction: int) -> None:
+        """Show the next (1) or previous (-1) sub-view; the screen once the guest wrote there."""
+        following = (self.view + direction) % len(self.VIEWS)
+        unused = self._shown is None or self._shown.screen is None
+        if self.VIEWS[following] == "screen" and unused:
+            following += direction
+        self.show_view(following)
 
     def view_changed(self, index: int) -> None:
         """Give one part all the room, or all of them their share."""

@@ -21,6 +21,7 @@ from kdash.backends.kvm.facts import (
     Registers,
     RunState,
     Snapshot,
+    TextScreen,
 )
 from kdash.backends.kvm.symbols import Symbols
 from kdash.panes.vcpu import VcpuPane
@@ -251,6 +252,23 @@ async def test_views_show_one_part_and_escape_all_again() -> None:
         assert parts(app).registers.display
         await pilot.press("less_than_sign")
         assert app.pane.VIEWS[app.pane.view] == "memory"
+
+
+async def test_a_text_screen_never_written_to_is_no_view() -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("less_than_sign", "less_than_sign")
+        assert app.pane.VIEWS[app.pane.view] == "serial"
+
+
+async def test_the_text_screen_is_a_view_once_the_guest_wrote_to_it() -> None:
+    cells = b"H\x1f".ljust(4000, b"\0")
+    app, _ = given(snapshot(screen=TextScreen(80, 25, cells)))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("less_than_sign", "less_than_sign")
+        await pilot.pause()
+        assert app.pane.VIEWS[app.pane.view] == "screen"
+        assert drawn(parts(app).screen_text).startswith("H")
 
 
 async def test_tab_visits_every_part_on_screen() -> None:

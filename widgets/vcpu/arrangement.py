@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-PARTS = ("code", "registers", "exits", "serial", "memory")
+PARTS = ("code", "registers", "exits", "serial", "screen", "memory")
 BROAD = 110  # cells; from here on registers and code stand side by side
 MEDIUM = 64  # cells; from here on code and serial stand side by side
 TALL = 24  # lines; below, the registers have no title

@@ -16,6 +16,7 @@ from kdash.widgets.vcpu.exits import ExitList, ExitTable
 from kdash.widgets.vcpu.memory import MemoryView
 from kdash.widgets.vcpu.part import LinePart, Tones
 from kdash.widgets.vcpu.registers import RegisterView
+from kdash.widgets.vcpu.screen import ScreenView
 from kdash.widgets.vcpu.serial import SerialView
 from kdash.widgets.vcpu.status import StatusLine
 
@@ -70,6 +71,7 @@ class VcpuParts(Tones):
         self.code = DisassemblyView(id="code")
         self.exits = ExitList(id="exits")
         self.serial = SerialView(id="serial")
+        self.screen_text = ScreenView(id="screen")
         self.memory = MemoryView(id="memory")
         self._layout = PartsLayout()
         self._registers_count = 0
@@ -81,7 +83,9 @@ class VcpuParts(Tones):
 
     @property
     def _framed(self) -> tuple[Widget, ...]:
-        return (self.code, self.exits, self.serial, self.memory, self.registers)
+        return (
+            self.code, self.exits, self.serial, self.screen_text, self.memory, self.registers,
+        )  # fmt: skip
 
     def compose(self) -> ComposeResult:
         """Yield the parts in the order in which Tab visits them."""
@@ -102,7 +106,8 @@ class VcpuParts(Tones):
     @property
     def first_shown(self) -> Widget:
         """The part that Tab would visit first."""
-        for part in (self.code, self.exits.table, self.serial, self.memory, self.registers):
+        framed = (self.exits.table if part is self.exits else part for part in self._framed)
+        for part in framed:
             if part.display and all(node.display for node in part.ancestors):
                 return part
         return self.code
@@ -119,6 +124,7 @@ class VcpuParts(Tones):
         self.code.show(snapshot, before if single else None)
         self.exits.show(snapshot)
         self.serial.show(snapshot.serial, live=snapshot.state is RunState.RUNNING)
+        self.screen_text.show(snapshot.screen)
         if len(self.registers.lines) != self._registers_count:
             self._registers_count = len(self.registers.lines)
             self.refresh(layout=True)
