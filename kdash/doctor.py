@@ -69,8 +69,9 @@ def _vcpu() -> tuple[Probe, ...]:
     from kdash.backends.kvm.build_probe import probe_build
     from kdash.backends.kvm.capabilities import probe_kvm
     from kdash.backends.kvm.engines import with_emulator
+    from kdash.backends.kvm.host_probe import probe_host
 
-    return (probe_build(), *with_emulator(probe_kvm()))
+    return (probe_build(), probe_host(), *with_emulator(probe_kvm()))
 
 
 def _stack() -> tuple[Probe, ...]:

@@ -7,6 +7,7 @@ VCPU before, RDI the VCPU's index, RFLAGS 2, all other general registers 0.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,7 +240,11 @@ def read_image(path: str | os.PathLike[str]) -> bytes:
     """
     file = Path(path)
     try:
-        if file.stat().st_size > MEMORY_MAXIMUM:
+        found = file.stat()
+        # A pipe or a device would make us wait, or never end.
+        if not stat.S_ISREG(found.st_mode):
+            raise GuestFileError(f"{path}: not a regular file")
+        if found.st_size > MEMORY_MAXIMUM:
             raise GuestError(f"{file.name}: larger than the largest memory (3 GiB)")
         return file.read_bytes()
     except OSError as error:

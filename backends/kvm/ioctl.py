@@ -10,7 +10,9 @@ from kdash.backends.kvm._native import lib
 from kdash.backends.kvm.facts import KvmError
 
 _REMEDIES = {
-    errno.ENOTTY: "the file is no KVM device, or this kernel's KVM does not have the call",
+    errno.ENOTTY: "the file is no KVM device, or this kernel's KVM does not have the call;"
+    " look what it is (ls -l), make the node anew (modprobe -r and modprobe the KVM module)"
+    " or use a newer kernel",
     errno.ENOMEM: "free memory, or give the guest less with --memory",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "too many open files on this system; close some",

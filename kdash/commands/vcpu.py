@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from kdash.exit_status import ExitStatus
+from kdash.widgets.printable import printable
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.run import Request
@@ -71,6 +72,7 @@ SIGNALS: Final = {
 }
 #: Bytes of input taken from a file: it is held in memory.
 SERIAL_INPUT: Final = 16 << 20
+DUMP_MAXIMUM = 64 << 20  # bytes one --dump prints at most
 _SUFFIXES: Final = {"K": 10, "M": 20, "G": 30}
 
 
@@ -259,7 +261,10 @@ def span(text: str) -> tuple[int, int]:
     address, colon, length = text.partition(":")
     if not colon:
         raise argparse.ArgumentTypeError(f"{text!r} is not ADDR:LEN, as 0x2000:16")
-    return number(address), size(length)
+    count = size(length)
+    if count > DUMP_MAXIMUM:
+        raise argparse.ArgumentTypeError(f"{text!r} asks for more than {DUMP_MAXIMUM >> 20} MiB")
+    return number(address), count
 
 
 # -- running
@@ -369,5 +374,6 @@ def received_signal() -> ExitStatus | None:
 
 def complain(message: str, status: ExitStatus) -> ExitStatus:
     """One line on stderr."""
-    sys.stderr.write(f"kdash vcpu: {message}\n")
+    line = printable(message).replace("\n", "\\n")
+    sys.stderr.write(f"kdash vcpu: {line}\n")
     return status

@@ -58,10 +58,16 @@ def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received)
     return status_of(report, received)
 
 
+# Whether the terminal's cursor stands behind serial output that ended without a newline.
+_unfinished = False
+
+
 def write_serial(data: bytes) -> None:
     """The guest's bytes as they are; on a terminal without what it would obey."""
+    global _unfinished  # noqa: PLW0603 - there is one terminal
     if sys.stdout.isatty():
         sys.stdout.write(harmless(data))
+        _unfinished = not data.endswith(b"\n")
     else:
         sys.stdout.buffer.write(data)
     sys.stdout.flush()
@@ -77,7 +83,11 @@ def harmless(data: bytes) -> str:
 
 
 def write_exit(one: Exit) -> None:
-    """One line an exit."""
+    """One line an exit, on a line of its own where serial output shares the terminal."""
+    global _unfinished  # noqa: PLW0603 - there is one terminal
+    if _unfinished and sys.stderr.isatty():
+        sys.stderr.write("\n")
+    _unfinished = False
     sys.stderr.write(f"{one.index:6} {one.ip:#08x} {one.name:<8} {one.meaning}\n")
 
 

@@ -56,7 +56,7 @@ class EntropyPane(Pane):
         Binding("s", "step", "Step pool", id="entropy.step",
                 tooltip="One event into the 4.3 model"),
         Binding("x", "extract", "Extract", id="entropy.extract",
-                tooltip="Extract 10 bytes from the 4.3 model"),
+                tooltip="Extract up to 10 bytes from the 4.3 model"),
         Binding("m", "mix", "Mix", show=False, id="entropy.mix",
                 tooltip="Mix this moment into the 4.3 model"),
         Binding("p", "plot", "Plot", show=False, id="entropy.plot",

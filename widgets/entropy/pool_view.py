@@ -115,7 +115,7 @@ class PoolView(ToneLines):
 
     def _output_lines(self, width: int) -> list[Line]:
         if not self._output:
-            return [(Span("nothing extracted yet: x takes 10 bytes", "muted"),)]
+            return [(Span("nothing extracted yet: x takes up to 10 bytes", "muted"),)]
         lines = wrapped(f"last extraction: {self._output.hex(' ')}", width, indent="  ")
         if len(lines) <= OUTPUT_LINES:
             return lines
