@@ -118,7 +118,7 @@ class DisassemblyView(LinePart):
             return operands(row.text, self._registers), "label"
         if self._executed and row.ip == self._executed[0]:
             return self._executed[1], "accent"
-        return "", ""
+        return (f"<{printable(row.symbol)}>" if row.symbol else ""), "label"
 
     def copy_text(self) -> str:
         """The line under the cursor."""

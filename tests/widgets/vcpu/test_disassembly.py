@@ -164,3 +164,15 @@ async def test_a_code_segment_with_a_base_says_how_to_get_the_linear_address() -
         reset = Registers(rip=0xFFF0, cs=Segment(selector=0xF000, base=0xF0000))
         view.show(snapshot(registers=reset, disassembly=()))
         assert "real mode, cs f000, linear = ip + f0000" in str(view.border_title)
+
+
+async def test_a_line_without_another_note_names_its_symbol_as_data() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        shown = snapshot(registers=at(0x1000))
+        rows = tuple(
+            replace(row, symbol="[b]main\x1b+0x3") if row.ip == 0x1003 else row
+            for row in shown.disassembly
+        )
+        view.show(replace(shown, disassembly=rows))
+        assert drawn(view).splitlines()[1].endswith("add al,bl ; <[b]main\\x1b+0x3>")
