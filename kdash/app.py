@@ -193,7 +193,8 @@ class KdashApp(App[int]):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """The pane in which something got the focus is the active one; no prompt stays open."""
         line = self.query_one(CommandLine)
-        if line.is_open and line not in event.widget.ancestors_with_self:
+        # What has the focus now counts: the event may be older than the prompt.
+        if line.is_open and self.focused and line not in self.focused.ancestors_with_self:
             line.close()
         for index, pane in self._panes.items():
             if index != self.active and pane in event.widget.ancestors_with_self:

@@ -98,6 +98,14 @@ class Program:
                 return self.text
         raise AssertionError(f"{word!r} still on the screen:\n{self.text}")
 
+    def wait_restored(self) -> None:
+        """Read until the program has given the terminal back."""
+        end = time.monotonic() + PATIENCE
+        while not self.restored:
+            self.pump()
+            assert time.monotonic() < end, f"the terminal was not given back:\n{self.text}"
+        self.pump(0.3)
+
     def press(self, *keys: str) -> None:
         """Send keys, one write each as a person would."""
         for key in keys:

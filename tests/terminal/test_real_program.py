@@ -104,8 +104,7 @@ def test_suspend_goes_back_to_the_shell_and_fg_brings_the_screen_back() -> None:
         program.press(*"fg\r")
         program.wait_for("q Quit")
         program.press("q")
-        program.wait_without("q Quit")
-        program.pump(0.5)
+        program.wait_restored()
         program.press(*"echo status $?\r")
         program.wait_for("status 0")
 

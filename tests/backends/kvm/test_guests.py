@@ -52,7 +52,7 @@ def test_what_can_not_be_started_is_refused(
 def test_an_unreadable_file_is_told_apart_from_a_bad_guest(tmp_path: Path) -> None:
     with pytest.raises(GuestFileError, match=r"nowhere\.bin: No such file"):
         flat_file(tmp_path / "nowhere.bin")
-    with pytest.raises(GuestFileError, match="Is a directory"):
+    with pytest.raises(GuestFileError, match="not a regular file"):
         flat_file(tmp_path)
 
 
