@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     return "".join(char if char == "\n" or char.isprintable() else _escape(char) for char in text)
 
 
+def one_line(text: str) -> str:
+    r"""Return `text` as `printable` does, with newlines shown as ``\n`` too."""
+    return printable(text).replace("\n", "\\n")
+
+
 def _escape(char: str) -> str:
     code = ord(char)
     if code < 0x100:

@@ -13,7 +13,7 @@ from kdash.exit_status import ExitStatus
 from kdash.settings import Settings
 from kdash.targets import belongs_to_stack
 from kdash.terminal import unfit_reason
-from kdash.widgets.printable import printable
+from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.user_devices import DeviceClass
@@ -42,8 +42,7 @@ def run(argv: list[str]) -> int:
 
 
 def _complain(message: str, status: ExitStatus) -> ExitStatus:
-    line = printable(message).replace("\n", "\\n")
-    print(f"kdash: {line}", file=sys.stderr)  # noqa: T201
+    print(f"kdash: {one_line(message)}", file=sys.stderr)  # noqa: T201
     return status
 
 

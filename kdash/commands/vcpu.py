@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from kdash.exit_status import ExitStatus
-from kdash.widgets.printable import printable
+from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.run import Request
@@ -374,6 +374,5 @@ def received_signal() -> ExitStatus | None:
 
 def complain(message: str, status: ExitStatus) -> ExitStatus:
     """One line on stderr."""
-    line = printable(message).replace("\n", "\\n")
-    sys.stderr.write(f"kdash vcpu: {line}\n")
+    sys.stderr.write(f"kdash vcpu: {one_line(message)}\n")
     return status
