@@ -259,6 +259,75 @@ class TextScreen:
     cells: bytes  # row by row: a character code of code page 437, then its attribute
 
 
+class VcpuState(Enum):
+    """What one VCPU of a machine does between two stops."""
+
+    RUNNABLE = "runnable"
+    HALTED = "halted"  # executed HLT; with an in-kernel interrupt controller until an interrupt
+    WAITING = "waiting"  # an application processor that waits for INIT and SIPI
+    ENDED = "ended"  # an exit ended it
+
+
+@dataclass(frozen=True)
+class VcpuBrief:
+    """One VCPU of a machine, as a tab shows it."""
+
+    index: int
+    state: VcpuState
+    registers: Registers
+    steps: int = 0  # logical steps done by it
+    detail: str = ""  # how it ended: "HLT at 0x100b"
+
+
+class StopKind(Enum):
+    """What a stop point looks at."""
+
+    BREAKPOINT = "breakpoint"  # RIP
+    WATCH = "watch"  # bytes of memory changed
+    ACCESS = "access"  # bytes of memory read or written
+    EXIT = "exit"  # an exit of a kind, or at a port or address
+
+
+@dataclass(frozen=True)
+class StopPoint:
+    """A place or event at which a guest that goes stops."""
+
+    number: int  # as `break` and `watch` told it, from 1
+    kind: StopKind
+    where: str  # as shown: "main+0x4", "0x1008", "0x2000:8", "IO 0x3f8"
+    address: int | None = None  # RIP, or linear address watched
+    length: int = 0  # bytes watched
+    condition: str = ""  # "rax == 5 && [rsp] != 0"; empty: always
+    ignore: int = 0  # hits still to be passed over
+    hits: int = 0  # times it was met with its condition true
+    hardware: bool = False  # in a debug register of the VCPU
+
+
+@dataclass(frozen=True)
+class RecordingView:
+    """The recorded past of a guest; a moment is the state before a logical step."""
+
+    first: int  # the oldest moment that can be shown, a step ordinal
+    last: int  # the newest: where the guest really is
+    position: int  # the moment shown
+    bytes: int  # memory taken
+    limit: int  # memory allowed
+    state_as_of: int = 0  # step whose FPU, MSR and device state is shown at `position`
+
+    @property
+    def replay(self) -> bool:
+        """Whether the moment shown lies in the past."""
+        return self.position < self.last
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of source code an instruction came from (DWARF line table)."""
+
+    file: str  # as the line table names it
+    line: int  # from 1
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """All a pane needs to draw a guest, taken between two steps or from a running guest."""
@@ -280,6 +349,11 @@ class Snapshot:
     breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
     screen: TextScreen | None = None  # None: the guest never wrote there
     teletype: bytes = b""  # what the guest printed by BIOS calls, a bounded tail
+    vcpu: int = 0  # the one whose registers, code and changes these are
+    vcpus: tuple[VcpuBrief, ...] = ()  # all of the machine's; empty: there is one
+    recording: RecordingView | None = None  # None: nothing is recorded
+    stops: tuple[StopPoint, ...] = ()  # breakpoints included
+    stopped_at: tuple[int, ...] = ()  # numbers of the stop points that stopped it
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ class Guest:
     tables: int = TABLES  # page tables of long mode, guest-physical
     symbols: Symbols = field(default_factory=Symbols)
     disk: bytes | None = None  # a disk image: the machine has BIOS services for it
+    vcpus: int = 1
+    irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel
 
     def start_registers(self, index: int) -> dict[str, int]:
         """General registers of VCPU `index` at the entry."""
