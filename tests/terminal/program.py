@@ -36,6 +36,8 @@ class Program:
             "LC_ALL": "C.UTF-8",
             **(env or {}),
         }
+        for name in ("COLUMNS", "LINES"):  # the pseudo-terminal's own size counts
+            environment.pop(name, None)
         command = [sys.executable, "-m", "kdash", *argv]
         if shell:
             environment["PS1"] = "$ "
