@@ -32,7 +32,7 @@ def our_step_rate() -> float:
     """Steps a second, every record decoded with its registers."""
     seen = 0
 
-    def look(record: object, number: int) -> None:
+    def look(record: object, number: int, vcpu: int) -> None:
         nonlocal seen
         seen += 1
 

@@ -1,10 +1,10 @@
-"""A runner for the emulator: the same slices, devices, log and endings as runner.py."""
+"""A runner for the emulator: the same slices, devices, log and endings as vcpu_runner.py."""
 
 from __future__ import annotations
 
-import time
-from typing import Any, Final, cast
+from typing import Final, cast
 
+from kdash.backends.kvm.board import Board, Ending, OnStep, Slice
 from kdash.backends.kvm.emulator import CannotEmulate, EmulatedVcpu, Shutdown
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import (
@@ -15,23 +15,22 @@ from kdash.backends.kvm.facts import (
     OtherExit,
     Outcome,
 )
-from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.records import RIP, RSP, Record
-from kdash.backends.kvm.runner import Ending, Runner, Slice
 from kdash.backends.kvm.step import Kind
-from kdash.backends.kvm.vcpu import start_of
+from kdash.backends.kvm.vcpu import Vcpu, start_of
+from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
 #: Instructions, or elements of a repeated one, of a slice: about 10 ms.
 SLICE: Final = 256
 _DELIVERY: Final = 3  # KVM_INTERNAL_ERROR_DELIVERY_EV
 
 
-class EmulatedRunner(Runner):
-    """Drives an emulated machine; see Runner."""
+class EmulatedVcpuRunner(VcpuRunner):
+    """Drives an emulated VCPU; see VcpuRunner."""
 
-    def __init__(self, machine: Machine, *arguments: Any, **options: Any) -> None:
-        super().__init__(machine, *arguments, **options)
-        self._emulated = cast(EmulatedVcpu, machine.vcpu)
+    def __init__(self, board: Board, vcpu: Vcpu, on_step: OnStep | None = None) -> None:
+        super().__init__(board, vcpu, on_step)
+        self._emulated = cast(EmulatedVcpu, vcpu)
         self._at: int | None = None  # the step exits are told to belong to
         self._emulated.serve_port = self._serve_port
         self._emulated.serve_mmio = self._serve_mmio
@@ -41,22 +40,18 @@ class EmulatedRunner(Runner):
 
     def run(self) -> Slice:
         """Run some instructions; they don't count as steps."""
-        if self.ending:
+        if self.over:
             return Slice.ENDED
-        began = time.perf_counter()
-        try:
-            return self._go(SLICE, None)
-        finally:
-            self.seconds += time.perf_counter() - began
+        return self._go(SLICE, None)
 
     def _step(self, count: int) -> Slice:
-        return self._go(min(count, SLICE), self.steps)
+        return self._go(min(count, SLICE), self.board.steps)
 
     def _go(self, count: int, first: int | None) -> Slice:
         for _ in range(count):
-            self._at = None if first is None else self.steps
+            self._at = None if first is None else self.board.steps
             whole = self._instruction()
-            if self.ending:
+            if self.over:
                 return Slice.ENDED
             if not whole:
                 return Slice.KICKED
@@ -79,29 +74,28 @@ class EmulatedRunner(Runner):
         if start.kind is Kind.HLT and vcpu.privileged:
             vcpu.skip((start.rip + start.length) & ((1 << start.bits) - 1))
             self._count(record)
-            self._finish(RawExit(ExitReason.HLT, OtherExit()), record)
+            self._exit(RawExit(ExitReason.HLT, OtherExit()), record)
             return True
         try:
             whole = self._execute(start.kind is Kind.REP, record.rip)
         except Shutdown:
-            self._finish(RawExit(ExitReason.SHUTDOWN, OtherExit()), record)
+            self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), record)
             return True
         except CannotEmulate as reason:
             self._give_up(str(reason), record)
             return True
         if whole:
             self._count(record)
-        value = self.exit_port.value
+        value = self.board.exit_port.value
         if value is not None:
-            self.ending = Ending(
-                Outcome.EXIT_PORT, f"exit port: {value:#x} at {record.rip:#x}", value
-            )
+            detail = f"exit port: {value:#x} at {record.rip:#x}"
+            self._finish(Ending(Outcome.EXIT_PORT, detail, value))
         return whole
 
     def _execute(self, repeated: bool, rip: int) -> bool:
         for _ in range(SLICE):
             self._emulated.execute()
-            if not repeated or self._emulated.rip != rip or self.exit_port.value is not None:
+            if not repeated or self._emulated.rip != rip or self.board.exit_port.value is not None:
                 return True
         return False
 
@@ -110,17 +104,20 @@ class EmulatedRunner(Runner):
             return
         if self._on_step:
             after = record._replace(registers=self._emulated.general_registers())
-            self._on_step(after, self.steps)
-        self.steps += 1
+            self._on_step(after, self.board.steps, self._emulated.index)
+        self._counted(1)
 
-    def _finish(self, raw: RawExit, record: Record) -> None:
+    def _exit(self, raw: RawExit, record: Record) -> None:
         self._end(raw, record.rip, self._at, record)
 
     def _give_up(self, reason: str, record: Record) -> None:
-        self._finish(RawExit(ExitReason.INTERNAL_ERROR, InternalErrorExit(_DELIVERY, b"")), record)
-        self.ending = Ending(
-            Outcome.INTERNAL_ERROR,
-            f"INTERNAL_ERROR at {record.rip:#x}: the emulator can't do this: {reason}",
+        raw = RawExit(ExitReason.INTERNAL_ERROR, InternalErrorExit(_DELIVERY, b""))
+        self._log(raw, record.rip, self._at)
+        self._finish(
+            Ending(
+                Outcome.INTERNAL_ERROR,
+                f"INTERNAL_ERROR at {record.rip:#x}: the emulator can't do this: {reason}",
+            )
         )
 
     # -- accesses

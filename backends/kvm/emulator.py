@@ -87,6 +87,7 @@ class EmulatedVcpu:
     `serve_port` and `serve_mmio` are set by the runner before anything is executed.
     """
 
+    index = 0
     out_rip_after: bool | None = False
 
     def __init__(self, uc: Any, memory: EmulatedMemory) -> None:
@@ -348,6 +349,7 @@ class EmulatedMachine:
                 self.memory.attach(uc, region.start, region.size, readonly=region.readonly)
             load(self.memory, guest)
             self.vcpu = EmulatedVcpu(uc, self.memory)
+            self.vcpus = (self.vcpu,)
             resources.callback(self.vcpu.close)
             del uc
             self.vcpu.start(guest.mode, guest.start_registers(0))

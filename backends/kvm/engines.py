@@ -58,9 +58,10 @@ def open_runner(machine: Machine, engine: str, *arguments: Any, **options: Any) 
     """A runner for a machine of `engine`; arguments as of Runner."""
     if engine == KVM:
         return Runner(machine, *arguments, **options)
-    from kdash.backends.kvm.emulated_runner import EmulatedRunner
+    from kdash.backends.kvm.emulated_runner import EmulatedVcpuRunner
 
-    return EmulatedRunner(machine, *arguments, **options)
+    options["drive"] = EmulatedVcpuRunner
+    return Runner(machine, *arguments, **options)
 
 
 def probe_emulator() -> Probe:

@@ -23,10 +23,11 @@ WINDOW: Final = 512
 class _Batch:
     """Accesses of full speed as records."""
 
-    __slots__ = ("_log", "_records", "_told", "first", "last")
+    __slots__ = ("_log", "_records", "_told", "_vcpu", "first", "last")
 
-    def __init__(self, log: ExitLog, records: bytes, first: int, amount: int) -> None:
+    def __init__(self, log: ExitLog, records: bytes, first: int, amount: int, vcpu: int) -> None:
         self._log = log
+        self._vcpu = vcpu
         self._records = records
         self._told: list[Exit] | None = None
         self.first = first
@@ -39,7 +40,8 @@ class _Batch:
 
     def _tell(self, index: int) -> Exit:
         record = Record.unpack(self._records, (index - self.first) * RECORD.size)
-        return tell(raw_of(record), index, instruction_ip(record, self._log.out_rip_after), None)
+        ip = instruction_ip(record, self._log.out_rip_after)
+        return tell(raw_of(record), index, ip, None, vcpu=self._vcpu)
 
 
 class _Single:
@@ -47,7 +49,7 @@ class _Single:
 
     __slots__ = ("_raw", "_told", "_where", "first", "last")
 
-    def __init__(self, raw: RawExit, index: int, where: tuple[int, int | None, str]) -> None:
+    def __init__(self, raw: RawExit, index: int, where: tuple[int, int | None, str, int]) -> None:
         self._raw = raw
         self._told: list[Exit] | None = None
         self._where = where
@@ -80,7 +82,7 @@ class ExitLog:
         """Normalised number of exits so far."""
         return sum(self.counts.values())
 
-    def add(self, raw: RawExit, ip: int, step: int | None, code: str = "") -> None:
+    def add(self, raw: RawExit, ip: int, step: int | None, code: str = "", vcpu: int = 0) -> None:
         """Count one exit and keep it.
 
         Args:
@@ -88,11 +90,12 @@ class ExitLog:
             ip: RIP of its instruction.
             step: the logical step it belongs to; None at full speed.
             code: the instruction, where that says more.
+            vcpu: which VCPU it came from.
         """
         self._count(raw.reason, raw.detail)
-        self._keep(_Single(raw, self.next_index, (ip, step, code)))
+        self._keep(_Single(raw, self.next_index, (ip, step, code, vcpu)))
 
-    def add_outs(self, records: bytes) -> None:
+    def add_outs(self, records: bytes, vcpu: int = 0) -> None:
         """Count and keep a run of OUT records."""
         same = single_bytes(records)
         if same is not None:
@@ -100,16 +103,19 @@ class ExitLog:
         else:
             for _, port, _, _, count, _, _ in ACCESS.iter_unpack(records):
                 self._count_port(port, True, count)
-        self._keep(_Batch(self, records, self.next_index, len(records) // RECORD.size))
+        amount = len(records) // RECORD.size
+        self._keep(_Batch(self, records, self.next_index, amount, vcpu))
 
-    def add_access(self, record: bytes, reason: int, port: int, write: int, count: int) -> None:
+    def add_access(  # noqa: PLR0913, PLR0917 - called at every exit
+        self, record: bytes, reason: int, port: int, write: int, count: int, vcpu: int = 0
+    ) -> None:
         """Count and keep one IO or MMIO record, its answer in it; the rest is out of it."""
         if reason == ExitReason.IO:
             self._count_port(port, bool(write), count)
         else:
             self.counts[reason] += 1
             self.mmio[bool(write)] += 1
-        self._keep(_Batch(self, record, self.next_index, 1))
+        self._keep(_Batch(self, record, self.next_index, 1, vcpu))
 
     def _count(self, reason: int, detail: ExitDetail) -> None:
         if reason in UNCOUNTED:
@@ -147,13 +153,15 @@ class ExitLog:
         return tuple(told[-count:])
 
 
-def tell(raw: RawExit, index: int, ip: int, step: int | None, code: str = "") -> Exit:
+def tell(  # noqa: PLR0913, PLR0917 - the fields of an exit
+    raw: RawExit, index: int, ip: int, step: int | None, code: str = "", vcpu: int = 0
+) -> Exit:
     """An exit with its name and meaning."""
     text = meaning(raw.reason, raw.detail)
     return Exit(
         index=index,
         step=step,
-        vcpu=0,
+        vcpu=vcpu,
         reason=raw.reason,
         name=exit_name(raw.reason),
         ip=ip,

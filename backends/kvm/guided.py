@@ -97,7 +97,7 @@ class GuidedRun:
 
     def kick(self) -> None:
         """Make `advance` return soon; from any thread while the machine is there."""
-        self._machine.vcpu.kick()
+        self._runner.kick()
 
     def close(self) -> None:
         """Free the machine; more than once does no harm."""
@@ -131,7 +131,7 @@ class GuidedRun:
         self._left = pace.steps
         self._state = RunState.RUNNING
         self._set_stops()
-        self._machine.vcpu.start_ticks(TICKS)
+        self._runner.start_ticks(TICKS)
 
     def _return_of_call(self) -> tuple[tuple[int, int], ...]:
         """Where the call at CS:IP comes back to, and RSP when it does; empty for no call."""
@@ -163,7 +163,7 @@ class GuidedRun:
             end = self._slice(self._pace)
         except BaseException:
             self._pace, self.broken = None, True
-            self._machine.vcpu.stop_ticks()
+            self._runner.stop_ticks()
             raise
         if end in (Slice.ENDED, Slice.BREAKPOINT) or self._left == 0:
             self.stop()
@@ -184,7 +184,7 @@ class GuidedRun:
         if self._pace is None:
             return
         self._pace = None
-        self._machine.vcpu.stop_ticks()
+        self._runner.stop_ticks()
         self._runner.settle()
         self._state = RunState.STOPPED
 

@@ -52,6 +52,7 @@ class Machine:
                     self.memory.add(vm, region.start, region.size, readonly=region.readonly)
                 load(self.memory, guest)
                 self.vcpu = Vcpu(vm, 0, device.run_size, self.memory)
+            self.vcpus = (self.vcpu,)
             resources.callback(self.vcpu.close)
             self.vcpu.start(guest.mode, guest.start_registers(0))
             if guest.mode is Mode.LONG and guest.tables != TABLES:

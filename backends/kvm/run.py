@@ -84,11 +84,11 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
         )
         runner.serial.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)
-        machine.vcpu.start_ticks(LOOKS)
+        runner.start_ticks(LOOKS)
         try:
             _run(runner, request, listeners, serial)
         finally:
-            machine.vcpu.stop_ticks()
+            runner.stop_ticks()
         serial.pass_on()
         return _report(runner, request, serial)
 

@@ -154,7 +154,7 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
         if name in REGISTER_NAMES:
             previous[REGISTER_NAMES.index(name)] = value
 
-    def step(record: Record, number: int) -> None:
+    def step(record: Record, number: int, _vcpu: int) -> None:
         changed = {
             name: f"{after:#x}"
             for name, before, after in zip(REGISTER_NAMES, previous, record.registers, strict=True)

@@ -103,7 +103,7 @@ def test_listeners_are_told_in_the_order_of_events() -> None:
     def exit_(one: Exit) -> None:
         told.append((one.index, one.name, one.step))
 
-    def step(record: Record, number: int) -> None:
+    def step(record: Record, number: int, vcpu: int) -> None:
         told.append((number, record.rip))
 
     run_guest(Request(article_guest(), step_by_step=True), Listeners(told.append, exit_, step))

@@ -44,6 +44,7 @@ class ReplayedVcpu:
     """
 
     def __init__(self, exits: list[Record], completed_rip: int) -> None:
+        self.index = 0
         self.exits = exits
         self.completed_rip = completed_rip
         self.rip = exits[0].rip
@@ -81,7 +82,8 @@ class ReplayedVcpu:
 
 def replay(exits: list[Record], completed_rip: int) -> tuple[Runner, ReplayedVcpu]:
     vcpu = ReplayedVcpu(exits, completed_rip)
-    return Runner(cast(Machine, SimpleNamespace(vcpu=vcpu, guest=article_guest()))), vcpu
+    machine = SimpleNamespace(vcpu=vcpu, vcpus=(vcpu,), guest=article_guest())
+    return Runner(cast(Machine, machine)), vcpu
 
 
 def test_a_host_with_rip_at_the_out_is_recognised() -> None:

@@ -1,0 +1,104 @@
+"""What the VCPUs of a machine share while it runs: devices, the log of exits, the ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from threading import RLock
+
+from kdash.backends.kvm.bios import Bios
+from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
+from kdash.backends.kvm.exit_log import ExitLog
+from kdash.backends.kvm.facts import Exit, Outcome
+from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration, KeyboardController
+from kdash.backends.kvm.records import Record
+from kdash.backends.kvm.uart import Serial
+from kdash.backends.kvm.user_devices import DeviceClass, make_devices
+
+#: Told of every logical step: its record (RIP and code before, registers after), its number
+#: among the machine's, and which VCPU made it.
+OnStep = Callable[[Record, int, int], None]
+OnExit = Callable[[Exit], None]
+
+
+class Slice(Enum):
+    """Why a slice returned."""
+
+    AGAIN = auto()  # nothing in particular; go on
+    KICKED = auto()  # a kick, a tick or a signal
+    BREAKPOINT = auto()
+    ENDED = auto()  # `ending` says how
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended."""
+
+    outcome: Outcome
+    detail: str  # "HLT at 0x100b"
+    value: int = 0  # what was written to the exit port
+    trace: str = ""  # the traceback of a device that failed, as data
+
+
+class Board:
+    """The bus of one machine with its devices, the log, and how the run ended.
+
+    Whoever touches a device, the log or the ending while VCPUs run holds `lock`.
+
+    Args:
+        machine: with the guest at its entry.
+        on_exit: told of every exit, which is then slower.
+        devices: further ones; they take over what the built-in ones claim.
+
+    Raises:
+        GuestError: when the devices don't fit together or into the machine.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        on_exit: OnExit | None = None,
+        devices: Sequence[DeviceClass] = (),
+    ) -> None:
+        self.lock = RLock()
+        self.serial = Serial()
+        self.debug_port = DebugPort()
+        self.exit_port = ExitPort()
+        self.keyboard = KeyboardController()
+        memory = machine.guest.memory
+        self.bus = Bus(
+            (
+                self.serial,
+                self.debug_port,
+                self.exit_port,
+                self.keyboard,
+                Cmos(memory),
+                FirmwareConfiguration(memory, machine.guest.vcpus),
+            )
+        )
+        self.bios: Bios | None = None
+        if machine.guest.disk is not None:
+            self.bios = Bios(machine, machine.guest.disk, machine.guest.memory)
+            self.bus.add(self.bios)
+        self.log = ExitLog(on_exit)
+        self.steps = 0  # logical steps of all VCPUs
+        self.ending: Ending | None = None
+        self.ended: Callable[[], None] = lambda: None  # called once, when `ending` is known
+        if devices:
+            self._add(machine, devices)
+
+    def _add(self, machine: Machine, devices: Sequence[DeviceClass]) -> None:
+        memory = [range(region.start, region.end) for region in machine.guest.regions]
+        for device in make_devices(devices, memory):
+            self.bus.add(device)
+            device.attach(machine)
+
+    def end(self, ending: Ending) -> None:
+        """End the run; what ended it first counts."""
+        with self.lock:
+            if self.ending is not None:
+                return
+            self.ending = ending
+        self.ended()

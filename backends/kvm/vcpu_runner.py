@@ -1,0 +1,338 @@
+"""One VCPU of a machine, run in slices: at full speed or step by step.
+
+A slice returns after one native batch or one exit. What it does to devices, log and ending
+it does under the board's lock, since every VCPU of the machine may.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kdash.backends.kvm.board import Board, Ending, OnStep, Slice
+from kdash.backends.kvm.disassembly import decode, instruction_text
+from kdash.backends.kvm.exit_reasons import OUTCOMES, UNCOUNTED
+from kdash.backends.kvm.exits import EMULATION, RawExit
+from kdash.backends.kvm.facts import (
+    ExitDetail,
+    ExitReason,
+    InternalErrorExit,
+    IoExit,
+    MmioExit,
+    OtherExit,
+    Outcome,
+    VcpuState,
+)
+from kdash.backends.kvm.origin import instruction_ip, reveals_out
+from kdash.backends.kvm.records import ACCESS, DATA_SIZE, RECORD, RIP, RSP, Record, single_bytes
+from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
+from kdash.backends.kvm.user_devices import DeviceError
+from kdash.backends.kvm.vcpu import BatchEnd, Vcpu
+
+_ACCESSES: Final = (ExitReason.IO, ExitReason.MMIO)
+_CONTINUED: Final = (ExitReason.INTR, ExitReason.IRQ_WINDOW_OPEN, ExitReason.DEBUG)
+
+
+class VcpuRunner:
+    """Drives one VCPU, from one thread at a time.
+
+    Args:
+        board: what it shares with the machine's other VCPUs.
+        vcpu: the VCPU.
+        on_step: told of every logical step, which is then slower.
+    """
+
+    def __init__(self, board: Board, vcpu: Vcpu, on_step: OnStep | None = None) -> None:
+        self.board = board
+        self.vcpu = vcpu
+        self.bus = board.bus
+        self.log = board.log
+        self.steps = 0  # logical steps of this VCPU
+        self.state = VcpuState.RUNNABLE
+        self.ending: Ending | None = None  # of this VCPU alone
+        self._on_step = on_step
+        self._stops: tuple[tuple[int, int], ...] = ()
+        self._pending = False  # an access was answered and KVM has not finished it
+        self._ip = vcpu.rip  # of the instruction being stepped
+        vcpu.post_all()
+        vcpu.set_posted(self.bus.unposted_ports(), posted=False)
+
+    @property
+    def over(self) -> bool:
+        """Whether this VCPU or the whole run has ended."""
+        return self.ending is not None or self.board.ending is not None
+
+    # -- full speed
+
+    def run(self) -> Slice:
+        """Run at full speed until something happens."""
+        if self.over:
+            return Slice.ENDED
+        try:
+            return self._run()
+        except DeviceError as failure:
+            return self._failed(failure)
+
+    def _run(self) -> Slice:
+        end, filled = self.vcpu.run_batch()
+        posted = filled - 1 if end is BatchEnd.EXIT else filled
+        if filled:
+            with self.board.lock:
+                if posted:
+                    self._take_posted(bytes(self.vcpu.record_bytes[: posted * RECORD.size]))
+                self._pending = end is not BatchEnd.EXIT
+                if end is BatchEnd.EXIT:
+                    self._take(posted)
+        if self.over:
+            return Slice.ENDED
+        if end is BatchEnd.KICKED:
+            return Slice.KICKED
+        return Slice.AGAIN
+
+    def _take_posted(self, records: bytes) -> None:
+        same = single_bytes(records)
+        if same is not None:
+            self.bus.write_port(same[0], 1, same[1])
+        else:
+            for _, port, size, _, count, _, data in ACCESS.iter_unpack(records):
+                self.bus.write_port(port, size, data[: size * count])
+        self.log.add_outs(records, self.vcpu.index)
+
+    def _take(self, position: int) -> None:
+        """Handle the exit at the end of a batch."""
+        fields = ACCESS.unpack_from(self.vcpu.record_bytes, position * RECORD.size)
+        reason, _, size, _, count, _, _ = fields
+        if reason in _ACCESSES and size * count <= DATA_SIZE:
+            self._take_access(position, fields)
+        elif reason in _ACCESSES:
+            record = self.vcpu.record(position)
+            raw = self._answer(self.vcpu.exit())
+            ip = instruction_ip(record, self.vcpu.out_rip_after)
+            self._log(raw, ip, None)
+        elif reason not in _CONTINUED:
+            record = self.vcpu.record(position)
+            ip = instruction_ip(record, self.vcpu.out_rip_after)
+            self._end(self.vcpu.exit(), ip, None, record)
+
+    def _take_access(self, position: int, fields: tuple[Any, ...]) -> None:
+        """Serve an access whose data is in its record."""
+        reason, port, size, write, count, address, data = fields
+        is_io = reason == ExitReason.IO
+        self._pending = True
+        if write:
+            data = data[: size * count]
+            if is_io:
+                self.bus.write_port(port, size, data)
+                self._learn(position)
+            else:
+                self.bus.write_mmio(address, data)
+        else:
+            bus = self.bus
+            answer = bus.read_port(port, size, count) if is_io else bus.read_mmio(address, size)
+            self.vcpu.answer(answer, position)
+        start = position * RECORD.size
+        record_bytes = bytes(self.vcpu.record_bytes[start : start + RECORD.size])
+        self.log.add_access(record_bytes, reason, port, write, count, self.vcpu.index)
+        if self.board.exit_port.value is not None or self.board.keyboard.reset:
+            record = self.vcpu.record(position)
+            self._check_end(instruction_ip(record, self.vcpu.out_rip_after))
+
+    def _learn(self, position: int) -> None:
+        """At the first OUT that can show it, see whether finishing it moves RIP."""
+        if self.vcpu.out_rip_after is not None:
+            return
+        record = self.vcpu.record(position)
+        if reveals_out(record):
+            self.settle()
+            self.vcpu.out_rip_after = self.vcpu.rip == record.rip
+            self.log.out_rip_after = self.vcpu.out_rip_after
+
+    def settle(self) -> None:
+        """Let KVM finish the access that was answered last, executing nothing after it."""
+        if not self._pending:
+            return
+        try:
+            with self.board.lock:
+                self._settle()
+        except DeviceError as failure:
+            self._failed(failure)
+
+    def _settle(self) -> None:
+        while self._pending:
+            self._pending = False
+            if not self.vcpu.enter(True):
+                return
+            raw = self.vcpu.exit()
+            if raw.reason in _ACCESSES:
+                record = self.vcpu.describe_exit()
+                self._log(self._answer(raw), record.rip, None)
+            elif raw.reason not in UNCOUNTED:
+                record = self.vcpu.describe_exit()
+                self._end(raw, instruction_ip(record, self.vcpu.out_rip_after), None, record)
+
+    def _answer(self, raw: RawExit) -> RawExit:
+        """Give an access to its device; returns the exit with the answer filled in."""
+        self._pending = True
+        detail = raw.detail
+        if isinstance(detail, IoExit):
+            if detail.direction == "out":
+                self.bus.write_port(detail.port, detail.size, detail.data)
+                return raw
+            data = self.bus.read_port(detail.port, detail.size, detail.count)
+            self.vcpu.answer(data)
+            answered: ExitDetail = IoExit("in", detail.port, detail.size, detail.count, data)
+            return RawExit(raw.reason, answered)
+        assert isinstance(detail, MmioExit)
+        if detail.write:
+            self.bus.write_mmio(detail.address, detail.data)
+            return raw
+        data = self.bus.read_mmio(detail.address, len(detail.data))
+        self.vcpu.answer(data)
+        return RawExit(raw.reason, MmioExit(False, detail.address, data))
+
+    # -- stepping
+
+    def set_stops(self, stops: tuple[tuple[int, int], ...]) -> None:
+        """Stop stepping where RIP is the first of a pair and RSP at least the second."""
+        self._stops = stops
+        self.vcpu.set_breakpoints(stops)
+
+    def step(self, count: int) -> Slice:
+        """Step at most `count` instructions; `steps` tells how many were."""
+        if self.over:
+            return Slice.ENDED
+        try:
+            return self._step(count)
+        except DeviceError as failure:
+            return self._failed(failure)
+
+    def _step(self, count: int) -> Slice:
+        self.settle()
+        if self.over:
+            return Slice.ENDED
+        end, filled = self.vcpu.step_batch(count)
+        whole = filled - 1 if end is BatchEnd.EXIT else filled
+        self._count_steps(whole)
+        if end is BatchEnd.FULL:
+            return Slice.AGAIN
+        if end is BatchEnd.BREAKPOINT:
+            return Slice.BREAKPOINT
+        if end is BatchEnd.KICKED:
+            return Slice.KICKED
+        if end is BatchEnd.EXIT:
+            return self._finish_step(self.vcpu.record(whole))
+        return self._whole_step()
+
+    def _count_steps(self, whole: int) -> None:
+        if self._on_step:
+            for position in range(whole):
+                self._on_step(
+                    self.vcpu.record(position), self.board.steps + position, self.vcpu.index
+                )
+        self._counted(whole)
+
+    def _counted(self, steps: int) -> None:
+        self.steps += steps
+        self.board.steps += steps
+
+    def _whole_step(self) -> Slice:
+        """An instruction that the native loop left to us: HLT or REP."""
+        record = self.vcpu.describe_exit()
+        self._ip = record.rip
+        end, raw = step(self.vcpu, self._service)
+        return self._stepped(end, raw, record)
+
+    def _finish_step(self, record: Record) -> Slice:
+        """The native loop, which takes plain instructions alone, met an exit in this one."""
+        self._ip = record.rip
+        end, raw = finish(self.vcpu, Start(record.rip, Kind.PLAIN), self._service)
+        return self._stepped(end, raw, record)
+
+    def _service(self, raw: RawExit) -> None:
+        with self.board.lock:
+            self._log(self._answer(raw), self._ip, self.board.steps)
+
+    def _stepped(self, end: StepEnd, raw: RawExit | None, record: Record) -> Slice:
+        if end is StepEnd.KICKED:
+            return Slice.KICKED
+        self._pending = False
+        if end is StepEnd.HALTED:
+            raw = RawExit(ExitReason.HLT, OtherExit())
+        if raw is not None and raw.reason != ExitReason.HLT:
+            self._end(raw, self._ip, self.board.steps, record)
+            return Slice.ENDED
+        if self._on_step:
+            after = record._replace(registers=self.vcpu.general_registers())
+            self._on_step(after, self.board.steps, self.vcpu.index)
+        self._counted(1)
+        if raw is not None:
+            self._end(raw, self._ip, self.board.steps - 1, record)
+        else:
+            self._check_end(self._ip)
+        if self.over:
+            return Slice.ENDED
+        return Slice.BREAKPOINT if self._at_stop() else Slice.AGAIN
+
+    def _at_stop(self) -> bool:
+        if not self._stops:
+            return False
+        registers = self.vcpu.general_registers()
+        return any(
+            registers[RIP] == rip and registers[RSP] >= lowest for rip, lowest in self._stops
+        )
+
+    # -- endings
+
+    def _check_end(self, ip: int) -> None:
+        """End the run when a device was told to."""
+        if self.board.keyboard.reset:
+            self.settle()
+            detail = f"reset by the keyboard controller at {ip:#x}"
+            self._finish(Ending(Outcome.SYSTEM_EVENT, detail))
+            return
+        value = self.board.exit_port.value
+        if value is not None:
+            self.settle()
+            self._finish(Ending(Outcome.EXIT_PORT, f"exit port: {value:#x} at {ip:#x}", value))
+
+    def _end(self, raw: RawExit, ip: int, step: int | None, record: Record) -> None:
+        raw, code = _failed_instruction(raw, ip, record)
+        with self.board.lock:
+            self._log(raw, ip, step, code)
+            (told,) = self.log.latest(1)
+        outcome = OUTCOMES.get(raw.reason, Outcome.UNHANDLED_EXIT)
+        detail = f"{told.name} at {ip:#x}"
+        if outcome is not Outcome.HLT:
+            detail = f"{detail}: {told.meaning.partition(': ')[2] or told.meaning}"
+        self._finish(Ending(outcome, detail))
+
+    def _log(self, raw: RawExit, ip: int, step: int | None, code: str = "") -> None:
+        self.log.add(raw, ip, step, code, self.vcpu.index)
+
+    def _finish(self, ending: Ending) -> None:
+        """End this VCPU, and with it the run."""
+        self.ending = ending
+        self.state = VcpuState.HALTED if ending.outcome is Outcome.HLT else VcpuState.ENDED
+        self.board.end(ending)
+
+    def _failed(self, failure: DeviceError) -> Slice:
+        """A device raised: nobody can answer the access, and the guest stays at it."""
+        self._pending = False
+        detail = f"{failure}, at {self.vcpu.rip:#x}"
+        self._finish(Ending(Outcome.UNHANDLED_EXIT, detail, trace=failure.trace))
+        return Slice.ENDED
+
+
+def _failed_instruction(raw: RawExit, ip: int, record: Record) -> tuple[RawExit, str]:
+    """The text of the instruction KVM could not emulate, and its bytes without those behind.
+
+    KVM gives as many bytes as it had fetched, or none; then those at RIP are taken.
+    """
+    detail = raw.detail
+    if not isinstance(detail, InternalErrorExit) or detail.suberror != EMULATION:
+        return raw, ""
+    code = detail.instruction or record.code
+    decoded = decode(code, ip, record.bits)
+    if not decoded:
+        return raw, ""
+    whole = InternalErrorExit(detail.suberror, code[: decoded.len])
+    return RawExit(raw.reason, whole), instruction_text(code, ip, record.bits)
