@@ -35,14 +35,19 @@ options:
   --version      the version
 
 arguments of the dashboard:
-  GUEST          flat binary to load into a virtual machine (default: a 12-byte sample)
+  GUEST          executable, boot image or flat binary to load into a virtual machine
+                 (default: a 12-byte sample)
   OBJECT...      x86_64 object files (.o, .ko) or folders to validate (default: samples)
-  --mode MODE    execution mode of GUEST: real, protected or long
-  --device FILE.py:CLASS
-                 add a device of your own to the guest's machine; repeatable
+  --mode MODE    processor mode GUEST starts in: real, protected or long
+  --engine NAME  what executes it: kvm, emulator or auto
+  --symbols FILE names of its addresses: an ELF file or a System.map
+  --set REG=VALUE, --stdin FILE, --device FILE.py:CLASS and every other option that says
+                 what GUEST is and how it starts, as of `kdash vcpu run --help`
 
 examples:
   kdash                          samples in all three panes
+  kdash boot.bin --engine emulator --set rax=2
+                                 a guest of your own, without /dev/kvm
   kdash drivers/net/foo.o        the stack pane, on that object
   kdash vcpu run                 run the sample guest, print its serial output
   kdash stack check build/       validate every object below build/
@@ -89,11 +94,16 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def help_text() -> str:
+    """What `kdash --help` prints."""
+    listing = "\n".join(f"  {name:<14} {text}" for name, text in COMMANDS.items())
+    return HELP.format(commands=listing)
+
+
 def _run(argv: list[str]) -> int:
     first = argv[0] if argv else ""
     if first in ("-h", "--help", "help"):
-        listing = "\n".join(f"  {name:<14} {text}" for name, text in COMMANDS.items())
-        sys.stdout.write(HELP.format(commands=listing))
+        sys.stdout.write(help_text())
         return ExitStatus.OK
     if first == "--version":
         sys.stdout.write(f"kdash {__version__}\n")

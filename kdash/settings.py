@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from kdash.backends.kvm.user_devices import DeviceClass
 
 
@@ -15,7 +17,7 @@ class Settings:
     """The dashboard's arguments, sorted by pane."""
 
     guest: Path | None = None  # None: the sample guest
-    mode: str | None = None  # "real", "protected", "long"; None: real
+    options: Namespace | None = None  # of the guest, those of `kdash vcpu run`; None: none typed
     devices: tuple[DeviceClass, ...] = ()  # of the user, for the guest
     objects: tuple[Path, ...] = ()  # files and folders; empty: the bundled samples
     pane: int = 0  # ordinal of the pane that has the keyboard first

@@ -140,7 +140,7 @@ class StandingModel(LiveModel):
 class RecordedVcpuPane(VcpuPane):
     """The VCPU pane on the recorded guest."""
 
-    def make_session(self) -> RecordedSession:
+    def make_session(self, settings: Settings) -> RecordedSession:
         """The recording."""
         return RecordedSession()
 

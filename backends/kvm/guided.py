@@ -5,8 +5,8 @@ Used by one thread; session.py brings the commands there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from kdash.backends.kvm import disassembly
@@ -16,6 +16,7 @@ from kdash.backends.kvm.facts import RunState, Snapshot
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.registers import changed
+from kdash.backends.kvm.run import set_registers
 from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
@@ -29,6 +30,17 @@ SERIAL: Final = 64 * 1024
 STEPS_A_SLICE: Final = 1 << 20
 #: Kicks a second while the guest goes, each a chance to show it and to take commands.
 TICKS: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is done to a guest each time it is loaded, beyond what it says itself."""
+
+    registers: Mapping[str, int] = field(default_factory=dict)
+    stdin: bytes = b""  # input of the serial port
+
+
+AS_LOADED: Final = Start()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,7 @@ class GuidedRun:
 
     Raises:
         KvmError: when KVM can't be used.
-        GuestError: when a device does not fit.
+        GuestError: when a device does not fit, or a register can't be set.
     """
 
     def __init__(
@@ -59,8 +71,10 @@ class GuidedRun:
         path: str = DEVICE,
         devices: Sequence[DeviceClass] = (),
         engine: str = KVM,
+        start: Start = AS_LOADED,
     ) -> None:
         self._guest = guest
+        self._start = start
         self._devices = devices
         self._path = path
         self._breakpoints: frozenset[int] = frozenset()
@@ -70,10 +84,12 @@ class GuidedRun:
 
     def _begin_machine(self, machine: Machine) -> None:
         try:
+            set_registers(machine, self._start.registers)
             self._runner = open_runner(machine, self._engine, devices=self._devices)
         except BaseException:
             machine.close()
             raise
+        self._runner.serial.receive(self._start.stdin)
         self._machine = machine
         self._screen = ScreenReader(machine.memory)
         self._state = RunState.READY

@@ -78,7 +78,7 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
     """
     listeners = listeners or Listeners()
     with open_machine(request.guest, request.engine, path) as machine:
-        _set_registers(machine, request.registers)
+        set_registers(machine, request.registers)
         runner = open_runner(
             machine, request.engine, listeners.step, listeners.exit, request.devices
         )
@@ -93,7 +93,12 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
         return _report(runner, request, serial)
 
 
-def _set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
+def set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
+    """Set registers before a guest starts.
+
+    Raises:
+        GuestError: when one can't be set as asked.
+    """
     for name, value in registers.items():
         try:
             machine.vcpu.set_register(name, value)

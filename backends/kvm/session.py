@@ -18,7 +18,7 @@ from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import KvmError, RunState, Snapshot, TextScreen
 from kdash.backends.kvm.guests import Guest, article_guest
-from kdash.backends.kvm.guided import GuidedRun, Pace
+from kdash.backends.kvm.guided import AS_LOADED, GuidedRun, Pace, Start
 from kdash.backends.kvm.registers import check_register
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.user_devices import DeviceClass
@@ -49,6 +49,7 @@ class VcpuSession:
         path: the KVM device.
         devices: of the user; each machine gets its own instances.
         engine: KVM or EMULATOR, see engines.py.
+        start: registers and serial input for each time the guest is loaded.
 
     Raises:
         KvmError: when KVM can't be used.
@@ -61,8 +62,9 @@ class VcpuSession:
         path: str = DEVICE,
         devices: Sequence[DeviceClass] = (),
         engine: str = KVM,
+        start: Start = AS_LOADED,
     ) -> None:
-        self._run = GuidedRun(guest or article_guest(), path, devices, engine)
+        self._run = GuidedRun(guest or article_guest(), path, devices, engine, start)
         try:
             self._latest = self._run.snapshot()
         except BaseException:

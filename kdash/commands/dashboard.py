@@ -23,8 +23,13 @@ HEADLESS = "without a terminal: kdash vcpu run | kdash stack check FILE | kdash 
 
 def run(argv: list[str]) -> int:
     """Open the dashboard and return its exit status."""
+    if "-h" in argv or "--help" in argv:
+        from kdash.cli import help_text
+
+        sys.stdout.write(help_text())
+        return ExitStatus.OK
     try:
-        settings = _read(argv) if argv else Settings()
+        settings = read_settings(argv) if argv else Settings()
     except ValueError as error:
         return _complain(str(error), ExitStatus.USAGE)
     except OSError as error:
@@ -46,20 +51,26 @@ def _complain(message: str, status: ExitStatus) -> ExitStatus:
     return status
 
 
-def _read(argv: list[str]) -> Settings:
-    import argparse
+def read_settings(argv: list[str]) -> Settings:
+    """What the arguments ask for.
 
-    class Parser(argparse.ArgumentParser):
+    Raises:
+        OSError: A target that does not exist or can't be looked at.
+        ValueError: An option or argument that is wrong; the message names it.
+    """
+    from kdash.commands.vcpu import Parser, add_guest_options
+
+    class Arguments(Parser):
         def error(self, message: str) -> NoReturn:
             raise ValueError(f"{message} (see kdash --help)")
 
-    parser = Parser(prog="kdash", add_help=False, allow_abbrev=False)
+    parser = Arguments("[GUEST | OBJECT...]", "", "")
     parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
-    parser.add_argument("--mode", choices=("real", "protected", "long"))
-    parser.add_argument("--device", action="append", default=[], metavar="FILE.py:CLASS")
-    arguments = parser.parse_args(argv)
-    settings = settings_for([Path(target) for target in arguments.targets], arguments.mode)
-    return replace(settings, devices=_devices(arguments.device)) if arguments.device else settings
+    add_guest_options(parser)
+    options = parser.parse_intermixed_args(argv)
+    settings = settings_for([Path(target) for target in options.targets])
+    options.guest = settings.guest
+    return replace(settings, options=options, devices=_devices(options.device))
 
 
 def _devices(specs: list[str]) -> tuple[DeviceClass, ...]:
@@ -74,7 +85,7 @@ def _devices(specs: list[str]) -> tuple[DeviceClass, ...]:
     return devices
 
 
-def settings_for(targets: list[Path], mode: str | None) -> Settings:
+def settings_for(targets: list[Path]) -> Settings:
     """Sort the targets into a guest and objects.
 
     Raises:
@@ -89,4 +100,4 @@ def settings_for(targets: list[Path], mode: str | None) -> Settings:
     if len(guests) > 1:
         raise ValueError(f"{guests[1]}: one guest at a time; {guests[0]} is the first")
     guest = guests[0] if guests else None
-    return Settings(guest=guest, mode=mode, objects=objects, pane=1 if objects and not guest else 0)
+    return Settings(guest=guest, objects=objects, pane=1 if objects and not guest else 0)

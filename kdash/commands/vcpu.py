@@ -15,6 +15,7 @@ from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
+    from kdash.backends.kvm.guests import Guest
     from kdash.backends.kvm.run import Request
 
 DESCRIPTION = "Run or trace a guest on /dev/kvm without a screen, or list KVM's capabilities."
@@ -170,6 +171,17 @@ def guest_parser(name: str, description: str, epilog: str) -> Parser:
         metavar="GUEST",
         help="executable, boot image or flat binary; the sample unless given",
     )
+    add_guest_options(parser)
+    add("--timeout", type=seconds, metavar="S", help="end the run after so many seconds")
+    add("--max-steps", type=count, metavar="N", help="step by step, at most N instructions")
+    add("--dump", type=span, action="append", default=[], metavar="ADDR:LEN",
+        help="print memory at the end; repeatable")  # fmt: skip
+    return parser
+
+
+def add_guest_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a guest is and how it is started, with a screen or without."""
+    add = parser.add_argument
     add("--type", choices=TYPES, help="what GUEST is (by its content)")
     add("--mode", choices=MODES, help="processor mode to start in (that of GUEST)")
     add("--load", type=number, metavar="ADDR", help="where the image is loaded (0x1000)")
@@ -181,16 +193,11 @@ def guest_parser(name: str, description: str, epilog: str) -> Parser:
     add("--memory", type=size, metavar="SIZE", help="RAM (image end + 16M, at least 2M)")
     add("--set", type=assignment, action="append", default=[], metavar="REG=VALUE",
         help="set a register before the start; repeatable")  # fmt: skip
-    add("--timeout", type=seconds, metavar="S", help="end the run after so many seconds")
-    add("--max-steps", type=count, metavar="N", help="step by step, at most N instructions")
-    add("--dump", type=span, action="append", default=[], metavar="ADDR:LEN",
-        help="print memory at the end; repeatable")  # fmt: skip
     add("--stdin", metavar="FILE", help="input of the serial port")
     add("--device", action="append", default=[], metavar="FILE.py:CLASS",
         help="add a device of your own; repeatable")  # fmt: skip
     add("--engine", choices=("kvm", "emulator", "auto"), default="auto",
         help="what executes the guest (auto: /dev/kvm, else the emulator)")  # fmt: skip
-    return parser
 
 
 def number(text: str) -> int:
@@ -295,12 +302,31 @@ def request_of(arguments: argparse.Namespace) -> Request:
     Raises:
         GuestError: when the guest or a device can't be loaded like this.
     """
+    from kdash.backends.kvm.run import Request
+    from kdash.backends.kvm.user_devices import load_device
+
+    return Request(
+        guest_of(arguments),
+        registers=dict(arguments.set),
+        timeout=arguments.timeout,
+        max_steps=arguments.max_steps,
+        dumps=tuple(arguments.dump),
+        stdin=serial_input(arguments.stdin),
+        devices=tuple(load_device(spec) for spec in arguments.device),
+        engine=engine_of(arguments.engine),
+    )
+
+
+def guest_of(arguments: argparse.Namespace) -> Guest:
+    """The guest that the arguments of `add_guest_options` and `guest` ask for.
+
+    Raises:
+        GuestError: when it can't be loaded like this.
+    """
     from dataclasses import replace
 
     from kdash.backends.kvm import guests, images
     from kdash.backends.kvm.facts import Mode
-    from kdash.backends.kvm.run import Request
-    from kdash.backends.kvm.user_devices import load_device
 
     options = images.Options(
         format=images.Format(arguments.type) if arguments.type else None,
@@ -315,29 +341,20 @@ def request_of(arguments: argparse.Namespace) -> Request:
     )
     if arguments.guest is None:
         options = replace(options, registers=guests.ARTICLE_REGISTERS)
-        guest = images.make_guest(guests.ARTICLE_IMAGE, guests.ARTICLE_TITLE, options)
-    else:
-        guest = images.load_file(arguments.guest, options)
-    return Request(
-        guest,
-        registers=dict(arguments.set),
-        timeout=arguments.timeout,
-        max_steps=arguments.max_steps,
-        dumps=tuple(arguments.dump),
-        stdin=b"" if arguments.stdin is None else serial_input(arguments.stdin),
-        devices=tuple(load_device(spec) for spec in arguments.device),
-        engine=engine_of(arguments.engine),
-    )
+        return images.make_guest(guests.ARTICLE_IMAGE, guests.ARTICLE_TITLE, options)
+    return images.load_file(arguments.guest, options)
 
 
-def serial_input(path: str) -> bytes:
-    """What is in a file, for the serial port.
+def serial_input(path: str | None) -> bytes:
+    """What is in a file, for the serial port; nothing without one.
 
     Raises:
         GuestError: when it can't be read, or is too large.
     """
     from kdash.backends.kvm.facts import GuestError, GuestFileError
 
+    if path is None:
+        return b""
     try:
         with Path(path).open("rb") as file:
             data = file.read(SERIAL_INPUT + 1)

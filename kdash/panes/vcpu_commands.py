@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kdash.backends.kvm.facts import RunState, Snapshot
 from kdash.panes import vcpu_words as words
+from kdash.panes.vcpu_opening import settings_to_open
 from kdash.widgets.pane import CommandError
 from kdash.widgets.vcpu.memory import Examine
 
@@ -24,6 +25,10 @@ def carry_out(pane: VcpuPane, line: str) -> str:
         CommandError: The line means nothing (see kdash.panes.vcpu_words), no guest is loaded, or
             it has ended.
     """
+    word, _, rest = line.strip().partition(" ")
+    if word == "open":  # also where no guest is loaded
+        open_guest(pane, rest.strip())
+        return ""
     session = pane.session
     snapshot = session.snapshot()
     match words.parse(line, snapshot.registers, session.symbols.address):
@@ -67,6 +72,7 @@ def _simple(pane: VcpuPane, snapshot: Snapshot, word: str) -> None:
         "continue": pane.action_continue,
         "pause": lambda: pane.follow(pane.session.pause()),
         "restart": pane.action_restart,
+        "reload": pane.reload,
     }
     actions[word]()
 
@@ -85,3 +91,17 @@ def _assign(pane: VcpuPane, register: str, value: int) -> None:
         pane.follow(pane.session.set_register(register, value))
     except ValueError as error:
         raise CommandError(f"set: {error}") from None
+
+
+def open_guest(pane: VcpuPane, line: str) -> None:
+    """Load another guest.
+
+    Raises:
+        CommandError: The line is wrong, or names no guest.
+    """
+    try:
+        pane.open_guest(settings_to_open(line, pane.settings))
+    except ValueError as error:
+        raise CommandError(f"open: {error}") from None
+    except OSError as error:
+        raise CommandError(f"open: {error.filename}: {error.strerror}") from None

@@ -15,6 +15,8 @@ WORDS = (
     CommandWord("set", "set REG=VALUE", "set a register"),
     CommandWord("x", "x/NFU ADDR", "show memory: x/64b 0x1000, x/4xg rsp, x/16c 0x1000"),
     CommandWord("restart", "restart", "load the guest anew"),
+    CommandWord("reload", "reload", "read the guest's file again and load it; breakpoints stay"),
+    CommandWord("open", "open [GUEST] [OPTIONS]", "load another guest, as `kdash GUEST` would"),
 )
 ALIASES = {
     "s": "step", "si": "step", "stepi": "step", "n": "next", "ni": "next", "nexti": "next",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdash.backends.kvm.facts import Registers
@@ -103,7 +103,7 @@ def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Comma
     match word:
         case "step":
             return Step(_count(rest) if rest else None)
-        case "next" | "continue" | "pause" | "restart":
+        case "next" | "continue" | "pause" | "restart" | "reload":
             if rest:
                 raise CommandError(f"{word} takes no argument, not {rest!r}")
             return Simple(word)
@@ -220,19 +220,3 @@ def _term_value(name: str, registers: Registers) -> int | None:
         value = getattr(registers, lowered)
         return int(value) if isinstance(value, int) else int(value.base)
     return integer(name)
-
-
-def complete(line: str) -> Sequence[str]:
-    """Completions of a partly typed line: words, then register names where one can stand."""
-    word, blank, rest = line.partition(" ")
-    if not blank:
-        return [known.word for known in WORDS if known.word.startswith(word)]
-    names: Sequence[str] = ()
-    if ALIASES.get(word, word) == "set":
-        names = [f"{name}=" for name in SETTABLE]
-    elif _EXAMINE.match(word) or ALIASES.get(word, word) in ("until", "break", "delete"):
-        names = GENERAL
-    head, last = "", rest
-    if found := re.search(r"^(.*[+-])(\w*)$", rest):
-        head, last = found[1], found[2]
-    return [f"{word} {head}{name}" for name in names if last and name.startswith(last)]

@@ -36,16 +36,15 @@ def test_anything_else_is_a_guest(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_folder_opens_the_stack_pane(tmp_path: Path) -> None:
-    settings = settings_for([tmp_path], None)
+    settings = settings_for([tmp_path])
     assert (settings.objects, settings.guest, settings.pane) == ((tmp_path,), None, 1)
 
 
 def test_a_guest_opens_the_vcpu_pane_and_objects_go_beside_it(tmp_path: Path) -> None:
     guest = tmp_path / "guest.bin"
     guest.write_bytes(b"\xf4")
-    settings = settings_for([tmp_path, guest], "long")
+    settings = settings_for([tmp_path, guest])
     assert (settings.guest, settings.objects, settings.pane) == (guest, (tmp_path,), 0)
-    assert settings.mode == "long"
 
 
 def test_two_guests_are_refused(tmp_path: Path) -> None:
@@ -53,11 +52,11 @@ def test_two_guests_are_refused(tmp_path: Path) -> None:
     for guest in guests:
         guest.write_bytes(b"\xf4")
     with pytest.raises(ValueError, match="one guest at a time"):
-        settings_for(guests, None)
+        settings_for(guests)
 
 
 def test_a_pipe_is_refused_without_being_opened(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(ValueError, match="neither a file nor a folder"):
-        settings_for([pipe], None)
+        settings_for([pipe])

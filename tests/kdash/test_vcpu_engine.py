@@ -11,7 +11,7 @@ import pytest
 
 from kdash.backends.kvm.engines import EMULATOR
 from kdash.backends.kvm.session import VcpuSession
-from kdash.panes.vcpu import status_words
+from kdash.panes.vcpu_guest import status_words
 from kdash.widgets.vcpu.status import status_line
 
 HIDDEN = 'mount --bind /dev/null /dev/kvm && exec "$@"'

@@ -12,7 +12,7 @@ import pytest
 from kdash.commands import vcpu
 from kdash.exit_status import ExitStatus
 from kdash.panes import vcpu_words as words
-from kdash.panes.vcpu_session import open_session
+from kdash.panes.vcpu_opening import open_session
 from kdash.settings import Settings
 from kdash.widgets.vcpu.memory import Examine
 from tests.kdash.test_vcpu_words import REGISTERS

@@ -72,22 +72,3 @@ def test_a_mistake_is_told_with_what_would_be_right(line: str, told: str) -> Non
     with pytest.raises(CommandError) as error:
         words.parse(line, REGISTERS)
     assert told in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("line", "first"),
-    [
-        ("st", "step"),
-        ("re", "restart"),
-        ("set ra", "set rax="),
-        ("x/16b rs", "x/16b rsi"),
-        ("until rip+r", "until rip+rax"),
-    ],
-)
-def test_words_and_registers_are_completed(line: str, first: str) -> None:
-    assert words.complete(line)[0] == first
-
-
-@pytest.mark.parametrize("line", ["frob", "step ", "restart r"])
-def test_nothing_is_offered_where_nothing_fits(line: str) -> None:
-    assert not words.complete(line)

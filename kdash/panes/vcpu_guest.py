@@ -1,0 +1,241 @@
+"""A pane that holds a guest: opens its session, draws what is new, follows commands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import Future
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.timer import Timer
+from textual.widget import Widget
+
+from kdash.backends.kvm.facts import GuestError, KvmError, RunState, Snapshot
+from kdash.panes.vcpu_opening import cause_and_remedy, open_session, why_emulated
+from kdash.panes.vcpu_session import Session
+from kdash.settings import Settings
+from kdash.widgets.filter_bar import FilterBar
+from kdash.widgets.notice import Notice
+from kdash.widgets.pane import CommandError, Pane, Tone
+from kdash.widgets.vcpu.memory import Examine
+from kdash.widgets.vcpu.parts import VcpuParts
+from kdash.widgets.vcpu.rate import Rate
+from kdash.widgets.vcpu.status import FINE
+
+LOOK = 1 / 15  # seconds between two looks at a guest that runs
+SHELL_LINES = 2  # the tab line and the footer
+FIRST_MEMORY = 256  # bytes shown before the first x, from the first instruction on
+
+
+class GuestPane(Pane):
+    """Holds a session and its parts on screen; subclasses add the keys."""
+
+    NAME: ClassVar[str] = "VCPU"
+
+    def __init__(self, settings: Settings, *, id: str) -> None:
+        super().__init__(id=id)
+        self.settings = settings
+        self.step_size = 1
+        self._session: Session | None = None
+        self._parts = VcpuParts()
+        self._shown: Snapshot | None = None
+        self._stop: Snapshot | None = None  # the latest one at which the guest stood still
+        self._memory: Examine | None = None
+        self._read: tuple[Examine | None, Snapshot | None] = (None, None)
+        self._rate = Rate()
+        self._timer: Timer | None = None
+        self._waiting = 0  # commands given to the session and not done
+        self._last_focus: Widget | None = None
+        self._status: tuple[str, Tone] = ("", "plain")
+
+    # -- building -----------------------------------------------------------------------
+
+    def make_session(self, settings: Settings) -> Session:
+        """The session of the guest asked for; raises what `open_session` raises."""
+        return open_session(settings)
+
+    def compose(self) -> ComposeResult:
+        """Open the guest and lay out its views, or say why there is none."""
+        try:
+            self._session = self.make_session(self.settings)
+        except (KvmError, GuestError) as error:
+            self.report_status("unavailable", "bad")
+            yield Notice(*cause_and_remedy(error))
+        else:
+            self._parts.expect(self.app.size.height - SHELL_LINES)
+            yield self._parts
+
+    def on_mount(self) -> None:
+        """Show the guest."""
+        self.show_view(0)
+        self._timer = self.set_interval(LOOK, self._look, pause=True)
+        if self._session is not None:
+            self._begin(self._session)
+
+    def _begin(self, session: Session) -> None:
+        """Show the guest of a session that is new."""
+        snapshot = session.snapshot()
+        self._stop = None
+        self._memory = Examine(snapshot.registers.linear_ip, FIRST_MEMORY)
+        self._draw(snapshot)
+        if snapshot.engine == "emulator" and (why := why_emulated(self.settings)):
+            self.notify(why, title="EMULATED", severity="warning", timeout=15, markup=False)
+
+    def on_unmount(self) -> None:
+        """Free the guest."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    # -- another guest ------------------------------------------------------------------
+
+    def open_guest(self, settings: Settings) -> None:
+        """Load the guest of other settings; where that fails the old one stays."""
+        self.run_worker(self._open_guest(settings), group="open", exclusive=True)
+
+    async def _open_guest(self, settings: Settings) -> None:
+        try:
+            session = await asyncio.to_thread(self.make_session, settings)
+        except (KvmError, GuestError) as error:
+            if self._session is None:
+                await self.show_failure(*cause_and_remedy(error))
+                self.focus_content()
+            else:
+                self.notify(str(error), title="The guest stays", severity="error", markup=False)
+            return
+        old, self._session, self.settings = self._session, session, settings
+        if old is None:
+            await self.remove_children()
+            await self.mount(self._parts)
+            self.show_view(0)
+        else:
+            await asyncio.to_thread(old.close)
+        self._begin(session)
+        self.focus_content()
+
+    def reload(self) -> None:
+        """Read the guest's file again; breakpoints stay."""
+        self.run_worker(self._reload(), group="open", exclusive=True)
+
+    async def _reload(self) -> None:
+        kept = self._shown.breakpoints if self._shown is not None else frozenset()
+        before = self._session
+        await self._open_guest(self.settings)
+        if self._session is not None and self._session is not before:
+            for ip in kept:
+                self.follow(self._session.add_breakpoint(ip))
+
+    # -- keyboard focus -----------------------------------------------------------------
+
+    def focus_content(self) -> None:
+        """Give the keyboard back to the part that had it, the code at first."""
+        if self._session is None:
+            super().focus_content()
+            return
+        last = self._last_focus
+        (last if last is not None and last.display else self._parts.first_shown).focus()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Remember which part has the keyboard."""
+        if self._parts in event.widget.ancestors and not isinstance(event.widget, FilterBar):
+            self._last_focus = event.widget
+
+    # -- looking ------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Draw what is new; rest when nothing is going on."""
+        if self._session is None:
+            return
+        snapshot = self._session.snapshot()
+        if snapshot is not self._shown:
+            self._draw(snapshot)
+        if snapshot.state is not RunState.RUNNING and not self._waiting and self._timer:
+            self._timer.pause()
+
+    def _draw(self, snapshot: Snapshot) -> None:
+        running = snapshot.state is RunState.RUNNING
+        rate = self._rate.add(time.monotonic(), snapshot) if running else ""
+        if not running:
+            self._rate.clear()
+        with self.app.batch_update():
+            self._shown = snapshot
+            self._draw_status(rate)
+            self._parts.show(snapshot, self._stop)
+        if not running:
+            self._stop = snapshot
+            self._read_memory()
+        self._report(snapshot)
+
+    def _draw_status(self, rate: str = "") -> None:
+        if self._shown is not None:
+            self._parts.status.show(self._shown, self.step_size, rate)
+
+    def _report(self, snapshot: Snapshot) -> None:
+        status = status_words(snapshot)
+        if status != self._status:
+            self._status = status
+            self.report_status(*status)
+
+    def _read_memory(self) -> None:
+        """Read the memory shown, once a stop: what changed since is marked then."""
+        wanted = (self._memory, self._stop)
+        if self._memory is not None and self._parts.memory.display and wanted != self._read:
+            self._read = wanted
+            self.run_worker(self._fetch_memory(self._memory), group="memory", exclusive=True)
+
+    async def _fetch_memory(self, what: Examine) -> None:
+        session = self._session
+        if session is None:
+            return
+        try:
+            data = await asyncio.to_thread(session.read_memory, what.address, what.length)
+        except (KvmError, TimeoutError):
+            return  # closed meanwhile, or busy: the next stop asks again
+        self._parts.memory.show(what, data)
+
+    # -- commands to the session --------------------------------------------------------
+
+    class Done(Message):
+        """A command to the session is done."""
+
+        def __init__(self, future: Future[Snapshot], session: Session) -> None:
+            super().__init__()
+            self.future = future
+            self.session = session
+
+    def follow(self, future: Future[Snapshot]) -> None:
+        """Draw what comes of a command to the session while it goes on and when it is done."""
+        self._waiting += 1
+        session = self.session
+        future.add_done_callback(lambda done: self.post_message(self.Done(done, session)))
+        if self._timer is not None:
+            self._timer.resume()
+
+    def on_guest_pane_done(self, event: Done) -> None:
+        """Draw what came of a command at once; a refusal is told, and the guest stays."""
+        self._waiting -= 1
+        if event.future.cancelled() or self._session is not event.session:
+            return
+        self._look()
+        error = event.future.exception()
+        if error is not None:
+            self.notify(str(error), severity="error", markup=False)
+
+    @property
+    def session(self) -> Session:
+        """The session; CommandError where no guest could be loaded."""
+        if self._session is None:
+            raise CommandError("no guest is loaded here")
+        return self._session
+
+
+def status_words(snapshot: Snapshot) -> tuple[str, Tone]:
+    """The few words beside the pane's name, and their tone."""
+    emulated = "EMULATED " if snapshot.engine == "emulator" else ""
+    if snapshot.state is RunState.ENDED:
+        outcome = snapshot.outcome.value if snapshot.outcome else "ended"
+        return emulated + outcome, "good" if snapshot.outcome in FINE else "bad"
+    return emulated + snapshot.state.value, "plain"

@@ -1,0 +1,150 @@
+"""The keys of the VCPU pane that move its guest on, and those that show it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from kdash.backends.kvm.facts import RunState
+from kdash.panes.vcpu_guest import GuestPane
+from kdash.widgets.vcpu.disassembly import DisassemblyView
+
+NEED_GUEST = frozenset({
+    "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
+    "overview",
+})  # fmt: skip
+
+
+class GuestKeys(GuestPane):
+    """Step, run, break, show."""
+
+    VIEWS: ClassVar[tuple[str, ...]] = (
+        "all", "code", "registers", "exits", "serial", "screen", "memory",
+    )  # fmt: skip
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "step", "Step", id="vcpu.step",
+                tooltip="Step the guest (:step N sets how far)"),
+        Binding("space", "run", "Run/Pause", id="vcpu.run",
+                tooltip="Run the guest, or pause it"),
+        Binding("n", "next", "Over", id="vcpu.next",
+                tooltip="Step; a call with all that it leads to"),
+        # With priority where text follows, so that what is typed ahead reaches the line.
+        Binding("u", "until", "Until", id="vcpu.until", priority=True,
+                tooltip="Run until the cursor in the code, or until an address"),
+        Binding("b", "breakpoint", "Break", id="vcpu.breakpoint",
+                tooltip="Set or delete a breakpoint at the cursor in the code"),
+        Binding("R", "restart", "Restart", id="vcpu.restart", tooltip="Load the guest anew"),
+        Binding("c", "continue", "Continue", show=False, id="vcpu.continue",
+                tooltip="Run to a breakpoint or the end"),
+        Binding("slash", "filter", "Filter", show=False, id="vcpu.filter", priority=True,
+                tooltip="Filter the exits: text, kind:IO, port:0x3f8, !not"),
+        Binding("exclamation_mark", "filter('!')", "Filter out", show=False,
+                id="vcpu.filter-out", priority=True, tooltip="Leave out the exits that match"),
+        Binding("escape", "overview", "All parts", show=False, id="vcpu.overview",
+                tooltip="Show all parts again"),
+        Binding("o", "open", "Open", show=False, id="vcpu.open",
+                tooltip="Open another guest: a file, and options as of `kdash vcpu run`"),
+        Binding("r", "retry", "Try again", id="vcpu.retry",
+                tooltip="Try to load the guest again, where that failed"),
+        Binding("y", "copy", "Copy", show=False, id="vcpu.copy",
+                tooltip="Copy the current line"),
+    ]  # fmt: skip
+
+    def check_action(
+        self,
+        action: str,
+        parameters: tuple[object, ...],  # noqa: ARG002 - part of the interface
+    ) -> bool | None:
+        """Without a guest there is nothing to step; what is typed into a filter is text."""
+        if action in ("until", "filter") and isinstance(self.app.focused, Input):
+            return False
+        if action == "retry":
+            return self._session is None
+        return self._session is not None or action not in NEED_GUEST
+
+    def action_step(self) -> None:
+        """Do as many steps as the step size says."""
+        self.follow(self.session.step(self.step_size))
+
+    def action_next(self) -> None:
+        """Step over a call."""
+        self.follow(self.session.step_over())
+
+    def action_run(self) -> None:
+        """Run, or pause."""
+        running = self.session.snapshot().state is RunState.RUNNING
+        self.follow(self.session.pause() if running else self.session.run())
+
+    def action_continue(self) -> None:
+        """Run."""
+        self.follow(self.session.run())
+
+    async def action_until(self) -> None:
+        """Run until the cursor in the code; where it stands on CS:IP, ask for an address."""
+        cursor = self._parts.code.cursor
+        if cursor is None or self._parts.code.on_current:
+            await self.app.run_action("app.command('until ')")
+        else:
+            self.follow(self.session.run_until(cursor))
+
+    def action_breakpoint(self) -> None:
+        """Set or delete the breakpoint at the cursor in the code."""
+        cursor = self._parts.code.cursor
+        if cursor is not None:
+            self._toggle(cursor)
+
+    def on_disassembly_view_breakpoint_toggled(
+        self, event: DisassemblyView.BreakpointToggled
+    ) -> None:
+        """A double click on an instruction."""
+        self._toggle(event.ip)
+
+    def _toggle(self, ip: int) -> None:
+        session = self.session
+        known = ip in session.snapshot().breakpoints
+        self.follow(session.remove_breakpoint(ip) if known else session.add_breakpoint(ip))
+
+    def action_restart(self) -> None:
+        """Load the guest anew."""
+        self.follow(self.session.restart())
+
+    async def action_open(self) -> None:
+        """Ask for another guest."""
+        await self.app.run_action("app.command('open ')")
+
+    def action_retry(self) -> None:
+        """Load the guest that could not be loaded."""
+        self.open_guest(self.settings)
+
+    def action_filter(self, prefix: str = "") -> None:
+        """Ask for a filter of the exits, where they are not on screen in their own view."""
+        if not self._parts.exits.display:
+            self.show_view(self.VIEWS.index("exits"))
+        self._parts.exits.open_filter(prefix)
+
+    def action_overview(self) -> None:
+        """Show all parts again."""
+        if self.view:
+            self.show_view(0)
+
+    def action_copy(self) -> None:
+        """Copy the current line of the part that has the keyboard."""
+        part = self._parts.focused_part
+        text = "" if part is None else part.copy_text()
+        if text:
+            self.app.copy_to_clipboard(text)
+            lines = text.count("\n") + 1
+            self.notify(
+                text if lines == 1 else f"{lines} lines", title="Copied", timeout=2, markup=False
+            )
+
+    def action_switch_view(self, direction: int) -> None:
+        """Show the next (1) or previous (-1) sub-view; the screen once the guest wrote there."""
+        following = (self.view + direction) % len(self.VIEWS)
+        unused = self._shown is None or self._shown.screen is None
+        if self.VIEWS[following] == "screen" and unused:
+            following += direction
+        self.show_view(following)

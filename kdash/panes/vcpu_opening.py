@@ -1,0 +1,96 @@
+"""How the VCPU pane comes by a session: the guest asked for, on the engine there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdash.backends.kvm.facts import GuestError, KvmError
+from kdash.settings import Settings
+
+if TYPE_CHECKING:
+    from kdash.panes.vcpu_session import Session
+
+DOCTOR = "kdash doctor looks at everything that KVM needs."
+RETRY = "r tries again, o opens another guest."
+
+
+def open_session(settings: Settings) -> Session:
+    """The session of the guest asked for, its machine created and ready.
+
+    Raises:
+        KvmError: KVM can't be used here.
+        GuestError: The guest can't be loaded.
+    """
+    from kdash.backends.kvm.engines import choose
+    from kdash.backends.kvm.session import VcpuSession
+
+    engine = choose(wanted_engine(settings)).engine
+    options = settings.options
+    if options is None and settings.guest is None:
+        return VcpuSession(devices=settings.devices, engine=engine)
+    from kdash.backends.kvm.guided import Start
+
+    if options is None:
+        from kdash.backends.kvm.images import load_file
+
+        assert settings.guest is not None
+        return VcpuSession(load_file(settings.guest), devices=settings.devices, engine=engine)
+    from kdash.commands.vcpu import guest_of, serial_input
+
+    start = Start(dict(options.set), serial_input(options.stdin))
+    return VcpuSession(guest_of(options), devices=settings.devices, engine=engine, start=start)
+
+
+def wanted_engine(settings: Settings) -> str:
+    """The engine asked for: "kvm", "emulator" or "auto"."""
+    return str(settings.options.engine) if settings.options else "auto"
+
+
+def why_emulated(settings: Settings) -> str:
+    """What keeps KVM from being used here and what to do, one line; empty where nothing does."""
+    from kdash.backends.kvm.engines import choose
+
+    choice = choose(wanted_engine(settings))
+    return f"{choice.cause}: {choice.remedy or DOCTOR}" if choice.cause else ""
+
+
+def cause_and_remedy(error: KvmError | GuestError) -> tuple[str, str]:
+    """What to show when there is no guest."""
+    if isinstance(error, KvmError):
+        return error.cause, f"{error.remedy or DOCTOR} {RETRY}"
+    return str(error), f"Without an argument kdash loads a sample guest. {RETRY}"
+
+
+def settings_to_open(line: str, before: Settings) -> Settings:
+    """The settings for `:open LINE`: a guest and options as on kdash's own command line.
+
+    Args:
+        line: What was typed; empty for the sample guest.
+        before: The settings until now, whose engine and devices stay unless others are typed.
+
+    Raises:
+        ValueError: The line is wrong, or names no guest.
+        OSError: The guest's file can't be looked at.
+    """
+    import shlex
+
+    from kdash.commands.dashboard import read_settings
+
+    words = [
+        str(Path(word).expanduser()) if word[:1] == "~" else word for word in shlex.split(line)
+    ]
+    if "--engine" not in line and before.options is not None:
+        words += ["--engine", before.options.engine]
+    settings = read_settings(words)
+    if settings.objects:
+        raise ValueError(f"{settings.objects[0]}: no guest but an object to validate")
+    return replace(
+        settings, devices=settings.devices or before.devices, objects=before.objects, pane=0
+    )
+
+
+def _expanded(word: str) -> str:
+    """`~` stands for the home directory, as in a shell."""
+    return str(Path(word).expanduser()) if word.startswith("~") else word
