@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 ET_REL = 1  # ELF: relocatable file (System V gABI, "ELF header")
-STACK_SUFFIXES = (".o", ".ko", ".a")
+STACK_SUFFIXES = (".o", ".ko", ".ko.gz", ".ko.xz", ".ko.zst", ".a")
+ARCHIVES = (b"!<arch>\n", b"!<thin>\n")
 
 
 def belongs_to_stack(path: Path) -> bool:
@@ -23,6 +24,6 @@ def belongs_to_stack(path: Path) -> bool:
             head = file.read(18)
     except OSError:
         return False
-    if head[:8] == b"!<arch>\n":
+    if head[:8] in ARCHIVES:
         return True
     return head[:4] == b"\x7fELF" and int.from_bytes(head[16:18], "little") == ET_REL

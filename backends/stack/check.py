@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
-from pathlib import Path
 
 from kdash.backends.stack.coverage import Coverage, Site
 from kdash.backends.stack.events import make_events
@@ -13,11 +11,10 @@ from kdash.backends.stack.facts import CheckOptions, FileReport, ObjectError
 from kdash.backends.stack.findings import FindingMaker
 from kdash.backends.stack.image import ObjectImage
 from kdash.backends.stack.program import Program
+from kdash.backends.stack.reading import read_object
 from kdash.backends.stack.rules import levels_of
 from kdash.backends.stack.transition import Transitions
 from kdash.backends.stack.walk import Walk
-
-_LARGEST = 1 << 31  # bytes of an object file
 
 
 class Checker:
@@ -79,27 +76,6 @@ def _timed(report: FileReport, seconds: float) -> FileReport:
     from dataclasses import replace
 
     return replace(report, seconds=round(seconds, 6))
-
-
-def read_object(path: str) -> bytes:
-    """Read a file.
-
-    Raises:
-        ObjectError: it can't be read, or is far larger than any object.
-    """
-    file = Path(path)
-    try:
-        if file.is_dir():
-            os.listdir(path)  # why it can't be read, if that is why it stands here
-        if not file.is_file():
-            raise ObjectError("not a regular file" if file.exists() else "no such file")
-        if file.stat().st_size > _LARGEST:
-            raise ObjectError(f"larger than {_LARGEST} bytes")
-        return file.read_bytes()
-    except OSError as error:
-        raise ObjectError(error.strerror or str(error)) from error
-    except ValueError as error:
-        raise ObjectError(f"no usable path: {error}") from error
 
 
 def decide_frame_pointer(choice: str, program: Program) -> tuple[bool, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from kdash.backends.stack.check import Checker, decide_frame_pointer, read_object
+from kdash.backends.stack.check import Checker, decide_frame_pointer
 from kdash.backends.stack.coverage import Coverage
 from kdash.backends.stack.facts import Line
 from kdash.backends.stack.image import ObjectImage
 from kdash.backends.stack.listing import Listing
 from kdash.backends.stack.printable import printable
 from kdash.backends.stack.program import Program
+from kdash.backends.stack.reading import read_object
 from kdash.backends.stack.rules import RULES
 from kdash.backends.stack.walk import Walk
 

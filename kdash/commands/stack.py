@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -13,8 +14,9 @@ from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.backends.stack.rules import LEVELS, RULES
 from kdash.exit_status import ExitStatus
 
-_CHECK_EXAMPLE = """example:
+_CHECK_EXAMPLE = """examples:
   kdash stack check drivers/ --frame-pointer on --rule unreachable=warning --format json
+  find . -name '*.ko.xz' | kdash stack check - --jobs 4 --format summary
 
 exit status: 0 clean, 1 findings of level error, 2 usage, 3 a file could not be read"""
 _EXPLAIN_EXAMPLE = """examples:
@@ -57,7 +59,13 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         epilog=_CHECK_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("paths", metavar="PATH", nargs="+", help="an .o, a .ko, or a folder of them")
+    check.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="an object, a module (also .xz, .zst, .gz), an archive, a folder or build tree of"
+        " them; - reads paths from stdin, a line each",
+    )
     check.add_argument(
         "--frame-pointer",
         choices=("auto", "on", "off"),
@@ -143,11 +151,12 @@ def _check(arguments: argparse.Namespace) -> int:
     options = CheckOptions(
         arguments.frame_pointer, tuple(arguments.noreturn), tuple(arguments.rule)
     )
+    paths = [path for given in arguments.paths for path in _named(given)]
     started = time.monotonic()
     summary = Summary()
     line_of = {"text": text_line, "json": json_line, "summary": None}[arguments.format]
     try:
-        for report in _reports(arguments.paths, options, arguments.jobs):
+        for report in _reports(paths, options, arguments.jobs):
             summary.add(report)
             _narrate(report, arguments.format)
             if line_of is not None:
@@ -162,11 +171,20 @@ def _check(arguments: argparse.Namespace) -> int:
             print(summary.text(seconds))  # noqa: T201
         sys.stdout.flush()
     if not summary.files and not summary.unreadable:
-        paths = ", ".join(map(printable, arguments.paths))
-        print(f"kdash stack check: no *.o and no *.ko in {paths}", file=sys.stderr)  # noqa: T201
+        where = ", ".join(map(printable, arguments.paths))
+        print(f"kdash stack check: no *.o, *.ko or *.a in {where}", file=sys.stderr)  # noqa: T201
     if summary.unreadable:
         return int(ExitStatus.ENVIRONMENT)
     return int(ExitStatus.FINDINGS if summary.errors else ExitStatus.OK)
+
+
+def _named(path: str) -> list[str]:
+    """The paths that one argument means: `-` those on stdin, a line or a NUL-ended string each."""
+    if path != "-":
+        return [path]
+    data = sys.stdin.buffer.read()
+    names = data.split(b"\0" if b"\0" in data else b"\n")
+    return [os.fsdecode(name) for name in names if name]
 
 
 def _narrate(report: FileReport, form: str) -> None:
