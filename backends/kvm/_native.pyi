@@ -45,6 +45,8 @@ class _Lib:
     KVM_SET_REGS: Final[int]
     KVM_GET_SREGS: Final[int]
     KVM_SET_SREGS: Final[int]
+    KVM_GET_XSAVE: Final[int]
+    KVM_SET_XSAVE: Final[int]
     KVM_SET_GUEST_DEBUG: Final[int]
     def kdash_ioctl(self, fd: int, request: int, argument: int) -> int: ...
     def kdash_ioctl_pointer(self, fd: int, request: int, argument: Any) -> int: ...

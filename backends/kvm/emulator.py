@@ -16,12 +16,13 @@ from typing import Any, Final
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.emulated_state import State, check_layout, flush_translations
 from kdash.backends.kvm.facts import ExitReason, KvmError, Mode, Registers
+from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import load
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import TABLES
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
-from kdash.backends.kvm.registers import SEGMENTS, check_register
+from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register
 
 #: Physical addresses the emulator serves; above it an access is told as beyond it.
 PHYSICAL: Final = 1 << 40
@@ -148,7 +149,12 @@ class EmulatedVcpu:
             ValueError: when there is no such register or the value does not fit it.
         """
         check_register(name, value)
-        if name in SEGMENTS:
+        if name in BASES:
+            segment = name.removesuffix("_base")
+            selector = getattr(self.registers(), segment).selector
+            self._state.set_segment(segment, selector, value)
+            self._state.store()
+        elif name in SEGMENTS:
             registers = self.registers()
             base = getattr(registers, name).base if registers.cr0 & 1 else value << 4
             self._state.set_segment(name, value, base)
@@ -164,13 +170,27 @@ class EmulatedVcpu:
         return self._read(self.registers(), linear, length)
 
     def _read(self, registers: Registers, linear: int, length: int) -> bytes:
-        paging = ffi.new(
-            "struct kdash_paging *",
-            (registers.cr0, registers.cr3, registers.cr4, registers.efer),
-        )
         data = ffi.new("uint8_t[]", max(length, 1))
+        paging = _paging(registers)
         got = lib.kdash_read(self._memory.native, paging, linear & _MASK, data, length)
         return bytes(ffi.buffer(data, got))
+
+    def write_linear(self, linear: int, data: bytes) -> int:
+        """Write at a linear address; bytes written up to the first out of reach."""
+        done = self._memory.write_linear(_paging(self.registers()), linear, data)
+        self._uc.ctl_flush_tb()  # code may have been translated from there
+        return done
+
+    def fpu(self) -> None:
+        """Not known: unicorn keeps these registers in another form."""
+
+    def set_fpu(self, state: FpuState) -> None:  # noqa: ARG002 - as Vcpu has it
+        """Refuse, always.
+
+        Raises:
+            KvmError: since unicorn keeps these registers in another form.
+        """
+        raise KvmError("the emulator's x87 and SSE registers can't be set", "use --engine kvm")
 
     # -- executing
 
@@ -320,6 +340,12 @@ class EmulatedVcpu:
     def returned(self) -> dict[int, int]:
         """KVM_RUN was never called."""
         return {}
+
+
+def _paging(registers: Registers) -> Any:
+    return ffi.new(
+        "struct kdash_paging *", (registers.cr0, registers.cr3, registers.cr4, registers.efer)
+    )
 
 
 class EmulatedMachine:

@@ -13,6 +13,7 @@ from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import RunState, Snapshot
+from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.registers import changed
@@ -228,6 +229,29 @@ class GuidedRun:
     def read_memory(self, linear: int, length: int) -> bytes:
         """Guest memory by linear address, up to the first byte that is not mapped."""
         return self._machine.vcpu.read_linear(linear, length)
+
+    def write_memory(self, linear: int, data: bytes) -> int:
+        """Write guest memory by linear address, ROM too, between two instructions.
+
+        Returns:
+            Bytes written, up to the first that is not mapped.
+        """
+        self._runner.settle()
+        return self._machine.vcpu.write_linear(linear, data)
+
+    def fpu(self) -> FpuState | None:
+        """The x87 and SSE registers; None where the engine does not tell them."""
+        self._runner.settle()
+        return self._machine.vcpu.fpu()
+
+    def set_fpu(self, state: FpuState) -> None:
+        """Set the x87 and SSE registers.
+
+        Raises:
+            KvmError: when the engine can't.
+        """
+        self._runner.settle()
+        self._machine.vcpu.set_fpu(state)
 
     def snapshot(self) -> Snapshot:
         """All there is to show now."""

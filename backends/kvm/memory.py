@@ -9,6 +9,7 @@ from typing import Any, Final
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.facts import GuestError, KvmError
+from kdash.backends.kvm.layout import PAGE
 
 #: KVM_MEM_READONLY of <linux/kvm.h>: the guest reads memory, its writes exit as MMIO.
 READONLY: Final = 1 << 1
@@ -76,6 +77,31 @@ class GuestMemory:
         for mapping, offset, length in list(self._spans(physical, len(data))):
             mapping[offset : offset + length] = data[done : done + length]
             done += length
+
+    def write_linear(self, paging: Any, linear: int, data: bytes) -> int:
+        """Write at a linear address, page by page.
+
+        Args:
+            paging: a `struct kdash_paging` with the control registers.
+            linear: where to begin.
+            data: what to write.
+
+        Returns:
+            Bytes written: fewer than there are where a page is not mapped or is no memory.
+        """
+        physical = ffi.new("uint64_t *")
+        done = 0
+        while done < len(data):
+            at = (linear + done) & ((1 << 64) - 1)
+            part = data[done : done + PAGE - at % PAGE]
+            if lib.kdash_translate(self.native, paging, at, physical):
+                break
+            try:
+                self.write(physical[0], part)
+            except IndexError:
+                break
+            done += len(part)
+        return done
 
     def read(self, physical: int, length: int) -> bytes:
         """Read, across slots that touch; IndexError where no memory is."""

@@ -24,6 +24,8 @@ IOCTLS = (
     "KVM_SET_REGS",
     "KVM_GET_SREGS",
     "KVM_SET_SREGS",
+    "KVM_GET_XSAVE",
+    "KVM_SET_XSAVE",
     "KVM_SET_GUEST_DEBUG",
 )
 

@@ -12,6 +12,8 @@ CONTROLS: Final = ("cr0", "cr2", "cr3", "cr4", "cr8", "efer")
 
 #: Every field of `Registers`.
 NAMES: Final = (*REGISTER_NAMES, *SEGMENTS, *CONTROLS)
+#: The hidden parts that can be set by themselves.
+BASES: Final = tuple(f"{name}_base" for name in SEGMENTS)
 
 
 def check_register(name: str, value: int) -> None:
@@ -20,8 +22,9 @@ def check_register(name: str, value: int) -> None:
     Raises:
         ValueError: saying what would be right.
     """
-    if name not in NAMES:
-        raise ValueError(f"no register {name!r}; known are {', '.join(NAMES)}")
+    if name not in NAMES and name not in BASES:
+        known = ", ".join((*NAMES, *BASES))
+        raise ValueError(f"no register {name!r}; known are {known}")
     bits = 16 if name in SEGMENTS else 64
     if not 0 <= value < 1 << bits:
         raise ValueError(f"{name}: {value:#x} does not fit {bits} bits")

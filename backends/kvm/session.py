@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import KvmError, RunState, Snapshot, TextScreen
+from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.guided import AS_LOADED, GuidedRun, Pace, Start
 from kdash.backends.kvm.registers import check_register
@@ -149,10 +150,28 @@ class VcpuSession:
             KvmError: when the session is closed.
             TimeoutError: when the thread did not answer in `timeout` seconds.
         """
-        answer: Future[bytes] = Future()
-        read = self._run.read_memory
-        self._enqueue(answer, lambda: answer.set_result(read(linear_address, length)))
-        return answer.result(timeout)
+        return self._ask(lambda: self._run.read_memory(linear_address, length)).result(timeout)
+
+    def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
+        """Write guest memory as the VCPU sees it, ROM too; the bytes that were written.
+
+        Fewer than there are where a page is not mapped or is no memory.
+        """
+
+        def write() -> int:
+            written = self._run.write_memory(linear_address, data)
+            self._publish()
+            return written
+
+        return self._ask(write)
+
+    def fpu(self) -> Future[FpuState | None]:
+        """The x87 and SSE registers; None where the engine does not tell them."""
+        return self._ask(self._run.fpu)
+
+    def set_fpu(self, state: FpuState) -> Future[Snapshot]:
+        """Set the x87 and SSE registers."""
+        return self._submit(lambda: self._run.set_fpu(state))
 
     def close(self) -> None:
         """Stop the thread and free the machine; more than once does no harm."""
@@ -192,6 +211,12 @@ class VcpuSession:
             answer.set_result(self._publish())
 
         self._enqueue(answer, submit)
+        return answer
+
+    def _ask(self, question: Callable[[], _Answer]) -> Future[_Answer]:
+        """Let the thread answer, without a new snapshot."""
+        answer: Future[_Answer] = Future()
+        self._enqueue(answer, lambda: answer.set_result(question()))
         return answer
 
     def _enqueue(self, answer: Future[_Answer], work: Callable[[], None]) -> None:

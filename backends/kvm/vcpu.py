@@ -21,10 +21,11 @@ from kdash.backends.kvm.facts import (
     OtherExit,
     Registers,
 )
+from kdash.backends.kvm.fpu import XSAVE_SIZE, FpuState
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import enter_mode
 from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, RIP, Record
-from kdash.backends.kvm.registers import SEGMENTS, check_register, read_registers
+from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register, read_registers
 from kdash.backends.kvm.step import Kind, Start
 
 #: Records of one batch: a tick's worth would be too late for the screen, one too slow.
@@ -119,7 +120,8 @@ class Vcpu:
     def set_register(self, name: str, value: int) -> None:
         """Set a general, control or segment register (a segment by its selector).
 
-        In real mode the segment's base becomes 16 times the selector.
+        In real mode the segment's base becomes 16 times the selector; `fs_base` and the
+        like set the base alone.
 
         Raises:
             ValueError: when there is no such register or the value does not fit it.
@@ -139,6 +141,8 @@ class Vcpu:
                 segment.selector = value
                 if not sregs.cr0 & 1:
                     segment.base = value << 4
+            elif name in BASES:
+                getattr(sregs, name.removesuffix("_base")).base = value
             else:
                 setattr(sregs, name, value)
             ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
@@ -146,12 +150,40 @@ class Vcpu:
 
     def read_linear(self, linear: int, length: int) -> bytes:
         """Guest memory at a linear address, up to the first byte that can't be reached."""
-        sregs = lib.kdash_sync_sregs(self._native)
-        paging = ffi.new("struct kdash_paging *", (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer))
         data = ffi.new("uint8_t[]", max(length, 1))
         mask = (1 << 64) - 1
-        got = lib.kdash_read(self._memory.native, paging, linear & mask, data, length)
+        got = lib.kdash_read(self._memory.native, self._paging(), linear & mask, data, length)
         return bytes(ffi.buffer(data, got))
+
+    def write_linear(self, linear: int, data: bytes) -> int:
+        """Write at a linear address, ROM too; bytes written up to the first out of reach."""
+        return self._memory.write_linear(self._paging(), linear, data)
+
+    def _paging(self) -> Any:
+        sregs = lib.kdash_sync_sregs(self._native)
+        return ffi.new("struct kdash_paging *", (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer))
+
+    def fpu(self) -> FpuState:
+        """The x87 and SSE registers, which single steps do not bring along.
+
+        Raises:
+            KvmError: when KVM refuses.
+        """
+        return FpuState.unpack(self._xsave())
+
+    def _xsave(self) -> bytes:
+        area = ffi.new("uint8_t[]", XSAVE_SIZE)
+        ioctl.call_pointer(self.fd, "KVM_GET_XSAVE", area)
+        return bytes(ffi.buffer(area))
+
+    def set_fpu(self, state: FpuState) -> None:
+        """Set the x87 and SSE registers.
+
+        Raises:
+            KvmError: when KVM refuses.
+        """
+        area = ffi.new("uint8_t[]", state.packed(self._xsave()))
+        ioctl.call_pointer(self.fd, "KVM_SET_XSAVE", area)
 
     # -- running
 
