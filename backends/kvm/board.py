@@ -13,6 +13,7 @@ from kdash.backends.kvm.exit_log import ExitLog
 from kdash.backends.kvm.facts import Exit, Outcome
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration, KeyboardController
+from kdash.backends.kvm.pit import Timer
 from kdash.backends.kvm.records import Record
 from kdash.backends.kvm.uart import Serial
 from kdash.backends.kvm.user_devices import DeviceClass, make_devices
@@ -76,6 +77,7 @@ class Board:
                 self.keyboard,
                 Cmos(memory),
                 FirmwareConfiguration(memory, machine.guest.vcpus),
+                Timer(),
             )
         )
         self.bios: Bios | None = None

@@ -349,6 +349,7 @@ class Snapshot:
     breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
     screen: TextScreen | None = None  # None: the guest never wrote there
     teletype: bytes = b""  # what the guest printed by BIOS calls, a bounded tail
+    debug_port: bytes = b""  # what it wrote to ports 0xe9 and 0x402, a bounded tail
     vcpu: int = 0  # the one whose registers, code and changes these are
     vcpus: tuple[VcpuBrief, ...] = ()  # all of the machine's; empty: there is one
     recording: RecordingView | None = None  # None: nothing is recorded

@@ -76,9 +76,12 @@ class Guest:
     disk: bytes | None = None  # a disk image: the machine has BIOS services for it
     vcpus: int = 1
     irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel
+    reset: bool = False  # VCPUs start as they come out of reset, at the top of 4 GiB
 
     def start_registers(self, index: int) -> dict[str, int]:
         """General registers of VCPU `index` at the entry."""
+        if self.reset:
+            return {"rip": self.entry, "rflags": 2, **self.registers}
         return {
             "rip": self.entry,
             "rsp": self.stack - STACK_PER_VCPU * index,
@@ -207,8 +210,9 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
         raise GuestError(f"{guest.title}: entry {guest.entry:#x} has more than 32 bits")
     if guest.mode is Mode.LONG:
         _check_tables(guest, moves)
-    _check_overlap(guest, max(guest.stack - STACK_LEAST, 0), guest.stack, "the stack",
-                   "--stack moves the stack")  # fmt: skip
+    if not guest.reset:
+        _check_overlap(guest, max(guest.stack - STACK_LEAST, 0), guest.stack, "the stack",
+                       "--stack moves the stack")  # fmt: skip
     check_regions(guest.regions)
 
 

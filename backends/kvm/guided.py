@@ -259,8 +259,9 @@ class GuidedRun:
         ending = runner.ending
         if self._pace is None and (ending or self.broken):
             self._state = RunState.ENDED
-        if len(runner.serial.sent) > 2 * SERIAL:
-            del runner.serial.sent[:-SERIAL]
+        for sent in (runner.serial.sent, runner.debug_port.sent):
+            if len(sent) > 2 * SERIAL:
+                del sent[:-SERIAL]
         return Snapshot(
             guest=self._guest.title,
             engine=self._engine,
@@ -281,6 +282,7 @@ class GuidedRun:
             failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
             breakpoints=self._breakpoints,
             screen=self._screen.read(),
+            debug_port=bytes(runner.debug_port.sent[-SERIAL:]),
             teletype=bytes(runner.bios.text.sent[-SERIAL:]) if runner.bios else b"",
         )
 

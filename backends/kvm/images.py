@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kdash.backends.kvm import elf, guests, multiboot
+from kdash.backends.kvm.bios_image import bios_guest, is_bios
 from kdash.backends.kvm.boot import boot_guest, is_boot_sector
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.guests import Guest
@@ -26,6 +27,7 @@ class Format(Enum):
     ELF = "elf"
     MULTIBOOT = "multiboot"
     BOOT = "boot"
+    BIOS = "bios"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def detect(data: bytes) -> Format:
         return Format.MULTIBOOT
     if elf.is_elf(data):
         return Format.ELF
-    return Format.BOOT if is_boot_sector(data) else Format.FLAT
+    if is_boot_sector(data):
+        return Format.BOOT
+    return Format.BIOS if is_bios(data) else Format.FLAT
 
 
 def load_file(path: str | os.PathLike[str], options: Options | None = None) -> Guest:
@@ -73,7 +77,8 @@ def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest
     options = options or Options()
     symbols = Symbols() if options.symbols is None else symbol_file(options.symbols)
     kind = options.format or detect(data)
-    if kind is Format.BOOT and options.format is None and _is_flat_by_options(options):
+    guessed = kind in (Format.BOOT, Format.BIOS) and options.format is None
+    if guessed and _is_flat_by_options(options):
         kind = Format.FLAT
     try:
         return _MAKERS[kind](data, title, options, symbols)
@@ -184,6 +189,14 @@ def _boot(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
     )
 
 
+def _bios(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
+    _refuse_load(title, options, "a BIOS image")
+    for value, option in ((options.entry, "--entry"), (options.stack, "--stack")):
+        if value is not None:
+            raise GuestError(f"{title}: a BIOS image starts at the reset vector, without {option}")
+    return bios_guest(data, title, memory=options.memory, symbols=symbols)
+
+
 def _refuse_load(title: str, options: Options, kind: str) -> None:
     if options.load is not None:
         raise GuestError(
@@ -197,4 +210,5 @@ _MAKERS: Final = {
     Format.ELF: _elf,
     Format.MULTIBOOT: _multiboot,
     Format.BOOT: _boot,
+    Format.BIOS: _bios,
 }

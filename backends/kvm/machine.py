@@ -16,9 +16,9 @@ from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
 from kdash.backends.kvm.vcpu import Vcpu
 
-#: Four pages below the BIOS that VT-x without unrestricted guests needs for real mode
-#: (api.rst, 4.35 KVM_SET_TSS_ADDR and 4.42 KVM_SET_IDENTITY_MAP_ADDR).
-IDENTITY_MAP: Final = 0xFFFB_C000
+#: Four pages that VT-x without unrestricted guests needs for real mode (api.rst, 4.35
+#: KVM_SET_TSS_ADDR and 4.42 KVM_SET_IDENTITY_MAP_ADDR), below the largest BIOS image.
+IDENTITY_MAP: Final = 0xFEFF_C000
 TASK_STATE: Final = IDENTITY_MAP + 0x1000
 
 
@@ -54,7 +54,7 @@ class Machine:
                 self.vcpu = Vcpu(vm, 0, device.run_size, self.memory)
             self.vcpus = (self.vcpu,)
             resources.callback(self.vcpu.close)
-            self.vcpu.start(guest.mode, guest.start_registers(0))
+            self.vcpu.start(guest.mode, guest.start_registers(0), guest.reset)
             if guest.mode is Mode.LONG and guest.tables != TABLES:
                 self.vcpu.set_register("cr3", guest.tables)
             self._resources = resources.pop_all()

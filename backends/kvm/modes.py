@@ -14,6 +14,10 @@ GDT: Final = 0x500  # guest-physical; behind the real-mode interrupt vectors and
 CODE: Final = 0x08
 DATA: Final = 0x10
 
+#: CS when the processor comes out of reset (Intel SDM vol. 3A, 10.1.4).
+RESET_SELECTOR: Final = 0xF000
+RESET_BASE: Final = 0xFFFF_0000
+
 TABLES: Final = 0x10000  # guest-physical: PML4, PDPT, page directory
 TABLES_SIZE: Final = 3 * 0x1000
 

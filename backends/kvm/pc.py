@@ -106,6 +106,7 @@ class FirmwareConfiguration:
             0x01: (1).to_bytes(4, "little"),  # the traditional interface, without DMA
             0x03: memory.to_bytes(8, "little"),
             0x05: vcpus.to_bytes(2, "little"),
+            0x0E: (1).to_bytes(2, "little"),  # the BIOS offers its boot menu
             0x0F: vcpus.to_bytes(2, "little"),  # most there can be
         }
         self._item = b""

@@ -41,7 +41,7 @@ class Request:
 class Listeners:
     """Who is told what while the guest runs; None: nobody."""
 
-    serial: Callable[[bytes], None] | None = None
+    serial: Callable[[bytes], None] | None = None  # and the debug ports, and BIOS calls
     exit: Callable[[Exit], None] | None = None
     step: OnStep | None = None
     interrupted: Callable[[], bool] = lambda: False  # asked regularly; True ends the run
@@ -109,11 +109,11 @@ def set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
 
 
 class _Serial:
-    """Serial and BIOS output on its way to whoever listens, or kept for the report."""
+    """Output of all kinds on its way to whoever listens, or kept for the report."""
 
     def __init__(self, runner: Runner, listener: Callable[[bytes], None] | None) -> None:
         self._sent = runner.serial.sent
-        self._outputs = [self._sent]
+        self._outputs = [self._sent, runner.debug_port.sent]
         if runner.bios:
             self._outputs.append(runner.bios.text.sent)
         self._listener = listener

@@ -91,12 +91,16 @@ class Vcpu:
 
     # -- registers
 
-    def start(self, mode: Mode, registers: Mapping[str, int]) -> None:
-        """Set the flat state of `mode` and the general registers, others 0."""
-        sregs = ffi.new("struct kvm_sregs *")
-        ioctl.call_pointer(self.fd, "KVM_GET_SREGS", sregs)
-        enter_mode(sregs, mode)
-        ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
+    def start(self, mode: Mode, registers: Mapping[str, int], reset: bool = False) -> None:
+        """Set the flat state of `mode` and the general registers, others 0.
+
+        With `reset` the segments stay as KVM made them: those of a processor out of reset.
+        """
+        if not reset:
+            sregs = ffi.new("struct kvm_sregs *")
+            ioctl.call_pointer(self.fd, "KVM_GET_SREGS", sregs)
+            enter_mode(sregs, mode)
+            ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
         words = ffi.new("uint64_t[]", [registers.get(name, 0) for name in REGISTER_NAMES])
         ioctl.call_pointer(self.fd, "KVM_SET_REGS", words)
         self._refresh()

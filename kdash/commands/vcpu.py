@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 DESCRIPTION = "Run or trace a guest on /dev/kvm without a screen, or list KVM's capabilities."
 EPILOG = """\
 commands:
-  run [GUEST]      run a guest to its end; serial output on stdout, exits on stderr
+  run [GUEST]      run a guest to its end; its output on stdout, exits on stderr
   trace [GUEST]    the same step by step, each step and exit a line of JSON
   caps             every capability KVM_CHECK_EXTENSION knows
 
-GUEST is a static ELF executable, a multiboot image, a boot sector or disk image, or a
-flat binary; without one it is the 12-byte sample that prints 4.
+GUEST is a static ELF executable, a multiboot image, a boot sector or disk image, a BIOS
+image, or a flat binary; without one it is the 12-byte sample that prints 4.
 
 examples:
   kdash vcpu run
@@ -37,8 +37,10 @@ examples:
 RUN_EPILOG = """\
 A flat binary has RAM from 0, is loaded and entered at 0x1000, with RSP 0x8000 and RDI 0.
 An ELF64 executable starts in long mode, ELF32 and multiboot in protected mode; a boot sector
-(55 aa at 510) at 0:7c00 with BIOS services, and what it prints goes to stdout too.
-Ports: 0x3f8 serial output, 0xe9 and 0x402 debug output, 0xf4 ends the run.
+(55 aa at 510) at 0:7c00 with BIOS services; a BIOS image (64K to 16M with a jump in its
+last 16 bytes) at the reset vector, mapped below 4 GiB and copied below 1 MiB.
+Ports: 0x3f8 serial output, 0xe9 and 0x402 debug output, 0xf4 ends the run. Serial output,
+debug output and what is printed by BIOS calls go to stdout.
 Numbers are decimal or 0x...; sizes take K, M, G.
 A device is a class with ports and mmio (a range or None), read(address, size) -> int and
 write(address, size, value); attach(machine) if it has it. It takes over built-in ports.
@@ -65,7 +67,7 @@ example:
 """
 
 MODES: Final = ("real", "protected", "long")
-TYPES: Final = ("flat", "elf", "multiboot", "boot")
+TYPES: Final = ("flat", "elf", "multiboot", "boot", "bios")
 SIGNALS: Final = {
     signal.SIGHUP: ExitStatus.SIGHUP,
     signal.SIGINT: ExitStatus.SIGINT,

@@ -39,7 +39,7 @@ def _interrupted(received: Received) -> Callable[[], bool]:
 
 
 def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received) -> ExitStatus:
-    """Serial output on stdout as it comes, exits and the outcome on stderr."""
+    """The guest's output on stdout as it comes, exits and the outcome on stderr."""
     listeners = Listeners(
         serial=write_serial,
         exit=None if quiet else write_exit,

@@ -123,7 +123,11 @@ class VcpuParts(Tones):
         self.registers.show(snapshot, before.registers if before else None)
         self.code.show(snapshot, before if single else None)
         self.exits.show(snapshot)
-        self.serial.show(snapshot.serial, live=snapshot.state is RunState.RUNNING)
+        self.serial.show(
+            snapshot.serial,
+            debug_port=snapshot.debug_port,
+            live=snapshot.state is RunState.RUNNING,
+        )
         self.screen_text.show(snapshot.screen)
         if len(self.registers.lines) != self._registers_count:
             self._registers_count = len(self.registers.lines)

@@ -65,11 +65,17 @@ class SerialView(LinePart):
         super().__init__("Serial", id=id)
         self._data = b""
         self._live = False
+        self._source = "Serial"
 
-    def show(self, data: bytes, *, live: bool = False) -> None:
-        """Draw the bytes received so far; only the newest of them while they come, `live`."""
-        if data != self._data or live != self._live:
-            self._data, self._live = data[-LIMIT:], live
+    def show(self, data: bytes, *, debug_port: bytes = b"", live: bool = False) -> None:
+        """Draw the bytes received so far, of a guest that sent none those to its debug port.
+
+        Only the newest of them are drawn while they come, `live`.
+        """
+        source = "Debug port" if debug_port and not data else "Serial"
+        data = data or debug_port
+        if data != self._data or live != self._live or source != self._source:
+            self._data, self._live, self._source = data[-LIMIT:], live, source
             self.lay_out()
 
     def lay_out(self) -> None:
@@ -79,7 +85,7 @@ class SerialView(LinePart):
             return
         at_end = self.scroll_offset.y >= self.max_scroll_y
         amount = _amount(len(self._data))
-        self.set_title("Serial", f"the last {amount}" if len(self._data) >= LIMIT else amount)
+        self.set_title(self._source, f"the last {amount}" if len(self._data) >= LIMIT else amount)
         if self._data:
             shown = self._data[-LIVE:] if self._live else self._data
             self.set_lines(serial_lines(shown, width))

@@ -72,3 +72,14 @@ async def test_an_endless_stream_is_cut_to_its_tail() -> None:
         await pilot.pause()
         assert drawn(view).endswith("end")
         assert len(view.lines) <= LIMIT // 50
+
+
+async def test_the_debug_port_is_shown_where_nothing_came_over_the_serial_port() -> None:
+    view = SerialView()
+    async with PartApp(view).run_test(size=(60, 6)):
+        view.show(b"", debug_port=b"from the BIOS")
+        assert drawn(view) == "from the BIOS"
+        assert "Debug port" in str(view.border_title)
+        view.show(b"from the port", debug_port=b"from the BIOS")
+        assert drawn(view) == "from the port"
+        assert "Serial" in str(view.border_title)
