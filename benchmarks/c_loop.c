@@ -2,7 +2,8 @@
  * The peer of benchmarks/vcpu_rates.py: the shortest C program that does the same ioctls.
  *
  *   c_loop out N    N port writes at full speed
- *   c_loop step N   N single steps, general, segment and control registers read by SYNC_REGS
+ *   c_loop in N     N port reads at full speed, answered with all ones
+ *   c_loop step N   N single steps, general registers read by SYNC_REGS
  *
  * Prints events a second.
  */
@@ -29,6 +30,8 @@
 
 /* 0x1000: out 0x80,al; jmp 0x1000 */
 static const uint8_t out_guest[] = {0xe6, 0x80, 0xeb, 0xfc};
+/* 0x1000: in al,0x80; jmp 0x1000 */
+static const uint8_t in_guest[] = {0xe4, 0x80, 0xeb, 0xfc};
 /* 0x1000: inc ax; add bx,ax; jmp 0x1000 */
 static const uint8_t step_guest[] = {0x40, 0x01, 0xc3, 0xeb, 0xfb};
 
@@ -43,13 +46,13 @@ int main(int argc, char **argv)
 {
     if (argc != 3)
         return 2;
-    int stepping = !strcmp(argv[1], "step");
+    int stepping = !strcmp(argv[1], "step"), reading = !strcmp(argv[1], "in");
+    const uint8_t *guest = stepping ? step_guest : reading ? in_guest : out_guest;
     long wanted = atol(argv[2]);
     int kvm = CHECK(open("/dev/kvm", O_RDWR | O_CLOEXEC));
     int vm = CHECK(ioctl(kvm, KVM_CREATE_VM, 0));
     uint8_t *memory = mmap(NULL, 1 << 21, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    memcpy(memory + 0x1000, stepping ? step_guest : out_guest,
-           stepping ? sizeof step_guest : sizeof out_guest);
+    memcpy(memory + 0x1000, guest, stepping ? sizeof step_guest : sizeof out_guest);
     struct kvm_userspace_memory_region region = {
         .memory_size = 1 << 21,
         .userspace_addr = (uintptr_t)memory,
@@ -77,6 +80,8 @@ int main(int argc, char **argv)
             fprintf(stderr, "unexpected exit %u\n", run->exit_reason);
             return 1;
         }
+        if (reading)
+            *((uint8_t *)run + run->io.data_offset) = 0xff;
         sum += stepping ? run->s.regs.regs.rip : run->io.port;
     }
     printf("%.0f %llu\n", wanted / (now() - begin), (unsigned long long)sum);

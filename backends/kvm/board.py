@@ -14,13 +14,12 @@ from kdash.backends.kvm.facts import Exit, Outcome
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration, KeyboardController
 from kdash.backends.kvm.pit import Timer
-from kdash.backends.kvm.records import Record
+from kdash.backends.kvm.records import Steps
 from kdash.backends.kvm.uart import Serial
 from kdash.backends.kvm.user_devices import DeviceClass, make_devices
 
-#: Told of every logical step: its record (RIP and code before, registers after), its number
-#: among the machine's, and which VCPU made it.
-OnStep = Callable[[Record, int, int], None]
+#: Told of logical steps in batches, in order: a record each, RIP and code before, registers after.
+OnSteps = Callable[[Steps], None]
 OnExit = Callable[[Exit], None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from kdash.backends.kvm.board import Board, Ending, OnStep, Slice
+from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.emulator import CannotEmulate, EmulatedVcpu, Shutdown
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import (
@@ -15,7 +15,7 @@ from kdash.backends.kvm.facts import (
     OtherExit,
     Outcome,
 )
-from kdash.backends.kvm.records import RIP, RSP, Record
+from kdash.backends.kvm.records import RIP, RSP, Record, Steps
 from kdash.backends.kvm.step import Kind
 from kdash.backends.kvm.vcpu import Vcpu, start_of
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
@@ -28,8 +28,8 @@ _DELIVERY: Final = 3  # KVM_INTERNAL_ERROR_DELIVERY_EV
 class EmulatedVcpuRunner(VcpuRunner):
     """Drives an emulated VCPU; see VcpuRunner."""
 
-    def __init__(self, board: Board, vcpu: Vcpu, on_step: OnStep | None = None) -> None:
-        super().__init__(board, vcpu, on_step)
+    def __init__(self, board: Board, vcpu: Vcpu, on_steps: OnSteps | None = None) -> None:
+        super().__init__(board, vcpu, on_steps)
         self._emulated = cast(EmulatedVcpu, vcpu)
         self._at: int | None = None  # the step exits are told to belong to
         self._emulated.serve_port = self._serve_port
@@ -102,9 +102,9 @@ class EmulatedVcpuRunner(VcpuRunner):
     def _count(self, record: Record) -> None:
         if self._at is None:
             return
-        if self._on_step:
+        if self._on_steps:
             after = record._replace(registers=self._emulated.general_registers())
-            self._on_step(after, self.board.steps, self._emulated.index)
+            self._on_steps(Steps(after.pack(), self.board.steps, self._emulated.index))
         self._counted(1)
 
     def _exit(self, raw: RawExit, record: Record) -> None:

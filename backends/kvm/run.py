@@ -13,7 +13,7 @@ from kdash.backends.kvm.exit_reasons import exit_name
 from kdash.backends.kvm.facts import Exit, GuestError, KvmError, Outcome, Registers
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.runner import Ending, OnStep, Runner
+from kdash.backends.kvm.runner import Ending, OnSteps, Runner
 from kdash.backends.kvm.user_devices import DeviceClass
 
 #: Looks a second at time, signals and output while the guest runs.
@@ -43,7 +43,7 @@ class Listeners:
 
     serial: Callable[[bytes], None] | None = None  # and the debug ports, and BIOS calls
     exit: Callable[[Exit], None] | None = None
-    step: OnStep | None = None
+    steps: OnSteps | None = None
     interrupted: Callable[[], bool] = lambda: False  # asked regularly; True ends the run
 
 
@@ -80,7 +80,7 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
     with open_machine(request.guest, request.engine, path) as machine:
         set_registers(machine, request.registers)
         runner = open_runner(
-            machine, request.engine, listeners.step, listeners.exit, request.devices
+            machine, request.engine, listeners.steps, listeners.exit, request.devices
         )
         runner.serial.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)

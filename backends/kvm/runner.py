@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from kdash.backends.kvm.board import Board, Ending, OnExit, OnStep, Slice
+from kdash.backends.kvm.board import Board, Ending, OnExit, OnSteps, Slice
 from kdash.backends.kvm.facts import Outcome
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
-__all__ = ["Ending", "OnExit", "OnStep", "Runner", "Slice"]
+__all__ = ["Ending", "OnExit", "OnSteps", "Runner", "Slice"]
 
 
 class Runner:
@@ -23,7 +23,7 @@ class Runner:
 
     Args:
         machine: with the guest at its entry; closed by its owner.
-        on_step: told of every logical step, which is then slower.
+        on_steps: told of every logical step.
         on_exit: told of every exit, which is then slower.
         devices: further ones; they take over what the built-in ones claim.
         drive: the class that drives one VCPU.
@@ -35,7 +35,7 @@ class Runner:
     def __init__(
         self,
         machine: Machine,
-        on_step: OnStep | None = None,
+        on_steps: OnSteps | None = None,
         on_exit: OnExit | None = None,
         devices: Sequence[DeviceClass] = (),
         drive: type[VcpuRunner] = VcpuRunner,
@@ -47,7 +47,7 @@ class Runner:
         self.debug_port = self.board.debug_port
         self.bios = self.board.bios
         self.log = self.board.log
-        self.runners = tuple(drive(self.board, vcpu, on_step) for vcpu in machine.vcpus)
+        self.runners = tuple(drive(self.board, vcpu, on_steps) for vcpu in machine.vcpus)
         self.seconds = 0.0  # spent executing
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kdash.backends.kvm.board import Board, Ending, OnStep, Slice
+from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.disassembly import decode, instruction_text
 from kdash.backends.kvm.exit_reasons import OUTCOMES, UNCOUNTED
 from kdash.backends.kvm.exits import EMULATION, RawExit
@@ -23,7 +23,16 @@ from kdash.backends.kvm.facts import (
     VcpuState,
 )
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
-from kdash.backends.kvm.records import ACCESS, DATA_SIZE, RECORD, RIP, RSP, Record, single_bytes
+from kdash.backends.kvm.records import (
+    ACCESS,
+    DATA_SIZE,
+    RECORD,
+    RIP,
+    RSP,
+    Record,
+    Steps,
+    single_bytes,
+)
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
 from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import BatchEnd, Vcpu
@@ -38,10 +47,10 @@ class VcpuRunner:
     Args:
         board: what it shares with the machine's other VCPUs.
         vcpu: the VCPU.
-        on_step: told of every logical step, which is then slower.
+        on_steps: told of every logical step.
     """
 
-    def __init__(self, board: Board, vcpu: Vcpu, on_step: OnStep | None = None) -> None:
+    def __init__(self, board: Board, vcpu: Vcpu, on_steps: OnSteps | None = None) -> None:
         self.board = board
         self.vcpu = vcpu
         self.bus = board.bus
@@ -49,7 +58,7 @@ class VcpuRunner:
         self.steps = 0  # logical steps of this VCPU
         self.state = VcpuState.RUNNABLE
         self.ending: Ending | None = None  # of this VCPU alone
-        self._on_step = on_step
+        self._on_steps = on_steps
         self._stops: tuple[tuple[int, int], ...] = ()
         self._pending = False  # an access was answered and KVM has not finished it
         self._ip = vcpu.rip  # of the instruction being stepped
@@ -223,11 +232,9 @@ class VcpuRunner:
         return self._whole_step()
 
     def _count_steps(self, whole: int) -> None:
-        if self._on_step:
-            for position in range(whole):
-                self._on_step(
-                    self.vcpu.record(position), self.board.steps + position, self.vcpu.index
-                )
+        if self._on_steps and whole:
+            raw = self.vcpu.record_bytes[: whole * RECORD.size]
+            self._on_steps(Steps(raw, self.board.steps, self.vcpu.index))
         self._counted(whole)
 
     def _counted(self, steps: int) -> None:
@@ -260,9 +267,9 @@ class VcpuRunner:
         if raw is not None and raw.reason != ExitReason.HLT:
             self._end(raw, self._ip, self.board.steps, record)
             return Slice.ENDED
-        if self._on_step:
+        if self._on_steps:
             after = record._replace(registers=self.vcpu.general_registers())
-            self._on_step(after, self.board.steps, self.vcpu.index)
+            self._on_steps(Steps(after.pack(), self.board.steps, self.vcpu.index))
         self._counted(1)
         if raw is not None:
             self._end(raw, self._ip, self.board.steps - 1, record)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kdash.backends.kvm.disassembly import instruction_text
 from kdash.backends.kvm.facts import Exit, Outcome, Registers
-from kdash.backends.kvm.records import REGISTER_NAMES, Record
+from kdash.backends.kvm.records import REGISTER_NAMES, Record, Steps
 from kdash.backends.kvm.run import Listeners, Report, Request, run_guest
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import printable
@@ -154,14 +154,17 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
         if name in REGISTER_NAMES:
             previous[REGISTER_NAMES.index(name)] = value
 
-    def step(record: Record, number: int, _vcpu: int) -> None:
-        changed = {
-            name: f"{after:#x}"
-            for name, before, after in zip(REGISTER_NAMES, previous, record.registers, strict=True)
-            if before != after and name != "rip"
-        }
-        previous[:] = record.registers
-        write_line(step_json(record, number, changed))
+    def stepped(steps: Steps) -> None:
+        for number, record in enumerate(steps, steps.first):
+            changed = {
+                name: f"{after:#x}"
+                for name, before, after in zip(
+                    REGISTER_NAMES, previous, record.registers, strict=True
+                )
+                if before != after and name != "rip"
+            }
+            previous[:] = record.registers
+            write_line(step_json(record, number, changed))
 
     def interrupted() -> bool:
         sys.stdout.flush()  # whoever reads along sees it at every look
@@ -169,7 +172,7 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
 
     listeners = Listeners(
         exit=lambda one: write_line(exit_json(one)),
-        step=None if exits_alone else step,
+        steps=None if exits_alone else stepped,
         interrupted=interrupted,
     )
     report = run_guest(replace(request, step_by_step=not exits_alone), listeners)

@@ -63,7 +63,7 @@ def start() -> Iterator[Start]:
             machine.memory.write(address, content)
         exits: list[Exit] = []
         steps: list[Record] = []
-        runner = Runner(machine, lambda record, *_: steps.append(record), exits.append)
+        runner = Runner(machine, steps.extend, exits.append)
         return Run(runner, exits, steps)
 
     yield build

@@ -6,7 +6,7 @@ import pytest
 
 from kdash.backends.kvm.facts import Exit, GuestError, Mode, Outcome
 from kdash.backends.kvm.guests import article_guest, flat
-from kdash.backends.kvm.records import Record
+from kdash.backends.kvm.records import Steps
 from kdash.backends.kvm.run import Listeners, Request, run_guest
 
 pytestmark = pytest.mark.kvm
@@ -103,10 +103,10 @@ def test_listeners_are_told_in_the_order_of_events() -> None:
     def exit_(one: Exit) -> None:
         told.append((one.index, one.name, one.step))
 
-    def step(record: Record, number: int, vcpu: int) -> None:
-        told.append((number, record.rip))
+    def stepped(steps: Steps) -> None:
+        told.extend((number, record.rip) for number, record in enumerate(steps, steps.first))
 
-    run_guest(Request(article_guest(), step_by_step=True), Listeners(told.append, exit_, step))
+    run_guest(Request(article_guest(), step_by_step=True), Listeners(told.append, exit_, stepped))
     assert told == [
         (0, 0x1000), (1, 0x1003), (2, 0x1005), (0, "IO", 3), (3, 0x1007), b"4",
         (4, 0x1008), (1, "IO", 5), (5, 0x100A), b"\n", (6, 0x100B), (2, "HLT", 6),
