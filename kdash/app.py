@@ -21,6 +21,7 @@ from kdash.settings import Settings
 from kdash.terminal import colour_count
 from kdash.theme import KDASH
 from kdash.widgets.command_line import CommandLine
+from kdash.widgets.key_taker import KeyTaker
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.tab_line import TabLine
@@ -217,7 +218,9 @@ class KdashApp(App[int]):
     # -- command prompt -----------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A colon typed into a filter or the prompt is a colon."""
+        """A colon typed into a filter or the prompt is a colon; a guest's console takes all."""
+        if isinstance(self.focused, KeyTaker) and self.focused.takes_keys:
+            return False
         if action == "command" and isinstance(self.focused, Input):
             return False
         return super().check_action(action, parameters)

@@ -83,6 +83,10 @@ class RecordedSession:
         """Stay."""
         return self._go(self._place)
 
+    def send_serial(self, data: bytes) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         """The guest's bytes, with zeroes around them."""
         memory = bytes(GUEST_BASE) + GUEST + bytes(1 << 16)

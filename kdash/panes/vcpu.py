@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import events
 
 from kdash.panes import vcpu_vocabulary
+from kdash.panes.vcpu_console import ConsoleKeys
 from kdash.panes.vcpu_keys import GuestKeys
 from kdash.widgets.pane import CommandWord
 from kdash.widgets.vcpu.arrangement import BROAD
@@ -15,7 +16,7 @@ from kdash.widgets.vcpu.memory import Examine
 from kdash.widgets.vcpu.parts import VcpuParts
 
 
-class VcpuPane(GuestKeys):
+class VcpuPane(GuestKeys, ConsoleKeys):
     """A guest on a VCPU: step it, run it, look at it."""
 
     WORDS: ClassVar[tuple[CommandWord, ...]] = vcpu_vocabulary.WORDS

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from kdash.backends.kvm.facts import RunState
 from kdash.panes.vcpu_guest import GuestPane
+from kdash.widgets.key_taker import KeyTaker, takes_keys
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 
 NEED_GUEST = frozenset({
@@ -59,7 +59,10 @@ class GuestKeys(GuestPane):
         parameters: tuple[object, ...],  # noqa: ARG002 - part of the interface
     ) -> bool | None:
         """Without a guest there is nothing to step; what is typed into a filter is text."""
-        if action in ("until", "filter") and isinstance(self.app.focused, Input):
+        focused = self.app.focused
+        if isinstance(focused, KeyTaker) and focused.takes_keys:
+            return False
+        if action in ("until", "filter") and takes_keys(self.app.focused):
             return False
         if action == "retry":
             return self._session is None

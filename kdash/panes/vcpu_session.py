@@ -46,6 +46,9 @@ class Session(Protocol):
     def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
         """Stop there no longer."""
 
+    def send_serial(self, data: bytes) -> Future[Snapshot]:
+        """Input of the guest's serial port."""
+
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         """Guest memory, up to the first byte that is not mapped; waits for the VCPU's thread."""
 

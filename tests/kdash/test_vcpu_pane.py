@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Footer
 
-from kdash.app import KdashApp
+from kdash.app import KdashApp, Place
 from kdash.backends.kvm.facts import (
     GuestError,
     KvmError,
@@ -92,6 +92,9 @@ class GivenSession:
 
     def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
         return self._answer("delete", ip)
+
+    def send_serial(self, data: bytes) -> Future[Snapshot]:
+        return self._answer("serial", data)
 
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         return self.memory[linear_address : linear_address + length]
@@ -417,6 +420,29 @@ async def test_reload_keeps_the_breakpoints() -> None:
         await until(pilot, lambda: anew.asked == [("break", 0x1003)])
 
 
+class RunningPane(GivenPane):
+    def __init__(self, settings: Settings, *, id: str) -> None:
+        super().__init__(GivenSession(snapshot(state=RunState.RUNNING)))
+
+
+async def test_a_guests_console_takes_every_key_until_it_is_left() -> None:
+    app = KdashApp(Settings(), (Place("vcpu", "VCPU", __name__, "RunningPane"),))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: app.focused is parts(app).code)
+        session = app.query_one(RunningPane).session
+        assert isinstance(session, GivenSession)
+        parts(app).serial.focus()
+        await pilot.press("enter", "colon", "u", "slash", "q", "ctrl+q", "2", "s")
+        await pilot.pause()
+        typed = (b":", b"u", b"/", b"q", b"\x11", b"2", b"s")
+        assert session.asked == [("serial", byte) for byte in typed]
+        assert "keys go to the guest, ctrl+] leaves" in drawn(parts(app).status)
+        await pilot.press("ctrl+right_square_bracket", "n")
+        await pilot.pause()
+        assert session.asked[-1] == "over"
+        assert "keys go" not in drawn(parts(app).status)
+
+
 async def test_leaving_closes_the_session() -> None:
     app, session = given(snapshot())
     async with app.run_test(size=SMALL):
@@ -560,6 +586,18 @@ async def test_memory_written_by_the_guest_is_marked(tmp_path: Path) -> None:
         await until(pilot, lambda: "2000  00 00 00 00" in drawn(parts(app).memory))
         await pilot.press("s")
         await until(pilot, lambda: "2000  5a*00 00 00" in drawn(parts(app).memory))
+
+
+@pytest.mark.kvm
+async def test_what_is_typed_reaches_a_guest_that_polls_its_serial_port(tmp_path: Path) -> None:
+    # mov dx,0x3fd; in al,dx; test al,1; jz back; mov dx,0x3f8; in al,dx; out dx,al; jmp back
+    app = real(tmp_path, bytes.fromhex("bafd03eca80174f8baf803ecee ebf1".replace(" ", "")))
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("space")
+        await until(pilot, lambda: state(app) == "running")
+        parts(app).serial.focus()
+        await pilot.press("enter", *"hi", "!")
+        await until(pilot, lambda: "hi!" in drawn(parts(app).serial))
 
 
 @pytest.mark.kvm

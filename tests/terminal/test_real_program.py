@@ -96,6 +96,29 @@ def test_a_signal_ends_it_with_its_status_and_restores_the_terminal(
         assert program.restored
 
 
+@pytest.mark.kvm
+def test_a_guests_console_takes_every_key_and_gives_the_keyboard_back(tmp_path: Path) -> None:
+    guest = tmp_path / "echo.bin"
+    # mov dx,0x3fd; in al,dx; test al,1; jz back; mov dx,0x3f8; in al,dx; out dx,al; jmp back
+    guest.write_bytes(bytes.fromhex("bafd03eca80174f8baf803eceeebf1"))
+    with Program(str(guest), columns=120, lines=40) as program:
+        program.wait_for("ready")
+        program.press(" ")
+        program.wait_for("running")
+        for _ in range(8):
+            if "keys go to the guest" in program.text:
+                break
+            program.press("\t", "\r")
+        program.wait_for("keys go to the guest, ctrl+] leaves")
+        program.press(*"q:2?")
+        program.child.send("\x1b[200~pasted text\x1b[201~")
+        program.wait_for("q:2?pasted text")
+        program.press("\x1d")
+        program.wait_without("keys go to the guest")
+        program.press("q")
+        assert program.end() == 0
+
+
 def test_suspend_goes_back_to_the_shell_and_fg_brings_the_screen_back() -> None:
     with Program(shell=True) as program:
         program.wait_for("q Quit")

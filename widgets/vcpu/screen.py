@@ -11,7 +11,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from kdash.backends.kvm.facts import TextScreen
-from kdash.widgets.vcpu.part import Line, LinePart, Piece
+from kdash.widgets.vcpu.console import ConsolePart
+from kdash.widgets.vcpu.part import Line, Piece
 
 EMPTY = ("nothing on the text screen yet", "the guest writes cells to 0xb8000")
 
@@ -59,7 +60,7 @@ def screen_lines(screen: TextScreen) -> list[Line]:
     return lines
 
 
-class ScreenView(LinePart):
+class ScreenView(ConsolePart):
     """The screen as it is in the guest's memory."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -77,10 +78,11 @@ class ScreenView(LinePart):
         if not self.room.width:
             return
         if self._screen is None:
-            self.set_title("Screen")
+            self.set_title("Screen", self.note(""))
             self.set_lines([Line((Piece(text, "muted"),)) for text in EMPTY])
         else:
-            self.set_title("Screen", f"{self._screen.columns}x{self._screen.rows}")
+            size = f"{self._screen.columns}x{self._screen.rows}"
+            self.set_title("Screen", self.note(size))
             self.set_lines(screen_lines(self._screen))
 
     def copy_text(self) -> str:

@@ -7,7 +7,8 @@ import re
 from rich.cells import cell_len
 
 from kdash.widgets.printable import printable
-from kdash.widgets.vcpu.part import Line, LinePart, Piece
+from kdash.widgets.vcpu.console import ConsolePart
+from kdash.widgets.vcpu.part import Line, Piece
 
 LIMIT = 64 * 1024  # bytes drawn; older ones are left out
 LIVE = 4 * 1024  # bytes drawn while more are coming
@@ -58,7 +59,7 @@ def _wrapped(pieces: list[Piece], width: int) -> list[Line]:
     return [Line(tuple(row)) for row in rows]
 
 
-class SerialView(LinePart):
+class SerialView(ConsolePart):
     """The tail of the serial output; follows its end until scrolled up."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -85,7 +86,8 @@ class SerialView(LinePart):
             return
         at_end = self.scroll_offset.y >= self.max_scroll_y
         amount = _amount(len(self._data))
-        self.set_title(self._source, f"the last {amount}" if len(self._data) >= LIMIT else amount)
+        amount = f"the last {amount}" if len(self._data) >= LIMIT else amount
+        self.set_title(self._source, self.note(amount))
         if self._data:
             shown = self._data[-LIVE:] if self._live else self._data
             self.set_lines(serial_lines(shown, width))

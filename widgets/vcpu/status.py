@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kdash.backends.kvm.facts import Outcome, RunState, Snapshot
 from kdash.widgets.printable import printable
+from kdash.widgets.vcpu.console import LABEL
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
 
 GAP = 3  # cells
@@ -26,7 +27,9 @@ def amount(count: float) -> str:
     return f"{count:.0f}"
 
 
-def status_line(snapshot: Snapshot, step_size: int, rate: str, width: int) -> Line:
+def status_line(
+    snapshot: Snapshot, step_size: int, rate: str, width: int, *, typing: bool = False
+) -> Line:
     """The parts in order of reading; the least important go first when room is short."""
     parts: list[tuple[int, tuple[Piece, ...]]] = [(0, (_STATES[snapshot.state],))]
     if snapshot.engine == "emulator":
@@ -37,6 +40,8 @@ def status_line(snapshot: Snapshot, step_size: int, rate: str, width: int) -> Li
         text = printable(snapshot.failure or snapshot.detail or outcome).replace("\n", " ")
         parts.append((1, (Piece(text, tone),)))
         parts.append((2, (Piece("R", "accent"), Piece(" restarts", "label"))))
+    if typing:
+        parts.append((0, (Piece(LABEL, "accent"),)))
     if rate:
         parts.append((2, (Piece(rate, "accent"),)))
     parts.append((1, (Piece("step ", "label"), Piece(f"{snapshot.steps:,}"))))
@@ -73,6 +78,7 @@ class StatusLine(LinePart, can_focus=False):
         self._snapshot: Snapshot | None = None
         self._step_size = 1
         self._rate = ""
+        self._typing = False
 
     def show(self, snapshot: Snapshot, step_size: int, rate: str = "") -> None:
         """Draw the state of `snapshot`.
@@ -85,8 +91,16 @@ class StatusLine(LinePart, can_focus=False):
         self._snapshot, self._step_size, self._rate = snapshot, step_size, rate
         self.lay_out()
 
+    def say_typing(self, typing: bool) -> None:
+        """Say that keys go to the guest, or no longer."""
+        self._typing = typing
+        self.lay_out()
+
     def lay_out(self) -> None:
         """Make the line for the room there is."""
         width = self.room.width
         if self._snapshot is not None and width:
-            self.set_lines([status_line(self._snapshot, self._step_size, self._rate, width)])
+            line = status_line(
+                self._snapshot, self._step_size, self._rate, width, typing=self._typing
+            )
+            self.set_lines([line])

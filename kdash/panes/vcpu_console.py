@@ -1,0 +1,28 @@
+"""Typing into the guest from the VCPU pane: serial port and keyboard."""
+
+from __future__ import annotations
+
+from kdash.backends.kvm.facts import RunState
+from kdash.panes.vcpu_guest import GuestPane
+from kdash.widgets.vcpu.console import ConsolePart
+
+
+class ConsoleKeys(GuestPane):
+    """What is typed into the serial part or the text screen goes to the guest."""
+
+    def on_console_part_typed(self, event: ConsolePart.Typed) -> None:
+        """Send what was typed."""
+        if self._session is not None:
+            self.follow(self._session.send_serial(event.data))
+
+    def on_console_part_typing_changed(self, event: ConsolePart.TypingChanged) -> None:
+        """Say who has the keyboard, and that a guest that stands reads nothing."""
+        typing = event.part.takes_keys
+        self._parts.status.say_typing(typing)
+        stands = self._shown is not None and self._shown.state is not RunState.RUNNING
+        if typing and stands and self._shown is not None:
+            ended = self._shown.state is RunState.ENDED
+            self.notify(
+                "It has ended; R restarts it." if ended else "It reads them when it runs.",
+                title="The guest stands still", timeout=4,
+            )  # fmt: skip
