@@ -16,9 +16,11 @@ from kdash.backends.kvm.bios_layout import (
     BIOS_PORT,
     CONVENTIONAL_KIB,
     EQUIPMENT,
-    HALT,
+    WAIT,
 )
 from kdash.backends.kvm.bios_text import COLUMNS, Memory, TextConsole
+from kdash.backends.kvm.keyboard import KeyboardController
+from kdash.backends.kvm.keys import Key
 from kdash.backends.kvm.layout import EXTENDED, memory_map
 
 _SMAP: Final = 0x534D4150
@@ -42,6 +44,7 @@ class Bios:
         machine: its memory and the VCPU that calls.
         disk: the image it boots from; what the guest writes stays in memory.
         memory: bytes of RAM from 0.
+        keyboard: where int 16h takes keys from.
         now: the clock.
     """
 
@@ -54,11 +57,14 @@ class Bios:
         machine: _Machine,
         disk: bytes,
         memory: int,
+        keyboard: KeyboardController,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._machine = machine
         self._memory_size = memory
         self.now = now
+        self.keyboard = keyboard
+        self.awaits_key = False  # the guest halts in int 16h until one is pressed
         self.disk = Disk(disk)
         self.text = TextConsole(machine.memory)
         self._services: dict[int, Callable[[Frame], None]] = {
@@ -185,14 +191,28 @@ class Bios:
     # -- int 16h, 1Ah
 
     def _keyboard(self, frame: Frame) -> None:
-        """No key has been pressed; who waits for one waits in a HLT."""
-        match frame.high("rax"):
+        """Who asks for a key that was not pressed yet waits in a HLT and asks again."""
+        function = frame.high("rax")
+        match function:
             case 0x00 | 0x10:
-                frame.jump(HALT)
+                key = self.keyboard.take()
+                self.awaits_key = key is None
+                if key is None:
+                    frame.jump(WAIT)
+                else:
+                    frame.set16("rax", key.word if function else key.plain_word)
             case 0x01 | 0x11:
-                frame.zero(True)
-            case 0x02 | 0x12:
+                key = self.keyboard.peek()
+                frame.zero(key is None)
+                if key is not None:
+                    frame.set16("rax", key.word if function & 0x10 else key.plain_word)
+            case 0x02:
                 frame.set16("rax", frame.word("rax") & 0xFF00)
+            case 0x05:  # as if typed
+                self.keyboard.press([Key(frame.high("rcx"), frame.low("rcx"))])
+                frame.set16("rax", frame.word("rax") & 0xFF00)
+            case 0x12:
+                frame.set16("rax", 0)
 
     def _time(self, frame: Frame) -> None:
         now = self.now()

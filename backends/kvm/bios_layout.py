@@ -13,8 +13,12 @@ BIOS_SEGMENT: Final = 0xF000
 BIOS_PORT: Final = 0xE6
 #: Bytes of a stub: stub n begins at BIOS_SEGMENT:4n.
 STUB: Final = 4
-#: Where a guest ends that waits for what never comes: a key, a way out of a fault.
+#: Where a guest ends that waits for what never comes: a way out of a fault.
 HALT: Final = 256 * STUB
+#: Where a guest waits that asked int 16h for a key: it halts, and then asks again.
+WAIT: Final = HALT + 4
+#: IP behind that HLT.
+WAITS_AT: Final = WAIT + 2
 
 #: Vectors with a service behind them.
 SERVED: Final = (0x10, 0x11, 0x12, 0x13, 0x15, 0x16, 0x1A)
@@ -33,7 +37,9 @@ EQUIPMENT: Final = 0x0022
 def bios_rom() -> bytes:
     """The ROM's begin: for each vector `out BIOS_PORT, al; iret`, or `iret`, or a jump to HALT."""
     stubs = b"".join(_stub(vector) for vector in range(256))
-    return stubs + bytes((0xFA, 0xF4, 0xEB, 0xFC))  # cli; hlt; jmp to the cli
+    halt = bytes((0xFA, 0xF4, 0xEB, 0xFC))  # cli; hlt; jmp to the cli
+    wait = bytes((0xFB, 0xF4, 0xE9)) + struct.pack("<h", 0x16 * STUB - (WAIT + 5))  # sti; hlt; jmp
+    return stubs + halt + wait
 
 
 def _stub(vector: int) -> bytes:

@@ -11,8 +11,10 @@ from kdash.backends.kvm.bios import Bios
 from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
 from kdash.backends.kvm.exit_log import ExitLog
 from kdash.backends.kvm.facts import Exit, Outcome
+from kdash.backends.kvm.keyboard import KeyboardController
+from kdash.backends.kvm.keys import keys_of
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration, KeyboardController
+from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration
 from kdash.backends.kvm.pit import Timer
 from kdash.backends.kvm.records import Steps
 from kdash.backends.kvm.uart import Serial
@@ -29,6 +31,7 @@ class Slice(Enum):
     AGAIN = auto()  # nothing in particular; go on
     KICKED = auto()  # a kick, a tick or a signal
     BREAKPOINT = auto()
+    WAITING = auto()  # halted until a key is pressed
     ENDED = auto()  # `ending` says how
 
 
@@ -81,8 +84,9 @@ class Board:
         )
         self.bios: Bios | None = None
         if machine.guest.disk is not None:
-            self.bios = Bios(machine, machine.guest.disk, machine.guest.memory)
+            self.bios = Bios(machine, machine.guest.disk, machine.guest.memory, self.keyboard)
             self.bus.add(self.bios)
+        self.keys_may_come = False  # who waits for a key need not be ended
         self.log = ExitLog(on_exit)
         self.steps = 0  # logical steps of all VCPUs
         self.ending: Ending | None = None
@@ -95,6 +99,23 @@ class Board:
         for device in make_devices(devices, memory):
             self.bus.add(device)
             device.attach(machine)
+
+    @property
+    def awaits_key(self) -> bool:
+        """Whether a boot sector asked the BIOS for a key and there is none."""
+        return self.bios is not None and self.bios.awaits_key
+
+    def type(self, data: bytes) -> None:
+        """Press the keys that make a terminal send `data`."""
+        with self.lock:
+            self.keyboard.press(keys_of(data))
+
+    def receive(self, data: bytes) -> None:
+        """Input given from the start: typed for a boot sector, else for the serial port."""
+        if self.bios is None:
+            self.serial.receive(data)
+        else:
+            self.type(data)
 
     def end(self, ending: Ending) -> None:
         """End the run; what ended it first counts."""

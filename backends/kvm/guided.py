@@ -38,7 +38,7 @@ class Start:
     """What is done to a guest each time it is loaded, beyond what it says itself."""
 
     registers: Mapping[str, int] = field(default_factory=dict)
-    stdin: bytes = b""  # input of the serial port
+    stdin: bytes = b""  # input of the serial port; of a boot sector what is typed
 
 
 AS_LOADED: Final = Start()
@@ -90,7 +90,7 @@ class GuidedRun:
         except BaseException:
             machine.close()
             raise
-        self._runner.serial.receive(self._start.stdin)
+        self._runner.board.receive(self._start.stdin)
         self._machine = machine
         self._screen = ScreenReader(machine.memory)
         self._state = RunState.READY
@@ -99,6 +99,8 @@ class GuidedRun:
         self._left: int | None = None
         self._returns: tuple[tuple[int, int], ...] = ()
         self.broken = False  # KVM refused to go on; only a restart does
+        self._runner.board.keys_may_come = True
+        self.waiting = False  # for a key; only one lets the guest go on
         self._set_stops()
 
     @property
@@ -182,6 +184,7 @@ class GuidedRun:
             self._pace, self.broken = None, True
             self._runner.stop_ticks()
             raise
+        self.waiting = end is Slice.WAITING
         if end in (Slice.ENDED, Slice.BREAKPOINT) or self._left == 0:
             self.stop()
         return self.going
@@ -201,6 +204,7 @@ class GuidedRun:
         if self._pace is None:
             return
         self._pace = None
+        self.waiting = False
         self._runner.stop_ticks()
         self._runner.settle()
         self._state = RunState.STOPPED
@@ -225,6 +229,11 @@ class GuidedRun:
     def send_serial(self, data: bytes) -> None:
         """Input of the serial port; the guest reads it when it runs."""
         self._runner.serial.receive(data)
+
+    def send_keys(self, data: bytes) -> None:
+        """Press the keys that make a terminal send `data`."""
+        self._runner.board.type(data)
+        self.waiting = False
 
     def read_memory(self, linear: int, length: int) -> bytes:
         """Guest memory by linear address, up to the first byte that is not mapped."""

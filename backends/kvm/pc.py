@@ -1,4 +1,4 @@
-"""What a guest expects of a PC besides its ports for output: clock, configuration, reset."""
+"""What a guest expects of a PC besides its ports for output: clock and configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Final
 
 CMOS_PORTS: Final = range(0x70, 0x72)
 FW_CFG_PORTS: Final = range(0x510, 0x512)
-KEYBOARD_PORTS: Final = (range(0x60, 0x61), range(0x64, 0x65))
 
 Clock = Callable[[], datetime]
 
@@ -124,23 +123,3 @@ class FirmwareConfiguration:
         if address == 0x510:
             selector = int.from_bytes(data[-size:][:2], "little")
             self._item, self._place = self._items.get(selector, b""), 0
-
-
-class KeyboardController:
-    """The part of an Intel 8042 that resets the machine: command 0xfe pulses its reset line."""
-
-    posted = False
-    mmio: Sequence[range] = ()
-    ports: Sequence[range] = KEYBOARD_PORTS
-
-    def __init__(self) -> None:
-        self.reset = False  # asked for
-
-    def read(self, address: int, size: int) -> int:  # noqa: ARG002 - the same at both ports
-        """Buffers are empty, so that a guest that waits to write goes on."""
-        return 0
-
-    def write(self, address: int, size: int, data: bytes) -> None:
-        """Take a command; other commands and data do nothing."""
-        if address == 0x64 and 0xFE in data[::size]:
-            self.reset = True

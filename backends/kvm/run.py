@@ -34,7 +34,7 @@ class Request:
     step_by_step: bool = False  # also without max_steps
     engine: str = KVM  # or EMULATOR
     devices: Sequence[DeviceClass] = ()  # of the user
-    stdin: bytes = b""  # input of the serial port
+    stdin: bytes = b""  # input of the serial port; of a boot sector what is typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
         runner = open_runner(
             machine, request.engine, listeners.steps, listeners.exit, request.devices
         )
-        runner.serial.receive(request.stdin)
+        runner.board.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)
         runner.start_ticks(LOOKS)
         try:

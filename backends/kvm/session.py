@@ -141,6 +141,13 @@ class VcpuSession:
         """Give the guest input on its serial port; it goes on running if it does."""
         return self._submit(lambda: self._run.send_serial(data))
 
+    def send_keys(self, data: bytes) -> Future[Snapshot]:
+        """Press the keys that make a terminal send `data`; the guest goes on running if it does.
+
+        They are for guests that read the keyboard: by int 16h or its controller's ports.
+        """
+        return self._submit(lambda: self._run.send_keys(data))
+
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         """Guest memory as the VCPU sees it, up to the first byte that is not mapped.
 
@@ -253,19 +260,24 @@ class VcpuSession:
     def _next(self) -> Callable[[], None] | None:
         """What to do next; None: close."""
         with self._condition:
-            while not (self._commands or self._goal or self._closing):
+            while not (self._commands or self._may_go or self._closing):
                 self._condition.wait()
             if self._closing:
                 return None
-            if self._goal and (not self._commands or self._in_grace()):
+            if self._may_go and (not self._commands or self._in_grace()):
                 return self._advance
             return self._commands.popleft()[1]
+
+    @property
+    def _may_go(self) -> bool:
+        """Whether the guest shall run and does not wait for a key."""
+        return self._goal is not None and not self._run.waiting
 
     def _advance(self) -> None:
         try:
             if not self._run.advance():
                 self._arrived()
-            elif time.monotonic() - self._shown > 0.8 / REFRESH:
+            elif self._run.waiting or time.monotonic() - self._shown > 0.8 / REFRESH:
                 self._publish()
         except Exception as error:  # noqa: BLE001 - whatever it is, someone must see it
             goal, self._goal = self._goal, None

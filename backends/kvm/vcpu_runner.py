@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kdash.backends.kvm.bios_layout import BIOS_SEGMENT, WAITS_AT
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.disassembly import decode, instruction_text
 from kdash.backends.kvm.exit_reasons import OUTCOMES, UNCOUNTED
@@ -61,6 +62,7 @@ class VcpuRunner:
         self._on_steps = on_steps
         self._stops: tuple[tuple[int, int], ...] = ()
         self._pending = False  # an access was answered and KVM has not finished it
+        self._awaits_key = False  # halted in int 16h
         self._ip = vcpu.rip  # of the instruction being stepped
         vcpu.post_all()
         vcpu.set_posted(self.bus.unposted_ports(), posted=False)
@@ -93,6 +95,9 @@ class VcpuRunner:
                     self._take(posted)
         if self.over:
             return Slice.ENDED
+        if self._awaits_key:
+            self._awaits_key = False
+            return Slice.WAITING
         if end is BatchEnd.KICKED:
             return Slice.KICKED
         return Slice.AGAIN
@@ -277,6 +282,9 @@ class VcpuRunner:
             self._check_end(self._ip)
         if self.over:
             return Slice.ENDED
+        if self._awaits_key:
+            self._awaits_key = False
+            return Slice.WAITING
         return Slice.BREAKPOINT if self._at_stop() else Slice.AGAIN
 
     def _at_stop(self) -> bool:
@@ -302,15 +310,28 @@ class VcpuRunner:
             self._finish(Ending(Outcome.EXIT_PORT, f"exit port: {value:#x} at {ip:#x}", value))
 
     def _end(self, raw: RawExit, ip: int, step: int | None, record: Record) -> None:
+        in_bios = raw.reason == ExitReason.HLT and self._in_int_16h()
+        if in_bios and self.board.keys_may_come:
+            # Where KVM emulates, a HLT that was stepped is told once more, one instruction on.
+            self._awaits_key = self.vcpu.rip == WAITS_AT
+            if self._awaits_key:
+                self._log(raw, ip, step)
+            return
         raw, code = _failed_instruction(raw, ip, record)
         with self.board.lock:
             self._log(raw, ip, step, code)
             (told,) = self.log.latest(1)
         outcome = OUTCOMES.get(raw.reason, Outcome.UNHANDLED_EXIT)
         detail = f"{told.name} at {ip:#x}"
+        if in_bios:
+            detail = f"{detail}: the guest waits for a key"
         if outcome is not Outcome.HLT:
             detail = f"{detail}: {told.meaning.partition(': ')[2] or told.meaning}"
         self._finish(Ending(outcome, detail))
+
+    def _in_int_16h(self) -> bool:
+        """Whether the guest, a boot sector, halted because there is no key."""
+        return self.board.awaits_key and self.vcpu.registers().cs.base == BIOS_SEGMENT << 4
 
     def _log(self, raw: RawExit, ip: int, step: int | None, code: str = "") -> None:
         self.log.add(raw, ip, step, code, self.vcpu.index)

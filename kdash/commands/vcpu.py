@@ -195,7 +195,7 @@ def add_guest_options(parser: argparse.ArgumentParser) -> None:
     add("--memory", type=size, metavar="SIZE", help="RAM (image end + 16M, at least 2M)")
     add("--set", type=assignment, action="append", default=[], metavar="REG=VALUE",
         help="set a register before the start; repeatable")  # fmt: skip
-    add("--stdin", metavar="FILE", help="input of the serial port")
+    add("--stdin", metavar="FILE", help="input of the serial port; of a boot sector what is typed")
     add("--device", action="append", default=[], metavar="FILE.py:CLASS",
         help="add a device of your own; repeatable")  # fmt: skip
     add("--engine", choices=("kvm", "emulator", "auto"), default="auto",
