@@ -77,6 +77,7 @@ def bios_guest(
         roms=(Region(_TOP - len(data), len(data), readonly=True, data=data),),
         symbols=symbols or Symbols(),
         reset=True,
+        startup_ipi=True,
     )
     check_guest(guest)
     return guest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from threading import RLock
 
@@ -90,7 +90,9 @@ class Board:
         self.log = ExitLog(on_exit)
         self.steps = 0  # logical steps of all VCPUs
         self.ending: Ending | None = None
-        self.ended: Callable[[], None] = lambda: None  # called once, when `ending` is known
+        self.ended: Callable[[], None] = lambda: None  # called when a VCPU or the run has ended
+        self._left = set(range(machine.guest.vcpus))  # VCPUs that have not ended
+        self._several = machine.guest.vcpus > 1
         if devices:
             self._add(machine, devices)
 
@@ -117,8 +119,19 @@ class Board:
         else:
             self.type(data)
 
+    def finish(self, index: int, ending: Ending) -> None:
+        """VCPU `index` has ended, and with it the run; by HLT when it is the last to halt."""
+        with self.lock:
+            self._left.discard(index)
+            if ending.outcome is Outcome.HLT and self._left:
+                self.ended()
+                return
+        if self._several:
+            ending = replace(ending, detail=f"{ending.detail} (VCPU {index})")
+        self.end(ending)
+
     def end(self, ending: Ending) -> None:
-        """End the run; what ended it first counts."""
+        """End the whole run; what ended it first counts."""
         with self.lock:
             if self.ending is not None:
                 return

@@ -67,6 +67,7 @@ def boot_guest(  # noqa: PLR0913 - the options of a guest
         STACK if stack is None else stack,
         symbols=symbols or Symbols(),
         disk=data,
+        startup_ipi=True,
     )
     check_guest(guest)
     return guest

@@ -370,6 +370,9 @@ class EmulatedMachine:
             ) from None
         if guest.disk is not None:
             raise KvmError("the emulator can't do this: BIOS services of a disk image", "use KVM")
+        if guest.vcpus > 1 or guest.irqchip:
+            what = "interrupt controllers" if guest.irqchip else "several VCPUs"
+            raise KvmError(f"the emulator can't do this: {what}", "use KVM")
         self.guest = guest
         self.memory = EmulatedMemory()
         with ExitStack() as resources:

@@ -77,6 +77,7 @@ class Guest:
     vcpus: int = 1
     irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel
     reset: bool = False  # VCPUs start as they come out of reset, at the top of 4 GiB
+    startup_ipi: bool = False  # VCPUs but the first wait for INIT and SIPI, as on a PC
 
     def start_registers(self, index: int) -> dict[str, int]:
         """General registers of VCPU `index` at the entry."""
@@ -89,6 +90,12 @@ class Guest:
             "rflags": 2,
             **self.registers,
         }
+
+    @property
+    def stack_end(self) -> int:
+        """The lowest address that the stacks of all VCPUs need; below 0 they don't fit."""
+        others = 0 if self.startup_ipi else self.vcpus - 1
+        return self.stack - STACK_PER_VCPU * others - STACK_LEAST
 
     @property
     def contents(self) -> tuple[Part, ...]:
@@ -210,10 +217,32 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
         raise GuestError(f"{guest.title}: entry {guest.entry:#x} has more than 32 bits")
     if guest.mode is Mode.LONG:
         _check_tables(guest, moves)
+    _check_vcpus(guest)
     if not guest.reset:
-        _check_overlap(guest, max(guest.stack - STACK_LEAST, 0), guest.stack, "the stack",
+        _check_overlap(guest, max(guest.stack_end, 0), guest.stack, _stacks(guest),
                        "--stack moves the stack")  # fmt: skip
     check_regions(guest.regions)
+
+
+def _stacks(guest: Guest) -> str:
+    return "the stack" if guest.vcpus == 1 else f"the stacks of {guest.vcpus} VCPUs"
+
+
+def _check_vcpus(guest: Guest) -> None:
+    if guest.vcpus < 1:
+        raise GuestError(f"{guest.title}: a machine has at least one VCPU")
+    if guest.vcpus == 1:
+        return
+    if guest.startup_ipi and not guest.irqchip:
+        raise GuestError(
+            f"{guest.title}: its VCPUs but the first wait for INIT and SIPI, which needs "
+            "interrupt controllers; add --irqchip"
+        )
+    if not guest.startup_ipi and guest.stack_end < 0:
+        raise GuestError(
+            f"{guest.title}: {_stacks(guest)}, {STACK_PER_VCPU:#x} bytes each, don't fit below "
+            f"{guest.stack:#x}; --stack moves them"
+        )
 
 
 def _check_tables(guest: Guest, moves: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
-from kdash.backends.kvm.facts import RunState, Snapshot
+from kdash.backends.kvm.facts import RunState, Snapshot, VcpuBrief
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
@@ -22,6 +22,7 @@ from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.user_devices import DeviceClass
+from kdash.backends.kvm.vcpu import Vcpu
 
 #: Exits in a snapshot.
 EXITS: Final = 200
@@ -94,7 +95,8 @@ class GuidedRun:
         self._machine = machine
         self._screen = ScreenReader(machine.memory)
         self._state = RunState.READY
-        self._before = machine.vcpu.registers()
+        self._before = [vcpu.registers() for vcpu in machine.vcpus]
+        self._selected = 0
         self._pace = None
         self._left: int | None = None
         self._returns: tuple[tuple[int, int], ...] = ()
@@ -140,7 +142,7 @@ class GuidedRun:
         if self._runner.ending or self.broken:
             return
         self._runner.settle()
-        self._before = self._machine.vcpu.registers()
+        self._before = [vcpu.registers() for vcpu in self._machine.vcpus]
         self._returns = ()
         if pace.over:
             self._returns = self._return_of_call()
@@ -154,7 +156,7 @@ class GuidedRun:
 
     def _return_of_call(self) -> tuple[tuple[int, int], ...]:
         """Where the call at CS:IP comes back to, and RSP when it does; empty for no call."""
-        registers = self._before
+        registers = self._before[self._selected]
         code = self.read_memory(registers.linear_ip, disassembly.LONGEST)
         length = disassembly.length_to_step_over(code, registers.rip, registers.code_bits)
         if length is None:
@@ -164,11 +166,11 @@ class GuidedRun:
 
     def _set_stops(self) -> None:
         stops = [(ip, 0) for ip in sorted(self._breakpoints)]
-        if self._pace is not None:
-            stops.extend(self._returns)
-            if self._pace.until is not None:
-                stops.append((self._pace.until, 0))
+        if self._pace is not None and self._pace.until is not None:
+            stops.append((self._pace.until, 0))
         self._runner.set_stops(tuple(stops))
+        if self._pace is not None and self._returns:
+            self._runner.runners[self._selected].set_stops((*stops, *self._returns))
 
     def advance(self) -> bool:
         """Go one slice of the pace; whether there is more to go.
@@ -193,10 +195,13 @@ class GuidedRun:
         if pace.is_free and not self._breakpoints:
             return self._runner.run()
         before = self._runner.steps
-        wanted = STEPS_A_SLICE if self._left is None else self._left
-        end = self._runner.step(wanted)
-        if self._left is not None:
+        if self._left is None:
+            end = self._runner.step(STEPS_A_SLICE)
+        else:
+            end = self._runner.step(self._left, only=self._selected)
             self._left -= self._runner.steps - before
+        if end is Slice.BREAKPOINT and self._runner.met is not None:
+            self._selected = self._runner.met
         return end
 
     def stop(self) -> None:
@@ -224,11 +229,28 @@ class GuidedRun:
             KvmError: when KVM refuses the value.
         """
         self._runner.settle()
-        self._machine.vcpu.set_register(name, value)
+        self._vcpu.set_register(name, value)
+
+    def select_vcpu(self, index: int) -> None:
+        """Show, step and change VCPU `index` from now on.
+
+        Raises:
+            ValueError: when there is no such VCPU.
+        """
+        count = len(self._machine.vcpus)
+        if not 0 <= index < count:
+            raise ValueError(f"no VCPU {index}; they are 0 to {count - 1}")
+        self._selected = index
+        self._set_stops()
+
+    @property
+    def _vcpu(self) -> Vcpu:
+        return self._machine.vcpus[self._selected]
 
     def send_serial(self, data: bytes) -> None:
         """Input of the serial port; the guest reads it when it runs."""
-        self._runner.serial.receive(data)
+        with self._runner.board.lock:
+            self._runner.serial.receive(data)
 
     def send_keys(self, data: bytes) -> None:
         """Press the keys that make a terminal send `data`."""
@@ -237,7 +259,7 @@ class GuidedRun:
 
     def read_memory(self, linear: int, length: int) -> bytes:
         """Guest memory by linear address, up to the first byte that is not mapped."""
-        return self._machine.vcpu.read_linear(linear, length)
+        return self._vcpu.read_linear(linear, length)
 
     def write_memory(self, linear: int, data: bytes) -> int:
         """Write guest memory by linear address, ROM too, between two instructions.
@@ -246,12 +268,12 @@ class GuidedRun:
             Bytes written, up to the first that is not mapped.
         """
         self._runner.settle()
-        return self._machine.vcpu.write_linear(linear, data)
+        return self._vcpu.write_linear(linear, data)
 
     def fpu(self) -> FpuState | None:
         """The x87 and SSE registers; None where the engine does not tell them."""
         self._runner.settle()
-        return self._machine.vcpu.fpu()
+        return self._vcpu.fpu()
 
     def set_fpu(self, state: FpuState) -> None:
         """Set the x87 and SSE registers.
@@ -260,11 +282,11 @@ class GuidedRun:
             KvmError: when the engine can't.
         """
         self._runner.settle()
-        self._machine.vcpu.set_fpu(state)
+        self._vcpu.set_fpu(state)
 
     def snapshot(self) -> Snapshot:
         """All there is to show now."""
-        runner, registers = self._runner, self._machine.vcpu.registers()
+        runner, registers = self._runner, self._vcpu.registers()
         ending = runner.ending
         if self._pace is None and (ending or self.broken):
             self._state = RunState.ENDED
@@ -279,7 +301,7 @@ class GuidedRun:
             exits_total=runner.log.total,
             seconds=runner.seconds,
             registers=registers,
-            changed=changed(self._before, registers),
+            changed=changed(self._before[self._selected], registers),
             disassembly=disassembly.named(
                 disassembly.around(registers, self._reader(), self._guest.load),
                 self._guest.symbols,
@@ -293,7 +315,14 @@ class GuidedRun:
             screen=self._screen.read(),
             debug_port=bytes(runner.debug_port.sent[-SERIAL:]),
             teletype=bytes(runner.bios.text.sent[-SERIAL:]) if runner.bios else b"",
+            vcpu=self._selected,
+            vcpus=self._briefs(),
         )
+
+    def _briefs(self) -> tuple[VcpuBrief, ...]:
+        if len(self._runner.runners) == 1:
+            return ()
+        return tuple(one.brief() for one in self._runner.runners)
 
     @property
     def symbols(self) -> Symbols:
@@ -301,4 +330,4 @@ class GuidedRun:
         return self._guest.symbols
 
     def _reader(self) -> Callable[[int, int], bytes]:
-        return self._machine.vcpu.read_linear
+        return self._vcpu.read_linear

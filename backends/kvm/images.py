@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -44,6 +44,8 @@ class Options:
     symbols: str | os.PathLike[str] | None = None  # an ELF file or a System.map
     registers: Mapping[str, int] = field(default_factory=dict)
     command_line: str = ""  # of a multiboot image
+    vcpus: int = 1
+    irqchip: bool = False  # interrupt controllers and timer in the kernel
 
 
 def detect(data: bytes) -> Format:
@@ -81,9 +83,13 @@ def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest
     if guessed and _is_flat_by_options(options):
         kind = Format.FLAT
     try:
-        return _MAKERS[kind](data, title, options, symbols)
+        guest = _MAKERS[kind](data, title, options, symbols)
     except struct.error as error:  # no reader shall let one through, no user shall see one
         raise GuestError(f"{title}: damaged: {error}") from None
+    if options.vcpus != 1 or options.irqchip:
+        guest = replace(guest, vcpus=options.vcpus, irqchip=options.irqchip)
+        guests.check_guest(guest)
+    return guest
 
 
 def _is_flat_by_options(options: Options) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Final
@@ -23,7 +24,9 @@ TASK_STATE: Final = IDENTITY_MAP + 0x1000
 
 
 class Machine:
-    """A VM with a guest loaded and its VCPU at the entry.
+    """A VM with a guest loaded and its VCPUs at the entry.
+
+    `vcpus` are all of them by index, `vcpu` the first.
 
     Args:
         guest: what to load.
@@ -51,13 +54,26 @@ class Machine:
                         require(value, "READONLY_MEM", "read-only memory of the guest")
                     self.memory.add(vm, region.start, region.size, readonly=region.readonly)
                 load(self.memory, guest)
-                self.vcpu = Vcpu(vm, 0, device.run_size, self.memory)
-            self.vcpus = (self.vcpu,)
-            resources.callback(self.vcpu.close)
-            self.vcpu.start(guest.mode, guest.start_registers(0), guest.reset)
-            if guest.mode is Mode.LONG and guest.tables != TABLES:
-                self.vcpu.set_register("cr3", guest.tables)
+                _check_count(device, guest.vcpus)
+                vcpus: list[Vcpu] = []
+                for index in range(guest.vcpus):
+                    vcpus.append(Vcpu(vm, index, device.run_size, self.memory))
+                    resources.callback(vcpus[-1].close)
+            self.vcpus = tuple(vcpus)
+            self.vcpu = self.vcpus[0]
+            for vcpu in self.vcpus:
+                self._start(vcpu)
             self._resources = resources.pop_all()
+
+    def _start(self, vcpu: Vcpu) -> None:
+        guest = self.guest
+        vcpu.start(guest.mode, guest.start_registers(vcpu.index), guest.reset)
+        if guest.mode is Mode.LONG and guest.tables != TABLES:
+            vcpu.set_register("cr3", guest.tables)
+
+    def at_close(self, callback: Callable[[], object]) -> None:
+        """Call `callback` first when the machine is closed; the last one given first."""
+        self._resources.callback(callback)
 
     def close(self) -> None:
         """Free everything; more than once does no harm."""
@@ -73,6 +89,17 @@ class Machine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _check_count(device: Device, wanted: int) -> None:
+    """Refuse more VCPUs than KVM has; where it doesn't say, four (api.rst, 4.7)."""
+    name = "MAX_VCPUS" if device.capability("MAX_VCPUS") > 0 else "NR_VCPUS"
+    most = max(device.capability(name), 0) or 4
+    if wanted > most:
+        raise KvmError(
+            f"{wanted} VCPUs are more than the {most} that KVM_CAP_{name} allows",
+            f"use --vcpus {most} or fewer",
+        )
 
 
 def _reserve(device: Device, vm: int) -> None:

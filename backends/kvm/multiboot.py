@@ -110,6 +110,7 @@ def multiboot_guest(  # noqa: PLR0913 - the options of a guest
         (*parts, Part(at, information)),
         stack=stack,
         symbols=found.joined(symbols or Symbols()),
+        startup_ipi=True,
     )
     check_guest(guest, "link it elsewhere")
     return guest

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Final
 
 from kdash.backends.kvm.device import DEVICE
@@ -15,11 +17,14 @@ from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.runner import Ending, OnSteps, Runner
 from kdash.backends.kvm.user_devices import DeviceClass
+from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
 #: Looks a second at time, signals and output while the guest runs.
 LOOKS: Final = 20
 #: Steps between two looks.
 STEPS_A_LOOK: Final = 4096
+#: Outcomes that come to all VCPUs alike.
+_FROM_OUTSIDE: Final = (Outcome.TIMEOUT, Outcome.MAX_STEPS, Outcome.INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Request:
     """How a guest shall be run."""
 
     guest: Guest
-    registers: Mapping[str, int] = field(default_factory=dict)  # set before it starts
+    registers: Mapping[str, int] = field(default_factory=dict)  # of every VCPU, set before
     timeout: float | None = None  # seconds
     max_steps: int | None = None  # logical steps; makes it run step by step
     dumps: Sequence[tuple[int, int]] = ()  # linear address, bytes
@@ -48,6 +53,15 @@ class Listeners:
 
 
 @dataclass(frozen=True, slots=True)
+class VcpuReport:
+    """What is known of one VCPU when the run has ended."""
+
+    outcome: Outcome  # its own, or that of the run; INTERRUPTED where another ended it
+    detail: str
+    registers: Registers
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What is known of a run when it has ended."""
 
@@ -63,10 +77,15 @@ class Report:
     mmio: tuple[int, int]  # reads, writes
     steps: int | None  # None: not stepped
     seconds: float
-    registers: Registers
+    vcpus: tuple[VcpuReport, ...]
     memory: Mapping[int, bytes]  # by the address asked for; shorter where memory ends
     teletype: bytes | None = None  # printed by BIOS calls; None: no BIOS
     failure: str = ""  # the traceback of a device that raised
+
+    @property
+    def registers(self) -> Registers:
+        """Those of the first VCPU."""
+        return self.vcpus[0].registers
 
 
 def run_guest(request: Request, listeners: Listeners | None = None, path: str = DEVICE) -> Report:
@@ -94,14 +113,14 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
 
 
 def set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
-    """Set registers before a guest starts.
+    """Set registers of every VCPU before a guest starts.
 
     Raises:
         GuestError: when one can't be set as asked.
     """
-    for name, value in registers.items():
+    for (name, value), vcpu in product(registers.items(), machine.vcpus):
         try:
-            machine.vcpu.set_register(name, value)
+            vcpu.set_register(name, value)
         except ValueError as error:
             raise GuestError(str(error)) from None
         except KvmError as error:
@@ -165,13 +184,28 @@ def _report(runner: Runner, request: Request, serial: _Serial) -> Report:
         serial=serial.kept,
         debug_port=bytes(runner.debug_port.sent),
         exits={exit_name(reason): count for reason, count in sorted(log.counts.items())},
-        raw_exits={exit_name(reason): count for reason, count in vcpu.returned().items()},
+        raw_exits={exit_name(reason): count for reason, count in _returned(runner)},
         ports={port: (counts[0], counts[1]) for port, counts in sorted(log.ports.items())},
         mmio=(log.mmio[0], log.mmio[1]),
         steps=runner.steps if stepped else None,
         seconds=runner.seconds,
-        registers=vcpu.registers(),
+        vcpus=tuple(_vcpu_report(one, ending) for one in runner.runners),
         memory={address: vcpu.read_linear(address, length) for address, length in request.dumps},
         teletype=bytes(runner.bios.text.sent) if runner.bios else None,
         failure=ending.trace,
     )
+
+
+def _vcpu_report(runner: VcpuRunner, whole: Ending) -> VcpuReport:
+    ending = runner.ending or whole
+    outcome = ending.outcome
+    if runner.ending is None and outcome not in _FROM_OUTSIDE:
+        outcome = Outcome.INTERRUPTED
+    return VcpuReport(outcome, ending.detail, runner.vcpu.registers())
+
+
+def _returned(runner: Runner) -> list[tuple[int, int]]:
+    total: Counter[int] = Counter()
+    for one in runner.runners:
+        total.update(one.vcpu.returned())
+    return sorted(total.items())

@@ -7,9 +7,11 @@ its watch, take commands, or show what is known.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from kdash.backends.kvm.board import Board, Ending, OnExit, OnSteps, Slice
+from kdash.backends.kvm.crew import Crew
 from kdash.backends.kvm.facts import Outcome
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.user_devices import DeviceClass
@@ -17,9 +19,18 @@ from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
 __all__ = ["Ending", "OnExit", "OnSteps", "Runner", "Slice"]
 
+#: Instructions a VCPU steps before the next one's turn: few enough that one that waits for
+#: another does not wait long, enough that changing over costs little.
+TURN: Final = 32
+#: Slices a second of several VCPUs, unless `start_ticks` says otherwise.
+SLICES: Final = 20
+
 
 class Runner:
     """Drives one machine: the board its VCPUs share, and each of them.
+
+    At full speed several VCPUs run in a thread each; stepped they take turns in the
+    caller's. Between two slices all of them stand still.
 
     Args:
         machine: with the guest at its entry; closed by its owner.
@@ -49,6 +60,14 @@ class Runner:
         self.log = self.board.log
         self.runners = tuple(drive(self.board, vcpu, on_steps) for vcpu in machine.vcpus)
         self.seconds = 0.0  # spent executing
+        self.met: int | None = None  # the VCPU that met the stop of the last slice
+        self._turn = 0  # the VCPU whose turn it is in stepping
+        self._slices = SLICES
+        self._crew: Crew | None = None
+        if len(self.runners) > 1:
+            self._crew = Crew(self.runners)
+            self.board.ended = self._crew.wake
+            machine.at_close(self._crew.close)
 
     @property
     def ending(self) -> Ending | None:
@@ -61,20 +80,55 @@ class Runner:
         return self.board.steps
 
     def run(self) -> Slice:
-        """Run at full speed until something happens."""
+        """Run all VCPUs at full speed until something happens."""
+        return self._timed(self._run)
+
+    def step(self, count: int, only: int | None = None) -> Slice:
+        """Step at most `count` instructions; `steps` tells how many were.
+
+        Args:
+            count: instructions of all VCPUs together.
+            only: the VCPU to step; all that can run take turns unless given.
+        """
+        self.met = None
+        if only is None and len(self.runners) > 1:
+            return self._timed(lambda: self._step_in_turn(count))
+        self._turn = only or 0
+        return self._timed(lambda: self._step_one(count))
+
+    def _timed(self, go: Callable[[], Slice]) -> Slice:
         began = time.perf_counter()
         try:
-            return self.runners[0].run()
+            return go()
         finally:
             self.seconds += time.perf_counter() - began
 
-    def step(self, count: int) -> Slice:
-        """Step at most `count` instructions; `steps` tells how many were."""
-        began = time.perf_counter()
-        try:
-            return self.runners[0].step(count)
-        finally:
-            self.seconds += time.perf_counter() - began
+    def _run(self) -> Slice:
+        if self._crew is None:
+            return self.runners[0].run()
+        if self.ending is None:
+            self._crew.go(1 / self._slices)
+        return Slice.KICKED if self.ending is None else Slice.ENDED
+
+    def _step_one(self, count: int) -> Slice:
+        end = self.runners[self._turn].step(count)
+        if end is Slice.BREAKPOINT:
+            self.met = self._turn
+        return end
+
+    def _step_in_turn(self, count: int) -> Slice:
+        last = self.steps + count
+        idle = 0  # turns without a step
+        while self.steps < last and idle < len(self.runners):
+            before = self.steps
+            end = self._step_one(min(last - before, TURN))
+            if self.ending:
+                return Slice.ENDED
+            if end in (Slice.KICKED, Slice.BREAKPOINT):
+                return end
+            idle = 0 if self.steps > before else idle + 1
+            self._turn = (self._turn + 1) % len(self.runners)
+        return Slice.AGAIN
 
     def set_stops(self, stops: tuple[tuple[int, int], ...]) -> None:
         """Stop stepping where RIP is the first of a pair and RSP at least the second."""
@@ -95,11 +149,15 @@ class Runner:
 
     def kick(self) -> None:
         """Make a slice return soon, or the next one at once; from any thread."""
-        self.vcpu.kick()
+        for one in self.runners:
+            one.vcpu.kick()
+        if self._crew:
+            self._crew.wake()
 
     def start_ticks(self, hertz: int) -> None:
         """Make slices in the calling thread return regularly until `stop_ticks`."""
-        self.vcpu.start_ticks(hertz)
+        self._slices = hertz
+        self.vcpu.start_ticks(hertz)  # for whichever VCPU that thread runs
 
     def stop_ticks(self) -> None:
         """End the regular returns."""

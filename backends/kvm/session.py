@@ -33,7 +33,7 @@ _Answer = TypeVar("_Answer")
 
 
 class VcpuSession:
-    """One guest on one VCPU, with a thread of its own.
+    """One guest on its VCPUs, driven by a thread of its own.
 
     The constructor creates the machine and takes the first snapshot, in the caller's
     thread. Every command returns a future at once; it is done when the command is: for
@@ -97,7 +97,7 @@ class VcpuSession:
         return self._latest.screen
 
     def step(self, count: int = 1) -> Future[Snapshot]:
-        """Execute `count` instructions one by one, or up to a breakpoint or the end."""
+        """Execute `count` instructions of the selected VCPU, or up to a breakpoint or the end."""
         return self._go(Pace(steps=count))
 
     def step_over(self) -> Future[Snapshot]:
@@ -119,6 +119,13 @@ class VcpuSession:
     def restart(self) -> Future[Snapshot]:
         """Load the guest anew into a new machine; breakpoints stay."""
         return self._submit(self._restart)
+
+    def select_vcpu(self, index: int) -> Future[Snapshot]:
+        """Show, step and change VCPU `index`; the future's ValueError: there is none such.
+
+        A VCPU that meets a breakpoint is selected by that.
+        """
+        return self._submit(lambda: self._run.select_vcpu(index))
 
     def set_register(self, name: str, value: int) -> Future[Snapshot]:
         """Set a register (see `registers.NAMES`; a segment by its selector).

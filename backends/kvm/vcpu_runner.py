@@ -21,6 +21,7 @@ from kdash.backends.kvm.facts import (
     MmioExit,
     OtherExit,
     Outcome,
+    VcpuBrief,
     VcpuState,
 )
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
@@ -71,6 +72,12 @@ class VcpuRunner:
     def over(self) -> bool:
         """Whether this VCPU or the whole run has ended."""
         return self.ending is not None or self.board.ending is not None
+
+    def brief(self) -> VcpuBrief:
+        """This VCPU as a list of them shows it."""
+        detail = self.ending.detail if self.ending else ""
+        registers = self.vcpu.registers()
+        return VcpuBrief(self.vcpu.index, self.state, registers, self.steps, detail)
 
     # -- full speed
 
@@ -340,7 +347,7 @@ class VcpuRunner:
         """End this VCPU, and with it the run."""
         self.ending = ending
         self.state = VcpuState.HALTED if ending.outcome is Outcome.HLT else VcpuState.ENDED
-        self.board.end(ending)
+        self.board.finish(self.vcpu.index, ending)
 
     def _failed(self, failure: DeviceError) -> Slice:
         """A device raised: nobody can answer the access, and the guest stays at it."""

@@ -35,7 +35,11 @@ examples:
   kdash vcpu caps | grep SYNC
 """
 RUN_EPILOG = """\
-A flat binary has RAM from 0, is loaded and entered at 0x1000, with RSP 0x8000 and RDI 0.
+A flat binary has RAM from 0, is loaded and entered at 0x1000, with RSP 0x8000 - 0x400 * N
+and RDI N on VCPU N; all of them start there. VCPUs of a boot sector or multiboot image but
+the first wait for INIT and SIPI, with --irqchip. Several VCPUs run in a thread each, step by
+step (--max-steps, trace) they take turns. The run ends with the first VCPU that ends
+otherwise than by HLT, or when all have halted.
 An ELF64 executable starts in long mode, ELF32 and multiboot in protected mode; a boot sector
 (55 aa at 510) at 0:7c00 with BIOS services; a BIOS image (64K to 16M with a jump in its
 last 16 bytes) at the reset vector, mapped below 4 GiB and copied below 1 MiB.
@@ -193,8 +197,11 @@ def add_guest_options(parser: argparse.ArgumentParser) -> None:
     add("--symbols", metavar="FILE", help="ELF file or System.map with names of addresses")
     add("--append", default="", metavar="TEXT", help="command line of a multiboot image")
     add("--memory", type=size, metavar="SIZE", help="RAM (image end + 16M, at least 2M)")
+    add("--vcpus", type=count, default=1, metavar="N", help="processors of the guest (1)")
+    add("--irqchip", action="store_true",
+        help="interrupt controllers and timer (PIC, APICs, PIT) in the kernel")  # fmt: skip
     add("--set", type=assignment, action="append", default=[], metavar="REG=VALUE",
-        help="set a register before the start; repeatable")  # fmt: skip
+        help="set a register of every VCPU before the start; repeatable")  # fmt: skip
     add("--stdin", metavar="FILE", help="input of the serial port; of a boot sector what is typed")
     add("--device", action="append", default=[], metavar="FILE.py:CLASS",
         help="add a device of your own; repeatable")  # fmt: skip
@@ -340,6 +347,8 @@ def guest_of(arguments: argparse.Namespace) -> Guest:
         tables=arguments.page_tables,
         symbols=arguments.symbols,
         command_line=arguments.append,
+        vcpus=arguments.vcpus,
+        irqchip=arguments.irqchip,
     )
     if arguments.guest is None:
         options = replace(options, registers=guests.ARTICLE_REGISTERS)

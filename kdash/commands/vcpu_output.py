@@ -42,7 +42,7 @@ def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received)
     """The guest's output on stdout as it comes, exits and the outcome on stderr."""
     listeners = Listeners(
         serial=write_serial,
-        exit=None if quiet else write_exit,
+        exit=None if quiet else _exit_writer(request.guest.vcpus > 1),
         interrupted=_interrupted(received),
     )
     report = run_guest(request, listeners)
@@ -82,13 +82,18 @@ def harmless(data: bytes) -> str:
     return "".join(c if c in "\n\t" or " " <= c <= "~" else f"<{ord(c):02x}>" for c in text)
 
 
-def write_exit(one: Exit) -> None:
+def _exit_writer(several: bool) -> Callable[[Exit], None]:
+    return lambda one: write_exit(one, several)
+
+
+def write_exit(one: Exit, several: bool = False) -> None:
     """One line an exit, on a line of its own where serial output shares the terminal."""
     global _unfinished  # noqa: PLW0603 - there is one terminal
     if _unfinished and sys.stderr.isatty():
         sys.stderr.write("\n")
     _unfinished = False
-    sys.stderr.write(f"{one.index:6} {one.ip:#08x} {one.name:<8} {one.meaning}\n")
+    vcpu = f"VCPU {one.vcpu} " if several else ""
+    sys.stderr.write(f"{one.index:6} {vcpu}{one.ip:#08x} {one.name:<8} {one.meaning}\n")
 
 
 def write_dump(address: int, data: bytes) -> None:
@@ -121,7 +126,9 @@ def as_json(report: Report, raw_exits: bool = False) -> dict[str, Any]:
         "mmio": {"reads": report.mmio[0], "writes": report.mmio[1]},
         "steps": report.steps,
         "seconds": round(report.seconds, 6),
-        "vcpus": [{"outcome": report.outcome.value, **registers_json(report.registers)}],
+        "vcpus": [
+            {"outcome": one.outcome.value, **registers_json(one.registers)} for one in report.vcpus
+        ],
         "memory": {f"{address:#x}": data.hex() for address, data in report.memory.items()},
     }
     if report.teletype is not None:
@@ -149,35 +156,40 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
     """A line for each step and exit, and last the object of `json_run`."""
     from dataclasses import replace
 
-    previous = [0] * len(REGISTER_NAMES)
-    for name, value in {**request.guest.start_registers(0), **request.registers}.items():
-        if name in REGISTER_NAMES:
-            previous[REGISTER_NAMES.index(name)] = value
+    several = request.guest.vcpus > 1
+    previous = [_start_values(request, index) for index in range(request.guest.vcpus)]
 
     def stepped(steps: Steps) -> None:
+        vcpu = steps.vcpu
         for number, record in enumerate(steps, steps.first):
+            pairs = zip(REGISTER_NAMES, previous[vcpu], record.registers, strict=True)
             changed = {
                 name: f"{after:#x}"
-                for name, before, after in zip(
-                    REGISTER_NAMES, previous, record.registers, strict=True
-                )
+                for name, before, after in pairs
                 if before != after and name != "rip"
             }
-            previous[:] = record.registers
-            write_line(step_json(record, number, changed))
+            previous[vcpu] = record.registers
+            line = step_json(record, number, changed)
+            write_line({**line, "vcpu": vcpu} if several else line)
 
     def interrupted() -> bool:
         sys.stdout.flush()  # whoever reads along sees it at every look
         return received() is not None
 
     listeners = Listeners(
-        exit=lambda one: write_line(exit_json(one)),
+        exit=lambda one: write_line(exit_json(one, several)),
         steps=None if exits_alone else stepped,
         interrupted=interrupted,
     )
     report = run_guest(replace(request, step_by_step=not exits_alone), listeners)
     write_line(as_json(report))
     return status_of(report, received)
+
+
+def _start_values(request: Request, index: int) -> tuple[int, ...]:
+    """General registers of a VCPU before its first step."""
+    values = {**request.guest.start_registers(index), **request.registers}
+    return tuple(values.get(name, 0) for name in REGISTER_NAMES)
 
 
 def step_json(record: Record, number: int, changed: dict[str, str]) -> dict[str, Any]:
@@ -201,9 +213,11 @@ def instruction_length(record: Record) -> int:
     return decoded.len if decoded else 1
 
 
-def exit_json(one: Exit) -> dict[str, Any]:
-    """One exit; `step` is absent at full speed."""
+def exit_json(one: Exit, several: bool = False) -> dict[str, Any]:
+    """One exit; `step` is absent at full speed, `vcpu` where there is one VCPU."""
     found: dict[str, Any] = {"exit": one.name, "index": one.index}
+    if several:
+        found["vcpu"] = one.vcpu
     if one.step is not None:
         found["step"] = one.step
     return {**found, "ip": f"{one.ip:#x}", "meaning": one.meaning}
