@@ -26,13 +26,18 @@ class Checker:
 
     def check(self, path: str, *, sample: bool = False) -> FileReport:
         """Validate one file; what is wrong with the file itself stands in the report."""
+        return self.examine(path, sample=sample)[0]
+
+    def examine(self, path: str, *, sample: bool = False) -> tuple[FileReport, Walk | None]:
+        """The same, with the walk that led to it, None where the file can't be validated."""
+        walk = None
         started = time.perf_counter()
         collecting = gc.isenabled()
         # A file makes millions of objects and no cycles that matter.
         gc.disable()
         try:
             image = ObjectImage(read_object(path))
-            report = self._report(path, image, sample)
+            report, walk = self._report(path, image, sample)
         except ObjectError as error:
             report = FileReport(path, error=str(error), sample=sample)
         except MemoryError:
@@ -43,9 +48,9 @@ class Checker:
         finally:
             if collecting:
                 gc.enable()
-        return _timed(report, time.perf_counter() - started)
+        return _timed(report, time.perf_counter() - started), walk
 
-    def _report(self, path: str, image: ObjectImage, sample: bool) -> FileReport:
+    def _report(self, path: str, image: ObjectImage, sample: bool) -> tuple[FileReport, Walk]:
         program = Program(image, self.options.noreturn)
         frame_pointer, reason = decide_frame_pointer(self.options.frame_pointer, program)
         walk = self.walk(program, frame_pointer)
@@ -53,7 +58,7 @@ class Checker:
         maker = FindingMaker(path, walk, levels_of(self.options.levels))
         sites = [Site(violation) for violation in walk.violations] + coverage.sites()
         findings = maker.make(sites) + maker.make_malformed(program.special.malformed)
-        return FileReport(
+        report = FileReport(
             path,
             findings,
             frame_pointer=frame_pointer,
@@ -62,6 +67,7 @@ class Checker:
             instructions=len(program.code),
             sample=sample,
         )
+        return report, walk
 
     def walk(self, program: Program, frame_pointer: bool) -> Walk:
         """Walk a program with the states known so far."""

@@ -87,6 +87,8 @@ class Finding:
     related: tuple[Related, ...] = ()
     origin: str = "kdash"
     disassembly: tuple[Line, ...] = ()  # around the site; not part of the JSON interface
+    agrees: bool | None = None  # imported: whether the validator finds it too; None: not known
+    verdict: str = ""  # imported: what the validator says, or why it says nothing
 
 
 @dataclass(frozen=True, slots=True)

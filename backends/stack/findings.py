@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
+from kdash.backends.stack.causes import cause_of, noreturn_cause
 from kdash.backends.stack.codes import CALL
 from kdash.backends.stack.coverage import Site
 from kdash.backends.stack.facts import Finding, Level, Related, SourceLine
@@ -52,7 +51,7 @@ class FindingMaker:
                 "alternatives",
                 level,
                 entry.message,
-                cause=_digest("alternatives", entry.message),
+                cause=cause_of("alternatives", entry.message),
             )
             for entry in entries
         )
@@ -128,15 +127,10 @@ class FindingMaker:
             at = violation.instruction
             callee = self._walk.program.callee(at) if self._is_call(at) else ""
             if callee:
-                return _digest("noreturn", callee)
+                return noreturn_cause(callee)
         if violation.kind == "unreachable" and callee:
-            return _digest("noreturn", callee)
-        return _digest(violation.kind, where)
+            return noreturn_cause(callee)
+        return cause_of(violation.kind, where)
 
     def _is_call(self, instruction: int) -> bool:
         return int(self._walk.program.code.control[instruction]) == CALL
-
-
-def _digest(*parts: str) -> str:
-    text = "\0".join(parts).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(text).hexdigest()[:16]

@@ -9,13 +9,17 @@ from typing import Any
 from kdash.backends.stack.facts import FileReport, Finding, Level
 from kdash.backends.stack.printable import printable
 
+UNNAMED = "(unnamed object)"  # a log that doesn't say which
+
 
 def text_line(finding: Finding) -> str:
     """One finding as one line; control characters in names are escaped."""
     place = f"{finding.function or finding.section}+{finding.offset:#x}"
     text = f"{place}: {finding.level.value}: {finding.kind}: {finding.message}"
+    if finding.verdict:
+        text = f"{text} ({finding.verdict})"
     if finding.source is None:
-        return printable(f"{finding.file}: {text}")
+        return printable(f"{finding.file or UNNAMED}: {text}")
     return printable(f"{finding.source.file}:{finding.source.line}: {text} [{finding.file}]")
 
 
@@ -37,7 +41,8 @@ def json_line(finding: Finding) -> str:
         data["source"] = {"file": finding.source.file, "line": finding.source.line}
     if finding.callee:
         data["callee"] = finding.callee
-    data["cause"] = finding.cause
+    if finding.cause:
+        data["cause"] = finding.cause
     if finding.path:
         data["path"] = [
             {"offset": step.offset, "text": step.text, "edge": step.edge}
@@ -47,6 +52,10 @@ def json_line(finding: Finding) -> str:
     if finding.related:
         data["related"] = [{"kind": r.kind, "offset": r.offset} for r in finding.related]
     data["origin"] = finding.origin
+    if finding.agrees is not None:
+        data["agrees"] = finding.agrees
+    if finding.verdict:
+        data["verdict"] = finding.verdict
     return json.dumps(data)
 
 

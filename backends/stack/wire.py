@@ -78,6 +78,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
             [line.offset, line.code.hex(), line.text, line.site, line.state, line.symbol]
             for line in finding.disassembly
         ],
+        "agrees": finding.agrees,
+        "verdict": finding.verdict,
     }
 
 

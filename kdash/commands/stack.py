@@ -6,12 +6,13 @@ import argparse
 import os
 import signal
 import sys
-import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import NoReturn
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.backends.stack.rules import LEVELS, RULES
+from kdash.commands.stack_import import add_import, carry_out_import
+from kdash.commands.stack_output import print_reports, status_of
 from kdash.exit_status import ExitStatus
 
 _CHECK_EXAMPLE = """examples:
@@ -40,16 +41,17 @@ def run(argv: list[str]) -> int:
         epilog=_CHECK_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="check|explain", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="check|explain|import", required=True)
     _add_check(commands)
     _add_explain(commands)
+    add_import(commands)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
-    if arguments.command == "check":
-        return _guarded_check(arguments)
-    return _explain(arguments)
+    if arguments.command == "explain":
+        return _explain(arguments)
+    return _guarded(_check if arguments.command == "check" else carry_out_import, arguments)
 
 
 def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -126,11 +128,11 @@ class _Ended(BaseException):
     """A signal asked the process to end."""
 
 
-def _guarded_check(arguments: argparse.Namespace) -> int:
-    """Check; when a signal ends it, what is known so far is still printed."""
+def _guarded(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Carry out; when a signal ends it, what is known so far is still printed."""
     before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        return _check(arguments)
+        return command(arguments)
     except KeyboardInterrupt:
         return int(ExitStatus.SIGINT)
     except _Ended as ended:
@@ -145,37 +147,17 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from kdash.backends.stack.formats import Summary, json_line, text_line
     from kdash.backends.stack.printable import printable
 
     options = CheckOptions(
         arguments.frame_pointer, tuple(arguments.noreturn), tuple(arguments.rule)
     )
     paths = [path for given in arguments.paths for path in _named(given)]
-    started = time.monotonic()
-    summary = Summary()
-    line_of = {"text": text_line, "json": json_line, "summary": None}[arguments.format]
-    try:
-        for report in _reports(paths, options, arguments.jobs):
-            summary.add(report)
-            _narrate(report, arguments.format)
-            if line_of is not None:
-                for finding in report.findings:
-                    print(line_of(finding))  # noqa: T201
-            sys.stdout.flush()
-    finally:
-        seconds = time.monotonic() - started
-        if arguments.format == "json":
-            print(summary.json_line(seconds))  # noqa: T201
-        elif arguments.format == "summary":
-            print(summary.text(seconds))  # noqa: T201
-        sys.stdout.flush()
+    summary = print_reports(_reports(paths, options, arguments.jobs), arguments.format)
     if not summary.files and not summary.unreadable:
         where = ", ".join(map(printable, arguments.paths))
         print(f"kdash stack check: no *.o, *.ko or *.a in {where}", file=sys.stderr)  # noqa: T201
-    if summary.unreadable:
-        return int(ExitStatus.ENVIRONMENT)
-    return int(ExitStatus.FINDINGS if summary.errors else ExitStatus.OK)
+    return status_of(summary)
 
 
 def _named(path: str) -> list[str]:
@@ -185,19 +167,6 @@ def _named(path: str) -> list[str]:
     data = sys.stdin.buffer.read()
     names = data.split(b"\0" if b"\0" in data else b"\n")
     return [os.fsdecode(name) for name in names if name]
-
-
-def _narrate(report: FileReport, form: str) -> None:
-    from kdash.backends.stack.formats import json_error_line
-    from kdash.backends.stack.printable import printable
-
-    if report.error:
-        print(printable(f"{report.file}: {report.error}"), file=sys.stderr)  # noqa: T201
-        if form == "json":
-            print(json_error_line(report))  # noqa: T201
-    elif report.frame_pointer_reason:
-        text = f"{report.file}: frame pointer rules {report.frame_pointer_reason}"
-        print(printable(text), file=sys.stderr)  # noqa: T201
 
 
 def _reports(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:

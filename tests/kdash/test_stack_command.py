@@ -170,3 +170,39 @@ def test_a_folder_that_cant_be_listed_is_not_clean(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 3
     assert f"{closed}: Permission denied" in result.stderr
+
+
+LOG = "x.o: warning: objtool: f()+0x9: undefined stack state\n"
+
+
+def test_import_prints_the_findings_of_a_log_with_their_origin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "build.log").write_text("  CC x.o\n" + LOG)
+    assert run(["import", str(tmp_path / "build.log"), "--format", "json"]) == 0
+    first, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["kind"], first["origin"], first["offset"]) == ("undefined-state", "objtool", 9)
+    assert "agrees" not in first
+    assert summary["summary"]["findings"] == {"undefined-state": 1}
+
+
+def test_import_of_an_error_has_the_status_of_findings(tmp_path: Path) -> None:
+    (tmp_path / "build.log").write_text(LOG.replace("warning", "error"))
+    assert run(["import", str(tmp_path / "build.log")]) == 1
+
+
+def test_import_of_a_log_without_warnings_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "build.log").write_text("  CC x.o\n")
+    assert run(["import", str(tmp_path / "build.log")]) == 0
+    assert "no warning of objtool or stacktool in" in capsys.readouterr().err
+
+
+def test_import_of_a_log_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["import", str(tmp_path / "gone.log")]) == 3
+    assert "No such file" in capsys.readouterr().err
+    (tmp_path / "build.log").write_text(LOG)
+    assert run(["import", str(tmp_path / "build.log"), "--build-dir", "/nowhere"]) == 2

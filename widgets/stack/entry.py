@@ -69,7 +69,15 @@ def fields(entry: Entry) -> Mapping[str, str]:
         "callee": finding.callee if finding else "",
         "source": f"{source.file}:{source.line}" if source else "",
         "cause": finding.cause if finding else "",
+        "origin": finding.origin if finding else "",
+        "agrees": _agreement(finding),
     }
+
+
+def _agreement(finding: Finding | None) -> str:
+    if finding is None or finding.agrees is None:
+        return ""
+    return "yes" if finding.agrees else "no"
 
 
 def _file_order(entry: Entry) -> Any:

@@ -6,6 +6,8 @@ from kdash.backends.stack.facts import Finding
 from kdash.widgets.stack.entry import Entry
 from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread, tail
 
+OWN = "kdash"  # the origin of our own findings
+
 
 class Head(LinesView):
     """A title line, and below it what is wrong in words."""
@@ -47,6 +49,10 @@ def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
         lines += labelled("expected", [Span(finding.expected)], width)
     if finding.found:
         lines += labelled("found", [Span(finding.found, "accent")], width)
+    if finding.origin != OWN:
+        agreement = finding.verdict or "kdash finds it, too"
+        tone = "muted" if finding.agrees else "accent"
+        lines += labelled(OWN, [Span(agreement, tone)], width)
     return lines + _whereabouts(entry, finding, width)
 
 

@@ -1,0 +1,128 @@
+"""Findings of a log beside our own: agreement, enrichment, and objects that are not at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kdash.backends.stack.facts import FileReport, Finding
+from kdash.backends.stack.import_log import import_log
+
+pytestmark = pytest.mark.gcc
+
+Assemble = Callable[..., Path]
+
+# Calls without a frame at +1, and returns with a changed stack at +7.
+BAD = """
+FUNC broken
+    nop
+    call elsewhere
+    push %rbx
+    ret
+END broken
+FUNC fine
+    ret
+END fine
+"""
+
+
+def imported(build: Path, *lines: str) -> tuple[FileReport, Finding]:
+    (report,) = import_log(lines, str(build))
+    (finding,) = report.findings
+    return report, finding
+
+
+@pytest.fixture
+def build(assemble: Assemble) -> Path:
+    return assemble(BAD, "unit", "-g").parent
+
+
+def test_where_the_validator_agrees_the_finding_has_its_state_and_disassembly(build: Path) -> None:
+    _, finding = imported(
+        build, "unit.o: warning: objtool: broken()+0x7: return with modified stack frame"
+    )
+    assert (finding.origin, finding.agrees, finding.verdict) == ("objtool", True, "")
+    assert (finding.expected, finding.found) == (
+        "CFA is rsp+8",
+        "CFA is rsp+16, rbx saved at CFA-16",
+    )
+    assert finding.path
+    assert finding.source
+    assert any(line.site and line.text == "ret" for line in finding.disassembly)
+
+
+def test_the_message_and_level_are_those_of_the_log(build: Path) -> None:
+    _, finding = imported(
+        build, "unit.o: error: objtool: broken+0x7: return without frame pointer restore"
+    )
+    assert finding.message == "return without frame pointer restore"
+    assert finding.level.value == "error"
+
+
+def test_a_frame_pointer_warning_turns_the_frame_pointer_rules_on(build: Path) -> None:
+    report, finding = imported(
+        build, "unit.o: warning: objtool: broken()+0x1: call without frame pointer save/setup"
+    )
+    assert report.frame_pointer
+    assert finding.agrees is True
+
+
+def test_what_the_validator_does_not_find_is_said_beside_the_code(build: Path) -> None:
+    _, finding = imported(build, "unit.o: warning: objtool: fine()+0x0: undefined stack state")
+    assert finding.agrees is False
+    assert finding.verdict == "kdash finds nothing in this function"
+    assert any(line.site for line in finding.disassembly)
+
+
+def test_another_finding_of_ours_in_the_function_is_named(build: Path) -> None:
+    _, finding = imported(build, "unit.o: warning: objtool: broken()+0x1: undefined stack state")
+    assert finding.agrees is False
+    assert "return-modified at +0x7" in finding.verdict
+
+
+def test_a_function_the_object_does_not_have_is_said(build: Path) -> None:
+    _, finding = imported(build, "unit.o: warning: objtool: gone()+0x1: undefined stack state")
+    assert finding.agrees is None
+    assert finding.verdict == "the object has no gone: not the one of this log"
+
+
+def test_an_object_is_found_below_the_build_folder_by_the_end_of_its_path(build: Path) -> None:
+    deeper = build / "drivers" / "net"
+    deeper.mkdir(parents=True)
+    (build / "unit.o").rename(deeper / "unit.o")
+    _, finding = imported(build, "net/unit.o: warning: objtool: fine()+0x0: undefined stack state")
+    assert finding.agrees is False
+
+
+def test_an_object_that_is_there_twice_is_not_guessed(build: Path) -> None:
+    for name in ("a", "b"):
+        (build / name).mkdir()
+        (build / name / "twin.o").write_bytes((build / "unit.o").read_bytes())
+    _, finding = imported(build, "twin.o: warning: objtool: fine()+0x0: undefined stack state")
+    assert finding.verdict == f"2 files below {build} are called twin.o"
+
+
+def test_an_object_that_is_missing_is_named(tmp_path: Path) -> None:
+    _, finding = imported(tmp_path, "x.o: warning: objtool: f()+0x0: undefined stack state")
+    assert (finding.verdict, finding.agrees) == (f"no x.o below {tmp_path}", None)
+
+
+def test_a_damaged_object_costs_only_its_details(tmp_path: Path) -> None:
+    (tmp_path / "x.o").write_bytes(b"\x7fELF")
+    report, finding = imported(tmp_path, "x.o: warning: objtool: f()+0x0: undefined stack state")
+    assert not report.error
+    assert str(tmp_path / "x.o") in finding.verdict
+
+
+def test_findings_of_one_object_stand_together(build: Path) -> None:
+    lines = [
+        "unit.o: warning: objtool: fine()+0x0: undefined stack state",
+        "other.o: warning: objtool: f()+0x0: undefined stack state",
+        "unit.o: warning: objtool: broken()+0x7: return with modified stack frame",
+    ]
+    reports = list(import_log(lines, str(build)))
+    assert [(report.file, len(report.findings)) for report in reports] == [
+        ("unit.o", 2), ("other.o", 1),
+    ]  # fmt: skip
