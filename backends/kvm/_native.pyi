@@ -48,6 +48,20 @@ class _Lib:
     KVM_GET_XSAVE: Final[int]
     KVM_SET_XSAVE: Final[int]
     KVM_SET_GUEST_DEBUG: Final[int]
+    KVM_GET_SUPPORTED_CPUID: Final[int]
+    KVM_GET_MSR_INDEX_LIST: Final[int]
+    KVM_GET_MSR_FEATURE_INDEX_LIST: Final[int]
+    KVM_GET_MSRS: Final[int]
+    KVM_GET_CPUID2: Final[int]
+    KVM_SET_CPUID2: Final[int]
+    KVM_GET_FPU: Final[int]
+    KVM_GET_XSAVE2: Final[int]
+    KVM_GET_XCRS: Final[int]
+    KVM_GET_DEBUGREGS: Final[int]
+    KVM_GET_VCPU_EVENTS: Final[int]
+    KVM_GET_MP_STATE: Final[int]
+    KVM_TRANSLATE: Final[int]
+    KVM_GET_STATS_FD: Final[int]
     def kdash_ioctl(self, fd: int, request: int, argument: int) -> int: ...
     def kdash_ioctl_pointer(self, fd: int, request: int, argument: Any) -> int: ...
     def kdash_vcpu_open(self, vcpu: Any, fd: int, run_size: int, memory: Any) -> int: ...

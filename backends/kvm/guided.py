@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
@@ -23,6 +23,9 @@ from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu import Vcpu
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.inspector import Inspector
 
 #: Exits in a snapshot.
 EXITS: Final = 200
@@ -93,6 +96,7 @@ class GuidedRun:
             raise
         self._runner.board.receive(self._start.stdin)
         self._machine = machine
+        self._inspector: Inspector | None = None
         self._screen = ScreenReader(machine.memory)
         self._state = RunState.READY
         self._before = [vcpu.registers() for vcpu in machine.vcpus]
@@ -122,6 +126,8 @@ class GuidedRun:
 
     def close(self) -> None:
         """Free the machine; more than once does no harm."""
+        if self._inspector is not None:
+            self._inspector.close()
         self._machine.close()
 
     def restart(self) -> None:
@@ -132,7 +138,10 @@ class GuidedRun:
             GuestError: when a device does not fit it; the old one stays.
         """
         old, new = self._machine, open_machine(self._guest, self._engine, self._path)
+        inspector = self._inspector
         self._begin_machine(new)
+        if inspector is not None:
+            inspector.close()
         old.close()
 
     # -- going
@@ -323,6 +332,15 @@ class GuidedRun:
         if len(self._runner.runners) == 1:
             return ()
         return tuple(one.brief() for one in self._runner.runners)
+
+    @property
+    def inspector(self) -> Inspector:
+        """Reads of the machine what no snapshot has."""
+        if self._inspector is None:
+            from kdash.backends.kvm.inspector import Inspector  # for those who look
+
+            self._inspector = Inspector(self._machine, self._path, self._engine)
+        return self._inspector
 
     @property
     def symbols(self) -> Symbols:

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import Any
 
-from kdash.backends.kvm._native import lib
+from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.facts import KvmError
 
 _REMEDIES = {
@@ -52,3 +52,25 @@ def call_pointer(fd: int, name: str, argument: Any) -> int:
     if value < 0:
         raise failure(name, -value)
     return value
+
+
+def call_bytes(fd: int, name: str, data: bytes = b"") -> tuple[int, bytes]:
+    """Issue the ioctl `name` on a structure given and returned as bytes.
+
+    Args:
+        fd: of the device, the VM or the VCPU.
+        name: KVM_....
+        data: what the structure starts with; zeros follow up to the size that the ioctl's
+            number tells (asm-generic/ioctl.h), where `data` has fewer bytes.
+
+    Returns:
+        The ioctl's value, and the structure.
+
+    Raises:
+        KvmError: when it fails, naming it and its errno.
+    """
+    size = getattr(lib, name) >> 16 & 0x3FFF
+    buffer = ffi.new("uint8_t[]", max(size, len(data)))
+    ffi.buffer(buffer)[: len(data)] = data
+    value = call_pointer(fd, name, buffer)
+    return value, bytes(ffi.buffer(buffer))

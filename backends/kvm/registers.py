@@ -33,12 +33,13 @@ def check_register(name: str, value: int) -> None:
 def read_registers(words: Any, sregs: Any) -> Registers:
     """Facts from the words of a `struct kvm_regs` and a `struct kvm_sregs`."""
     values: dict[str, Any] = dict(zip(REGISTER_NAMES, words, strict=True))
-    values.update((name, _segment(getattr(sregs, name))) for name in SEGMENTS)
+    values.update((name, read_segment(getattr(sregs, name))) for name in SEGMENTS)
     values.update((name, getattr(sregs, name)) for name in CONTROLS)
     return Registers(**values)
 
 
-def _segment(native: Any) -> Segment:
+def read_segment(native: Any) -> Segment:
+    """Facts from a `struct kvm_segment`."""
     return Segment(
         selector=native.selector,
         base=native.base,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Condition, Thread, current_thread
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
@@ -23,6 +23,9 @@ from kdash.backends.kvm.guided import AS_LOADED, GuidedRun, Pace, Start
 from kdash.backends.kvm.registers import check_register
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.user_devices import DeviceClass
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.inspector import Inspector
 
 #: Snapshots a second while the guest runs.
 REFRESH: Final = 15
@@ -186,6 +189,27 @@ class VcpuSession:
     def set_fpu(self, state: FpuState) -> Future[Snapshot]:
         """Set the x87 and SSE registers."""
         return self._submit(lambda: self._run.set_fpu(state))
+
+    def inspect(self, question: Callable[[Inspector], _Answer], timeout: float = 5.0) -> _Answer:
+        """What `question` finds when it looks at the machine; the guest goes on if it runs.
+
+        For state that no snapshot has: it costs calls, so ask when a person looks. Waits for
+        the VCPU's thread, as `read_memory`.
+
+        Raises:
+            KvmError: what `question` raises (or anything else), or that the session is closed.
+            TimeoutError: when the thread did not answer in `timeout` seconds.
+        """
+        answer: Future[_Answer] = Future()
+
+        def look() -> None:
+            try:
+                answer.set_result(question(self._run.inspector))
+            except Exception as error:  # noqa: BLE001 - the guest goes on; who asked shall know
+                answer.set_exception(error)
+
+        self._enqueue(answer, look)
+        return answer.result(timeout)
 
     def close(self) -> None:
         """Stop the thread and free the machine; more than once does no harm."""
