@@ -87,6 +87,16 @@ class Bus:
         """Ports whose writes must be taken before the guest goes on."""
         return tuple(port for port, device in self._ports.items() if not device.posted)
 
+    @property
+    def claimed_ports(self) -> tuple[int, ...]:
+        """Ports with a device."""
+        return tuple(self._ports)
+
+    @property
+    def claimed_mmio(self) -> tuple[range, ...]:
+        """Addresses with a device."""
+        return tuple(addresses for addresses, _ in self._mmio)
+
     def read_port(self, port: int, size: int, count: int = 1) -> bytes:
         """`count` elements of `size` bytes, little-endian."""
         device = self._ports.get(port)

@@ -331,6 +331,9 @@ class EmulatedVcpu:
     def set_posted(self, ports: Iterable[int], posted: bool) -> None:
         """Nothing is posted here."""
 
+    def set_claimed(self, ports: Iterable[int], mmio: Iterable[range]) -> None:
+        """The bus answers."""
+
     def set_breakpoints(self, stops: Iterable[tuple[int, int]]) -> None:
         """The runner compares."""
 

@@ -14,7 +14,7 @@ from kdash.backends.kvm.exit_reasons import UNCOUNTED, exit_name
 from kdash.backends.kvm.exits import RawExit, decode_union, meaning, normalised_count
 from kdash.backends.kvm.facts import Exit, ExitDetail, ExitReason, IoExit, MmioExit
 from kdash.backends.kvm.origin import instruction_ip
-from kdash.backends.kvm.records import ACCESS, RECORD, Record, single_bytes
+from kdash.backends.kvm.records import ACCESS, RECORD, Record
 
 #: Exits kept; at least one batch.
 WINDOW: Final = 512
@@ -95,27 +95,36 @@ class ExitLog:
         self._count(raw.reason, raw.detail)
         self._keep(_Single(raw, self.next_index, (ip, step, code, vcpu)))
 
-    def add_outs(self, records: bytes, vcpu: int = 0) -> None:
-        """Count and keep a run of OUT records."""
-        same = single_bytes(records)
-        if same is not None:
-            self._count_port(same[0], True, len(same[1]))
-        else:
-            for _, port, _, _, count, _, _ in ACCESS.iter_unpack(records):
-                self._count_port(port, True, count)
+    def add_accesses(self, records: bytes, alike: bool, vcpu: int = 0) -> None:
+        """Count and keep IO and MMIO records, at least one.
+
+        Args:
+            records: as the native loop left them.
+            alike: all have the same reason, port, size, direction and count.
+            vcpu: which VCPU they came from.
+        """
         amount = len(records) // RECORD.size
+        if alike:
+            reason, port, _, write, count, _, _ = ACCESS.unpack_from(records)
+            self._count_access(reason, port, write, count, amount)
+        else:
+            for reason, port, _, write, count, _, _ in ACCESS.iter_unpack(records):
+                self._count_access(reason, port, write, count)
         self._keep(_Batch(self, records, self.next_index, amount, vcpu))
 
     def add_access(  # noqa: PLR0913, PLR0917 - called at every exit
         self, record: bytes, reason: int, port: int, write: int, count: int, vcpu: int = 0
     ) -> None:
         """Count and keep one IO or MMIO record, its answer in it; the rest is out of it."""
-        if reason == ExitReason.IO:
-            self._count_port(port, bool(write), count)
-        else:
-            self.counts[reason] += 1
-            self.mmio[bool(write)] += 1
+        self._count_access(reason, port, write, count)
         self._keep(_Batch(self, record, self.next_index, 1, vcpu))
+
+    def _count_access(self, reason: int, port: int, write: int, count: int, times: int = 1) -> None:
+        if reason == ExitReason.IO:
+            self._count_port(port, bool(write), count * times)
+        else:
+            self.counts[reason] += times
+            self.mmio[bool(write)] += times
 
     def _count(self, reason: int, detail: ExitDetail) -> None:
         if reason in UNCOUNTED:

@@ -346,11 +346,43 @@ int kdash_enter(struct kdash_vcpu *vcpu, int complete_only) {
     return result;
 }
 
-/* An OUT that its device needs not see before the guest goes on. */
-static int is_posted(const struct kdash_vcpu *vcpu, const struct kdash_record *record) {
-    return record->reason == KVM_EXIT_IO && record->write && vcpu->out_rip_after >= 0 &&
-           (uint64_t)record->size * record->count <= KDASH_DATA &&
-           (vcpu->posted[record->port >> 3] >> (record->port & 7) & 1);
+static int has(const uint8_t *ports, uint16_t port) { return ports[port >> 3] >> (port & 7) & 1; }
+
+static int is_claimed(const struct kdash_vcpu *vcpu, uint64_t address) {
+    for (uint32_t i = 0; i < vcpu->claimed_mmio_count; i++)
+        if (address >= vcpu->claimed_mmio[i].start && address < vcpu->claimed_mmio[i].end)
+            return 1;
+    return 0;
+}
+
+/* A read where nothing is: all ones, as on a bus without a card. */
+static int answer_ones(struct kdash_vcpu *vcpu, struct kdash_record *record, uint32_t length) {
+    static const uint8_t ones[KDASH_DATA] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+    return kdash_answer(vcpu, record, ones, length) == 0;
+}
+
+/* Deals with an access that no device needs to see before the guest goes on: an OUT that may
+ * be told afterwards, or one to where nothing is. */
+static int dealt_with(struct kdash_vcpu *vcpu, struct kdash_record *record) {
+    uint64_t length = (uint64_t)record->size * record->count;
+
+    if (length > KDASH_DATA)
+        return 0;
+    if (record->reason == KVM_EXIT_IO && record->write)
+        return vcpu->out_rip_after >= 0 && has(vcpu->posted, record->port);
+    if (record->reason == KVM_EXIT_IO)
+        return !has(vcpu->claimed, record->port) && answer_ones(vcpu, record, (uint32_t)length);
+    if (record->reason != KVM_EXIT_MMIO || is_claimed(vcpu, record->address))
+        return 0;
+    return record->write || answer_ones(vcpu, record, (uint32_t)length);
+}
+
+/* Whether two accesses are alike: reason, port, size, write and count lie side by side. */
+static int is_like(const struct kdash_record *one, const struct kdash_record *other) {
+    return memcmp(&one->reason, &other->reason, offsetof(struct kdash_record, code_length) -
+                                                    offsetof(struct kdash_record, reason)) == 0;
 }
 
 int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
@@ -358,6 +390,7 @@ int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t ca
     int result = KDASH_FULL;
 
     begin(vcpu);
+    vcpu->alike = 1;
     for (*filled = 0; *filled < capacity;) {
         struct kdash_record *record = &records[*filled];
 
@@ -366,10 +399,11 @@ int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t ca
             break;
         kdash_record_fill(vcpu, record);
         ++*filled;
-        if (!is_posted(vcpu, record)) {
+        if (!dealt_with(vcpu, record)) {
             result = KDASH_EXIT;
             break;
         }
+        vcpu->alike &= is_like(record, records);
     }
     end(vcpu);
     return result;

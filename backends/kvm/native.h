@@ -56,6 +56,11 @@ struct kdash_breakpoint {
     uint64_t minimum_sp;
 };
 
+/* Guest-physical addresses from the first up to, not including, the second. */
+struct kdash_range {
+    uint64_t start, end;
+};
+
 /* One step (reason KVM_EXIT_DEBUG) or one exit. */
 struct kdash_record {
     uint64_t rip;             /* step: RIP before; exit: RIP when KVM_RUN returned */
@@ -91,6 +96,11 @@ struct kdash_vcpu {
     void *timer;
     uint64_t returned[KDASH_REASONS]; /* how often KVM_RUN returned with each reason */
     uint8_t posted[KDASH_POSTED]; /* ports whose OUTs need no answer before the guest goes on */
+    uint8_t claimed[KDASH_POSTED]; /* ports with a device; an IN from any other reads all ones */
+    const struct kdash_range *claimed_mmio; /* and the addresses with one */
+    uint32_t claimed_mmio_count;
+    int alike;                /* the last batch, but for an exit to be handled, is one access
+                               * over and over: reason, port, size, direction and count */
 };
 
 /* An ioctl: its value, or -errno. */

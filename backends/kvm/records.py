@@ -37,6 +37,7 @@ ACCESS: Final = struct.Struct("<8xIHBBI4xQ16s176x")
 if not RECORD.size == ACCESS.size == ffi.sizeof("struct kdash_record"):
     raise ImportError("the native module is of another version; build it again")
 
+_DATA: Final = ffi.offsetof("struct kdash_record", "data")
 #: Bytes of exit data that a record holds.
 DATA_SIZE: Final = lib.KDASH_DATA
 _WINDOW: Final = lib.KDASH_WINDOW
@@ -126,15 +127,6 @@ class Steps:
         return RECORD.iter_unpack(self.raw)
 
 
-def single_bytes(records: bytes) -> tuple[int, bytes] | None:
-    """Port and bytes where all `records` are accesses of one byte to one port; else None.
-
-    Columns are compared as a whole, since output comes in long runs of such records.
-    """
-    amount = len(records) // RECORD.size
-    port = records[12:14]
-    wanted = port + b"\x01\x01" + (1).to_bytes(4, "little")  # port, size, write, count
-    for offset, value in enumerate(wanted, start=12):
-        if records[offset :: RECORD.size].count(value) != amount:
-            return None
-    return int.from_bytes(port, "little"), records[32 :: RECORD.size]
+def first_bytes(records: bytes) -> bytes:
+    """The first byte of data of each of `records`, as one column."""
+    return records[_DATA :: RECORD.size]

@@ -75,6 +75,7 @@ class Vcpu:
         self.record_bytes: memoryview = memoryview(ffi.buffer(self._records))
         self._filled = ffi.new("uint32_t *")
         self._breakpoints: Any = ffi.NULL
+        self._claimed: Any = ffi.NULL
         self._stepping = False
         self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
         error = lib.kdash_vcpu_open(self._native, self.fd, run_size, memory.native)
@@ -202,6 +203,24 @@ class Vcpu:
     def post_all(self) -> None:
         """Let OUTs to every port be taken afterwards."""
         ffi.buffer(self._native.posted)[:] = b"\xff" * lib.KDASH_POSTED
+
+    def set_claimed(self, ports: Iterable[int], mmio: Iterable[range]) -> None:
+        """Say where devices are; reads anywhere else are answered with ones in native code."""
+        for port in ports:
+            self._native.claimed[port >> 3] |= 1 << (port & 7)
+        ranges = [(addresses.start, addresses.stop) for addresses in mmio]
+        self._claimed = ffi.new("struct kdash_range[]", ranges) if ranges else ffi.NULL
+        self._native.claimed_mmio = self._claimed
+        self._native.claimed_mmio_count = len(ranges)
+
+    @property
+    def alike(self) -> bool:
+        """Whether the last batch at full speed is one access over and over.
+
+        That is the same reason, port, size, direction and count, in all records but that of
+        an exit to be handled.
+        """
+        return bool(self._native.alike)
 
     def set_breakpoints(self, stops: Iterable[tuple[int, int]]) -> None:
         """Stop stepping at each RIP of `stops` where RSP is at least the second value."""

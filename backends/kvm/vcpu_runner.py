@@ -33,7 +33,7 @@ from kdash.backends.kvm.records import (
     RSP,
     Record,
     Steps,
-    single_bytes,
+    first_bytes,
 )
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
 from kdash.backends.kvm.user_devices import DeviceError
@@ -67,6 +67,7 @@ class VcpuRunner:
         self._ip = vcpu.rip  # of the instruction being stepped
         vcpu.post_all()
         vcpu.set_posted(self.bus.unposted_ports(), posted=False)
+        vcpu.set_claimed(self.bus.claimed_ports, self.bus.claimed_mmio)
 
     @property
     def over(self) -> bool:
@@ -96,7 +97,7 @@ class VcpuRunner:
         if filled:
             with self.board.lock:
                 if posted:
-                    self._take_posted(bytes(self.vcpu.record_bytes[: posted * RECORD.size]))
+                    self._take_dealt_with(bytes(self.vcpu.record_bytes[: posted * RECORD.size]))
                 self._pending = end is not BatchEnd.EXIT
                 if end is BatchEnd.EXIT:
                     self._take(posted)
@@ -109,14 +110,18 @@ class VcpuRunner:
             return Slice.KICKED
         return Slice.AGAIN
 
-    def _take_posted(self, records: bytes) -> None:
-        same = single_bytes(records)
-        if same is not None:
-            self.bus.write_port(same[0], 1, same[1])
+    def _take_dealt_with(self, records: bytes) -> None:
+        """Tell the devices of accesses that native code dealt with; reads were nobody's."""
+        alike = self.vcpu.alike
+        reason, port, size, write, count, _, _ = ACCESS.unpack_from(records)
+        if alike and size == count == 1:
+            if write and reason == ExitReason.IO:
+                self.bus.write_port(port, 1, first_bytes(records))
         else:
-            for _, port, size, _, count, _, data in ACCESS.iter_unpack(records):
-                self.bus.write_port(port, size, data[: size * count])
-        self.log.add_outs(records, self.vcpu.index)
+            for reason, port, size, write, count, _, data in ACCESS.iter_unpack(records):
+                if write and reason == ExitReason.IO:
+                    self.bus.write_port(port, size, data[: size * count])
+        self.log.add_accesses(records, alike, self.vcpu.index)
 
     def _take(self, position: int) -> None:
         """Handle the exit at the end of a batch."""

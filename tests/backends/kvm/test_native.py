@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdash.backends.kvm._native import ffi, lib
-from kdash.backends.kvm.records import ACCESS, RECORD, Record, single_bytes
+from kdash.backends.kvm.records import ACCESS, RECORD, Record, Steps, first_bytes
 
 
 def classify(code: bytes, bits: int) -> tuple[int, int]:
@@ -73,22 +73,19 @@ def test_records_are_read_where_the_compiler_put_their_fields() -> None:
     assert len(raw) == RECORD.size
 
 
-def out_record(port: int = 0x3F8, size: int = 1, count: int = 1, data: bytes = b"A") -> bytes:
-    code = bytes(16)
-    return RECORD.pack(
-        0, 2, port, size, 1, count, 0, 0, 16, 0, data.ljust(16), code, code, *[0] * 18
+def test_the_first_bytes_of_records_are_a_column() -> None:
+    zeros = bytes(16)
+    rows = [
+        RECORD.pack(0, 2, 0x3F8, 1, 1, 1, 0, 0, 16, 0, data, zeros, zeros, *[0] * 18)
+        for data in (b"h" + bytes(15), b"i" + bytes(15))
+    ]
+    assert first_bytes(b"".join(rows)) == b"hi"
+
+
+def test_a_record_packs_as_the_native_loop_leaves_it() -> None:
+    one = Record(
+        0x1000, 2, 0x3F8, 1, False, 2, 64, 0, b"ab", b"\x90\xf4", b"\xcc", tuple(range(18))
     )
-
-
-def test_a_run_of_single_bytes_to_one_port_is_seen() -> None:
-    records = b"".join(out_record(data=bytes([byte])) for byte in b"hello")
-    assert single_bytes(records) == (0x3F8, b"hello")
-
-
-@pytest.mark.parametrize(
-    "other",
-    [out_record(port=0x3F9), out_record(port=0x4F8), out_record(size=2), out_record(count=2)],
-)
-def test_a_run_with_another_access_in_it_is_not(other: bytes) -> None:
-    assert single_bytes(out_record() + other + out_record()) is None
-    assert single_bytes(other + out_record()) is None
+    assert Record.unpack(one.pack()) == one
+    (step,) = Steps(one.pack(), 5, 0)
+    assert step == one

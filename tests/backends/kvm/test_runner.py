@@ -58,6 +58,9 @@ class ReplayedVcpu:
     def set_posted(self, ports: Iterable[int], posted: bool) -> None:
         pass
 
+    def set_claimed(self, ports: Iterable[int], mmio: Iterable[range]) -> None:
+        pass
+
     def run_batch(self) -> tuple[BatchEnd, int]:
         self.latest = self.exits.pop(0)
         self.rip = self.latest.rip
