@@ -89,6 +89,7 @@ class Finding:
     disassembly: tuple[Line, ...] = ()  # around the site; not part of the JSON interface
     agrees: bool | None = None  # imported: whether the validator finds it too; None: not known
     verdict: str = ""  # imported: what the validator says, or why it says nothing
+    fingerprint: str = ""  # equal for the same finding after a rebuild; see fingerprints.py
 
 
 @dataclass(frozen=True, slots=True)

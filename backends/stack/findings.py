@@ -8,6 +8,7 @@ from kdash.backends.stack.causes import cause_of, noreturn_cause
 from kdash.backends.stack.codes import CALL
 from kdash.backends.stack.coverage import Site
 from kdash.backends.stack.facts import Finding, Level, Related, SourceLine
+from kdash.backends.stack.fingerprints import AROUND, fingerprint, numbered
 from kdash.backends.stack.listing import Listing
 from kdash.backends.stack.rules import RULES
 from kdash.backends.stack.source_lines import SourceLines
@@ -34,14 +35,14 @@ class FindingMaker:
         """Findings for all sites whose kind is on, by section and address."""
         chosen = [site for site in sites if self._levels[site.violation.kind] is not None]
         chosen.sort(key=lambda site: (site.violation.instruction, site.violation.kind))
-        return tuple(self._finding(site) for site in chosen)
+        return numbered(self._finding(site) for site in chosen)
 
     def make_malformed(self, entries: list[Malformed]) -> tuple[Finding, ...]:
         """Findings about entries of special sections."""
         level = self._levels["alternatives"]
         if level is None:
             return ()
-        return tuple(
+        return numbered(
             Finding(
                 self._file,
                 entry.section,
@@ -52,6 +53,7 @@ class FindingMaker:
                 level,
                 entry.message,
                 cause=cause_of("alternatives", entry.message),
+                fingerprint=fingerprint("alternatives", entry.section, (entry.message,)),
             )
             for entry in entries
         )
@@ -82,7 +84,15 @@ class FindingMaker:
             trail(self._walk, self._listing, violation) if detailed else (),
             tuple(self._related(site)),
             disassembly=self._listing.around(violation.instruction) if detailed else (),
+            fingerprint=self._fingerprint(violation, function or section.section.name),
         )
+
+    def _fingerprint(self, violation: Violation, where: str) -> str:
+        at = violation.instruction
+        section = self._walk.program.code.section_at(int(self._walk.program.code.start[at]))
+        first, last = max(at - AROUND, section.first), min(at + AROUND + 1, section.last)
+        texts = (self._listing.text(index) for index in range(first, last))
+        return fingerprint(violation.kind, where, texts)
 
     def source_of(self, position: int) -> SourceLine | None:
         """The source line of a position."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from kdash.backends.stack.build_log import LogWarning, read_log
 from kdash.backends.stack.causes import cause_of, noreturn_cause
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding
+from kdash.backends.stack.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from kdash.backends.stack.sites import Sites
@@ -127,6 +128,9 @@ def _plain(warning: LogWarning, verdict: str = "") -> Finding:
         path=warning.path,
         origin=ORIGIN,
         verdict=verdict,
+        fingerprint=fingerprint(
+            meaning.kind, warning.function or warning.section, (warning.message,)
+        ),
     )
 
 
@@ -182,6 +186,7 @@ def _agreeing(base: Finding, own: Finding) -> Finding:
         path=base.path or own.path,
         cause=own.cause,
         related=own.related,
+        fingerprint=own.fingerprint,
         source=base.source or own.source,
         origin=ORIGIN,
         agrees=True,

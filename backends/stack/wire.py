@@ -80,6 +80,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         ],
         "agrees": finding.agrees,
         "verdict": finding.verdict,
+        "fingerprint": finding.fingerprint,
     }
 
 

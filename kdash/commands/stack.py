@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable
 from typing import NoReturn
 
-from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.facts import CheckOptions
 from kdash.backends.stack.rules import LEVELS, RULES
+from kdash.commands.stack_baseline import (
+    Comparison,
+    add_baseline,
+    carry_out_baseline,
+    refused,
+)
 from kdash.commands.stack_import import add_import, carry_out_import
 from kdash.commands.stack_output import print_reports, status_of
+from kdash.commands.stack_reports import jobs, named, reports_on
 from kdash.exit_status import ExitStatus
 
 _CHECK_EXAMPLE = """examples:
@@ -41,17 +47,21 @@ def run(argv: list[str]) -> int:
         epilog=_CHECK_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="check|explain|import", required=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar="check|explain|import|baseline", required=True
+    )
     _add_check(commands)
     _add_explain(commands)
     add_import(commands)
+    add_baseline(commands)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
     if arguments.command == "explain":
         return _explain(arguments)
-    return _guarded(_check if arguments.command == "check" else carry_out_import, arguments)
+    carry_out = {"check": _check, "import": carry_out_import, "baseline": carry_out_baseline}
+    return _guarded(carry_out[arguments.command], arguments)
 
 
 def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -90,7 +100,10 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="report a kind as error, warning or off; may be repeated",
     )
     check.add_argument(
-        "--jobs", metavar="N", type=_jobs, default=1, help="worker processes (default: 1)"
+        "--jobs", metavar="N", type=jobs, default=1, help="worker processes (default: 1)"
+    )
+    check.add_argument(
+        "--baseline", metavar="FILE", help="report only what this baseline does not accept"
     )
     check.add_argument("--format", choices=("text", "json", "summary"), default="text")
 
@@ -113,12 +126,6 @@ def _rule_level(text: str) -> tuple[str, str]:
     if level not in LEVELS:
         raise argparse.ArgumentTypeError(f"level '{level}' of {kind}; one of: {', '.join(LEVELS)}")
     return kind, level
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of processes from 1 to 256")
-    return int(text)
 
 
 # --- check
@@ -147,60 +154,25 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from kdash.backends.stack.baseline import BaselineError
     from kdash.backends.stack.printable import printable
 
     options = CheckOptions(
         arguments.frame_pointer, tuple(arguments.noreturn), tuple(arguments.rule)
     )
-    paths = [path for given in arguments.paths for path in _named(given)]
-    summary = print_reports(_reports(paths, options, arguments.jobs), arguments.format)
+    paths = [path for given in arguments.paths for path in named(given)]
+    reports = reports_on(paths, options, arguments.jobs)
+    try:
+        compared = Comparison(arguments.baseline) if arguments.baseline else None
+    except (BaselineError, OSError) as error:
+        return refused(arguments.baseline, error, "check")
+    summary = print_reports(compared.new(reports) if compared else reports, arguments.format)
+    if compared:
+        print(f"kdash stack check: {compared.told()}", file=sys.stderr)  # noqa: T201
     if not summary.files and not summary.unreadable:
         where = ", ".join(map(printable, arguments.paths))
         print(f"kdash stack check: no *.o, *.ko or *.a in {where}", file=sys.stderr)  # noqa: T201
     return status_of(summary)
-
-
-def _named(path: str) -> list[str]:
-    """The paths that one argument means: `-` those on stdin, a line or a NUL-ended string each."""
-    if path != "-":
-        return [path]
-    data = sys.stdin.buffer.read()
-    names = data.split(b"\0" if b"\0" in data else b"\n")
-    return [os.fsdecode(name) for name in names if name]
-
-
-def _reports(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:
-    from kdash.backends.stack.object_files import object_files
-
-    if jobs > 1:
-        yield from _reports_of_workers(paths, options, jobs)
-        return
-    from kdash.backends.stack.check import Checker
-
-    checker = Checker(options)
-    for path in object_files(paths):
-        yield checker.check(path)
-
-
-def _reports_of_workers(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:
-    import asyncio
-
-    from kdash.backends.stack.service import validate
-
-    reports = validate(paths, options, jobs=jobs)
-    with asyncio.Runner() as runner:
-        try:
-            while True:
-                try:
-                    yield runner.run(_next(reports))
-                except StopAsyncIteration:
-                    return
-        finally:
-            runner.run(reports.aclose())
-
-
-async def _next(reports: AsyncGenerator[FileReport, None]) -> FileReport:
-    return await anext(reports)
 
 
 # --- explain

@@ -206,3 +206,48 @@ def test_import_of_a_log_that_is_not_there_is_refused(
     assert "No such file" in capsys.readouterr().err
     (tmp_path / "build.log").write_text(LOG)
     assert run(["import", str(tmp_path / "build.log"), "--build-dir", "/nowhere"]) == 2
+
+
+def test_a_baseline_covers_what_was_there_when_it_was_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = next(path for path in sample_paths() if path.endswith("checksum_alt.o"))
+    path = str(tmp_path / "base")
+    assert run(["check", sample]) == 1
+    assert run(["baseline", "write", path, sample]) == 0
+    capsys.readouterr()
+    assert run(["check", "--baseline", path, sample]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"covered by {path}, 0 of it fixed" in captured.err
+    assert run(["baseline", "diff", path, sample]) == 0
+
+
+def test_a_new_finding_and_a_fixed_one_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sample_paths()[:2]
+    copy = tmp_path / "x.o"
+    path = str(tmp_path / "base")
+    copy.write_bytes(Path(first).read_bytes())
+    assert run(["baseline", "write", path, str(copy)]) == 0
+    copy.write_bytes(Path(second).read_bytes())
+    capsys.readouterr()
+    assert run(["baseline", "diff", path, str(copy)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.partition(":")[0] for line in lines} == {"new", "fixed"}
+
+
+def test_a_file_that_is_no_baseline_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = sample_paths()[0]
+    assert run(["check", "--baseline", sample, sample]) == 2
+    assert "not a baseline of kdash" in capsys.readouterr().err
+    assert run(["check", "--baseline", str(tmp_path / "gone"), sample]) == 3
+
+
+def test_a_baseline_is_not_written_over_an_unreadable_object(tmp_path: Path) -> None:
+    path = tmp_path / "base"
+    assert run(["baseline", "write", str(path), str(tmp_path / "gone.o")]) == 3
+    assert not path.exists()

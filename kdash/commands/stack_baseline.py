@@ -1,0 +1,138 @@
+"""`kdash stack baseline`: accept the findings that are there, and see what changed since."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+from kdash.backends.stack.baseline import BaselineError, accept, read_baseline, write_baseline
+from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, Level
+from kdash.commands.stack_reports import jobs, named, reports_on
+from kdash.exit_status import ExitStatus
+
+EXAMPLE = """examples:
+  kdash stack baseline write stack.baseline drivers/
+  kdash stack check --baseline stack.baseline drivers/
+  kdash stack baseline diff stack.baseline drivers/
+
+A finding is known again by its kind, its function and the instructions around it, so that a
+rebuild does not make it new.
+exit status: write 0; diff 1 when there is a new error; 2 usage, or a file that is no baseline;
+3 a file could not be read"""
+
+
+def add_baseline(commands: Any) -> None:
+    """Add the command to the parsers of `kdash stack`."""
+    command = commands.add_parser(
+        "baseline",
+        help="accept the findings that are there, or tell new ones and fixed ones",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("action", choices=("write", "diff"))
+    command.add_argument("baseline", metavar="FILE", help="the baseline")
+    command.add_argument("paths", metavar="PATH", nargs="+", help="as of check")
+    command.add_argument("--frame-pointer", choices=("auto", "on", "off"), default="auto")
+    command.add_argument("--jobs", metavar="N", type=jobs, default=1)
+
+
+class Comparison:
+    """Reports seen against a baseline.
+
+    Raises:
+        BaselineError: the file is no baseline.
+        OSError: it can't be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._baseline = read_baseline(path)
+        self._checked: set[str] = set()
+
+    def new(self, reports: Iterable[FileReport]) -> Iterator[FileReport]:
+        """The reports with the findings that are not accepted."""
+        for report in reports:
+            if not report.error:
+                self._checked.add(PurePath(report.file).name)
+            yield replace(report, findings=self._baseline.new_in(report))
+
+    def fixed(self) -> list[str]:
+        """What is accepted in the files that were checked, and is there no more."""
+        return [
+            f"{one.file}: {one.function}: {one.kind}: {one.message}"
+            for one in self._baseline.fixed
+            if one.file in self._checked
+        ]
+
+    def told(self) -> str:
+        """The comparison in one line."""
+        from kdash.backends.stack.printable import printable
+
+        fixed = len(self.fixed())
+        return printable(
+            f"{self._baseline.covered} findings covered by {self._path}, {fixed} of it fixed"
+        )
+
+
+def carry_out_baseline(arguments: argparse.Namespace) -> int:
+    """Write a baseline or compare with one; returns the exit status."""
+    paths = [path for given in arguments.paths for path in named(given)]
+    reports = reports_on(paths, CheckOptions(arguments.frame_pointer), arguments.jobs)
+    try:
+        if arguments.action == "write":
+            return _write(arguments.baseline, reports)
+        return _diff(Comparison(arguments.baseline), reports)
+    except (BaselineError, OSError) as error:
+        return refused(arguments.baseline, error, "baseline")
+
+
+def _write(path: str, reports: Iterable[FileReport]) -> int:
+    findings: list[Finding] = []
+    for report in reports:
+        if report.error:
+            # A baseline without this file would call its findings new later on.
+            _say(f"{report.file}: {report.error}; nothing written")
+            return int(ExitStatus.ENVIRONMENT)
+        findings += report.findings
+    write_baseline(path, accept(findings))
+    _say(f"{len(findings)} findings accepted in {path}")
+    return int(ExitStatus.OK)
+
+
+def _diff(comparison: Comparison, reports: Iterable[FileReport]) -> int:
+    from kdash.backends.stack.formats import text_line
+    from kdash.backends.stack.printable import printable
+
+    unreadable = errors = 0
+    for report in comparison.new(reports):
+        if report.error:
+            unreadable += 1
+            _say(f"{report.file}: {report.error}")
+        for finding in report.findings:
+            errors += finding.level is Level.ERROR
+            print(f"new: {text_line(finding)}")  # noqa: T201
+    for line in comparison.fixed():
+        print(printable(f"fixed: {line}"))  # noqa: T201
+    _say(comparison.told())
+    if unreadable:
+        return int(ExitStatus.ENVIRONMENT)
+    return int(ExitStatus.FINDINGS if errors else ExitStatus.OK)
+
+
+def refused(path: str, error: BaselineError | OSError, command: str) -> int:
+    """Say why a baseline can't be used; the exit status."""
+    if isinstance(error, BaselineError):
+        _say(str(error), command)
+        return int(ExitStatus.USAGE)
+    _say(f"{path}: {error.strerror or error}", command)
+    return int(ExitStatus.ENVIRONMENT)
+
+
+def _say(text: str, command: str = "baseline") -> None:
+    from kdash.backends.stack.printable import printable
+
+    print(printable(f"kdash stack {command}: {text}"), file=sys.stderr)  # noqa: T201
