@@ -36,8 +36,17 @@ def carry_out(pane: VcpuPane, line: str) -> str:
             return _step(pane, snapshot, count)
         case words.Simple(word):
             _simple(pane, snapshot, word)
+        case words.Animate(speed):
+            _not_ended(snapshot)
+            pane.go_slowly(speed or pane.speed)
+        case words.SelectVcpu(index):
+            count = max(1, len(snapshot.vcpus))
+            if not 0 <= index < count:
+                raise CommandError(f"vcpu: no VCPU {index}; there are {count}, from 0")
+            pane.select_vcpu(index)
         case words.Until(ip):
             _not_ended(snapshot)
+            pane.end_slow()
             pane.follow(session.run_until(ip))
         case words.Break(ip):
             pane.follow(session.add_breakpoint(ip))
@@ -60,7 +69,7 @@ def _step(pane: VcpuPane, snapshot: Snapshot, count: int | None) -> str:
     if count is not None:
         pane.set_step_size(count)
     _not_ended(snapshot)
-    pane.follow(pane.session.step(pane.step_size))
+    pane.action_step()
     return f"s now does {count:,} steps at once" if count and count > 1 else ""
 
 
@@ -70,11 +79,16 @@ def _simple(pane: VcpuPane, snapshot: Snapshot, word: str) -> None:
     actions: dict[str, Callable[[], None]] = {
         "next": pane.action_next,
         "continue": pane.action_continue,
-        "pause": lambda: pane.follow(pane.session.pause()),
+        "pause": lambda: _pause(pane),
         "restart": pane.action_restart,
         "reload": pane.reload,
     }
     actions[word]()
+
+
+def _pause(pane: VcpuPane) -> None:
+    pane.end_slow()
+    pane.follow(pane.session.pause())
 
 
 def _delete(pane: VcpuPane, known: frozenset[int], ip: int | None) -> str:

@@ -13,7 +13,9 @@ class ConsoleKeys(GuestPane):
     def on_console_part_typed(self, event: ConsolePart.Typed) -> None:
         """Send what was typed."""
         if self._session is not None:
-            self.follow(self._session.send_serial(event.data))
+            to_keyboard = event.part is self._parts.screen_text
+            send = self._session.send_keys if to_keyboard else self._session.send_serial
+            self.follow(send(event.data))
 
     def on_console_part_typing_changed(self, event: ConsolePart.TypingChanged) -> None:
         """Say who has the keyboard, and that a guest that stands reads nothing."""

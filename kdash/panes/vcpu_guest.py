@@ -46,6 +46,7 @@ class GuestPane(Pane):
         self._memory: Examine | None = None
         self._read: tuple[Examine | None, Snapshot | None] = (None, None)
         self._rate = Rate()
+        self._speed = ""  # in words, while the guest runs
         self._timer: Timer | None = None
         self._waiting = 0  # commands given to the session and not done
         self._last_focus: Widget | None = None
@@ -157,21 +158,28 @@ class GuestPane(Pane):
 
     def _draw(self, snapshot: Snapshot) -> None:
         running = snapshot.state is RunState.RUNNING
-        rate = self._rate.add(time.monotonic(), snapshot) if running else ""
+        self._speed = self._rate.add(time.monotonic(), snapshot) if running else ""
         if not running:
             self._rate.clear()
         with self.app.batch_update():
             self._shown = snapshot
-            self._draw_status(rate)
+            self._draw_status()
             self._parts.show(snapshot, self._stop)
         if not running:
             self._stop = snapshot
             self._read_memory()
         self._report(snapshot)
 
-    def _draw_status(self, rate: str = "") -> None:
+    def _draw_status(self) -> None:
         if self._shown is not None:
-            self._parts.status.show(self._shown, self.step_size, rate)
+            self._parts.status.show(self._shown, self.step_size, self.pace_words())
+
+    def pace_words(self) -> str:
+        """How fast the guest goes; empty when it stands."""
+        return self._speed
+
+    def arrived(self, snapshot: Snapshot) -> None:
+        """A command to the session is done, and `snapshot` drawn."""
 
     def _report(self, snapshot: Snapshot) -> None:
         status = status_words(snapshot)
@@ -220,6 +228,8 @@ class GuestPane(Pane):
         if event.future.cancelled() or self._session is not event.session:
             return
         self._look()
+        if self._shown is not None:
+            self.arrived(self._shown)
         error = event.future.exception()
         if error is not None:
             self.notify(str(error), severity="error", markup=False)

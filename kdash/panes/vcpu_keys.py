@@ -7,17 +7,18 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from kdash.backends.kvm.facts import RunState
-from kdash.panes.vcpu_guest import GuestPane
+from kdash.panes.vcpu_animation import AnimationKeys
 from kdash.widgets.key_taker import KeyTaker, takes_keys
 from kdash.widgets.vcpu.disassembly import DisassemblyView
+from kdash.widgets.vcpu.status import StatusLine
 
 NEED_GUEST = frozenset({
     "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
-    "overview",
+    "overview", "vcpu", "animate", "speed",
 })  # fmt: skip
 
 
-class GuestKeys(GuestPane):
+class GuestKeys(AnimationKeys):
     """Step, run, break, show."""
 
     VIEWS: ClassVar[tuple[str, ...]] = (
@@ -49,6 +50,10 @@ class GuestKeys(GuestPane):
                 tooltip="Open another guest: a file, and options as of `kdash vcpu run`"),
         Binding("r", "retry", "Try again", id="vcpu.retry",
                 tooltip="Try to load the guest again, where that failed"),
+        Binding("v", "vcpu(1)", "Next VCPU", show=False, id="vcpu.next-vcpu",
+                tooltip="Show and step the next VCPU of the machine"),
+        Binding("V", "vcpu(-1)", "Previous VCPU", show=False, id="vcpu.previous-vcpu",
+                tooltip="Show and step the previous VCPU of the machine"),
         Binding("y", "copy", "Copy", show=False, id="vcpu.copy",
                 tooltip="Copy the current line"),
     ]  # fmt: skip
@@ -70,19 +75,25 @@ class GuestKeys(GuestPane):
 
     def action_step(self) -> None:
         """Do as many steps as the step size says."""
+        self.end_slow()
         self.follow(self.session.step(self.step_size))
 
     def action_next(self) -> None:
         """Step over a call."""
+        self.end_slow()
         self.follow(self.session.step_over())
 
     def action_run(self) -> None:
         """Run, or pause."""
+        if self.animated:
+            self.end_slow()
+            return
         running = self.session.snapshot().state is RunState.RUNNING
         self.follow(self.session.pause() if running else self.session.run())
 
     def action_continue(self) -> None:
         """Run."""
+        self.end_slow()
         self.follow(self.session.run())
 
     async def action_until(self) -> None:
@@ -91,6 +102,7 @@ class GuestKeys(GuestPane):
         if cursor is None or self._parts.code.on_current:
             await self.app.run_action("app.command('until ')")
         else:
+            self.end_slow()
             self.follow(self.session.run_until(cursor))
 
     def action_breakpoint(self) -> None:
@@ -112,7 +124,23 @@ class GuestKeys(GuestPane):
 
     def action_restart(self) -> None:
         """Load the guest anew."""
+        self.end_slow()
         self.follow(self.session.restart())
+
+    def action_vcpu(self, direction: int) -> None:
+        """Show and step another VCPU."""
+        snapshot = self.session.snapshot()
+        if len(snapshot.vcpus) > 1:
+            self.select_vcpu((snapshot.vcpu + direction) % len(snapshot.vcpus))
+
+    def select_vcpu(self, index: int) -> None:
+        """Show and step VCPU `index`."""
+        self.end_slow()
+        self.follow(self.session.select_vcpu(index))
+
+    def on_status_line_vcpu_chosen(self, event: StatusLine.VcpuChosen) -> None:
+        """A click on a VCPU's tab."""
+        self.select_vcpu(event.index)
 
     async def action_open(self) -> None:
         """Ask for another guest."""

@@ -49,6 +49,15 @@ class Session(Protocol):
     def send_serial(self, data: bytes) -> Future[Snapshot]:
         """Input of the guest's serial port."""
 
+    def send_keys(self, data: bytes) -> Future[Snapshot]:
+        """Press the keys of the guest's keyboard that make a terminal send `data`."""
+
+    def select_vcpu(self, index: int) -> Future[Snapshot]:
+        """Show, step and change another VCPU."""
+
+    def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
+        """Write guest memory; the bytes written, up to the first that is not mapped."""
+
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         """Guest memory, up to the first byte that is not mapped; waits for the VCPU's thread."""
 

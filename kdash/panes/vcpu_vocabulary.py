@@ -9,6 +9,8 @@ WORDS = (
     CommandWord("next", "next", "step, a call with all that it leads to"),
     CommandWord("continue", "continue", "run to a breakpoint or the end (also: run)"),
     CommandWord("until", "until ADDR", "run until RIP is ADDR"),
+    CommandWord("animate", "animate [N]", "continue at N steps a second; + and - change it"),
+    CommandWord("vcpu", "vcpu N", "show and step VCPU N (also: thread)"),
     CommandWord("pause", "pause", "stop a running guest"),
     CommandWord("break", "break ADDR", "stop when RIP is ADDR"),
     CommandWord("delete", "delete [ADDR]", "delete the breakpoint at ADDR, or all"),
@@ -21,5 +23,5 @@ WORDS = (
 ALIASES = {
     "s": "step", "si": "step", "stepi": "step", "n": "next", "ni": "next", "nexti": "next",
     "c": "continue", "run": "continue", "r": "continue", "u": "until", "b": "break",
-    "d": "delete", "start": "restart",
+    "d": "delete", "start": "restart", "thread": "vcpu",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from kdash.widgets.vcpu.effects import register_part
 from kdash.widgets.vcpu.memory import Examine
 
 MOST_STEPS = 100_000_000
+MOST_SPEED = 10_000  # steps a second of an animation
 MASK = (1 << 64) - 1
 MOST_BYTES = 65_536  # of one x
 
@@ -65,6 +66,20 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Animate:
+    """Continue slowly."""
+
+    speed: int | None  # steps a second; None: as last time
+
+
+@dataclass(frozen=True, slots=True)
+class SelectVcpu:
+    """Show and step another VCPU."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assign:
     """Set a register."""
 
@@ -81,7 +96,7 @@ def no_symbols(name: str) -> int | None:  # noqa: ARG001
     return None
 
 
-Command = Step | Simple | Until | Break | Delete | Assign | Examine
+Command = Step | Simple | Until | Break | Delete | Assign | Examine | Animate | SelectVcpu
 
 
 def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Command:
@@ -113,6 +128,13 @@ def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Comma
             return Break(_address("break", rest, registers, lookup))
         case "delete":
             return Delete(_address("delete", rest, registers, lookup) if rest else None)
+        case "animate":
+            return Animate(_speed(rest) if rest else None)
+        case "vcpu":
+            index = integer(rest)
+            if index is None:
+                raise CommandError("vcpu needs a number, such as vcpu 1")
+            return SelectVcpu(index)
         case "set":
             return _assignment(rest, registers, lookup)
     known = ", ".join(word.word for word in WORDS)
@@ -124,6 +146,13 @@ def _count(text: str) -> int:
     if count is None or not 1 <= count <= MOST_STEPS:
         raise CommandError(f"step: {text!r} is no number of steps from 1 to {MOST_STEPS:,}")
     return count
+
+
+def _speed(text: str) -> int:
+    speed = integer(text)
+    if speed is None or not 1 <= speed <= MOST_SPEED:
+        raise CommandError(f"animate: {text!r} is no number of steps a second up to {MOST_SPEED:,}")
+    return speed
 
 
 def _address(word: str, text: str, registers: Registers, lookup: Lookup) -> int:

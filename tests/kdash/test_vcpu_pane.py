@@ -23,6 +23,8 @@ from kdash.backends.kvm.facts import (
     RunState,
     Snapshot,
     TextScreen,
+    VcpuBrief,
+    VcpuState,
 )
 from kdash.backends.kvm.symbols import Symbols
 from kdash.commands.dashboard import read_settings
@@ -95,6 +97,21 @@ class GivenSession:
 
     def send_serial(self, data: bytes) -> Future[Snapshot]:
         return self._answer("serial", data)
+
+    def send_keys(self, data: bytes) -> Future[Snapshot]:
+        return self._answer("keys", data)
+
+    def select_vcpu(self, index: int) -> Future[Snapshot]:
+        return self._answer("vcpu", index)
+
+    def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
+        self.asked.append(("write", linear_address, data))
+        end = linear_address + len(data)
+        self.memory = self.memory[:linear_address] + data + self.memory[end:]
+        self.snapshots[0] = replace(self.snapshots[0])
+        written: Future[int] = Future()
+        written.set_result(len(data))
+        return written
 
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         return self.memory[linear_address : linear_address + length]
@@ -441,6 +458,65 @@ async def test_a_guests_console_takes_every_key_until_it_is_left() -> None:
         await pilot.pause()
         assert session.asked[-1] == "over"
         assert "keys go" not in drawn(parts(app).status)
+
+
+async def test_a_goes_on_step_by_step_until_space() -> None:
+    app, session = given(*(snapshot(steps=n, state=RunState.STOPPED) for n in range(900)))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("a", "plus")
+        assert app.pane.speed == 20
+        await pilot.pause()
+        assert "animated 20 steps/s" in drawn(parts(app).status)
+        await until(pilot, lambda: session.asked[2:] != [])
+        assert set(session.asked) == {("step", 1)}
+        await pilot.press("space")
+        assert not app.pane.animated
+        app.pane.run_command("animate 1000")
+        await until(pilot, lambda: session.asked[-1] == ("step", 66))
+        await pilot.press("space")
+        with pytest.raises(CommandError, match="'0' is no number of steps a second"):
+            app.pane.run_command("animate 0")
+
+
+async def test_a_breakpoint_ends_the_animation() -> None:
+    stop = snapshot(steps=1, registers=Registers(rip=0x1003), breakpoints=frozenset({0x1003}))
+    app, session = given(snapshot(), stop)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("animate 15")
+        await until(pilot, lambda: not app.pane.animated)
+        assert session.asked == [("step", 1)]
+
+
+def two_vcpus(shown: int) -> Snapshot:
+    briefs = (
+        VcpuBrief(0, VcpuState.HALTED, Registers()),
+        VcpuBrief(1, VcpuState.RUNNABLE, Registers()),
+    )
+    return snapshot(vcpu=shown, vcpus=briefs)
+
+
+async def test_v_and_a_click_on_a_tab_show_another_vcpu() -> None:
+    app, session = given(two_vcpus(0), two_vcpus(1), two_vcpus(0))
+    async with app.run_test(size=SMALL) as pilot:
+        assert "VCPU[0‖] 1" in drawn(parts(app).status)
+        await pilot.press("v")
+        await pilot.pause()
+        assert "VCPU 0‖ [1]" in drawn(parts(app).status)
+        x = drawn(parts(app).status).index(" 0‖") + 1
+        await pilot.click(parts(app).status, offset=(x, 0))
+        assert session.asked == [("vcpu", 1), ("vcpu", 0)]
+        with pytest.raises(CommandError, match="no VCPU 2; there are 2, from 0"):
+            app.pane.run_command("vcpu 2")
+
+
+async def test_what_is_typed_on_the_text_screen_goes_to_the_keyboard() -> None:
+    app, session = given(snapshot(screen=TextScreen(80, 25, bytes(4000))))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("less_than_sign", "less_than_sign")
+        await pilot.pause()
+        await pilot.press("enter", "a", "enter")
+        await pilot.pause()
+        assert session.asked == [("keys", b"a"), ("keys", b"\r")]
 
 
 async def test_leaving_closes_the_session() -> None:

@@ -119,6 +119,8 @@ class VcpuParts(Tones):
             snapshot: The guest now.
             before: The previous stop, None when there was none.
         """
+        if before is not None and before.vcpu != snapshot.vcpu:
+            before = None  # another processor's registers say nothing about what changed
         single = before is not None and snapshot.steps == before.steps + 1
         self.registers.show(snapshot, before.registers if before else None)
         self.code.show(snapshot, before if single else None)

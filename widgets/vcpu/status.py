@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from kdash.backends.kvm.facts import Outcome, RunState, Snapshot
+from rich.cells import cell_len
+from textual import events
+from textual.message import Message
+
+from kdash.backends.kvm.facts import Outcome, RunState, Snapshot, VcpuState
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.console import LABEL
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
@@ -15,6 +19,14 @@ _STATES: dict[RunState, Piece] = {
     RunState.RUNNING: Piece("▶ running", "accent"),
     RunState.STOPPED: Piece("‖ stopped", "strong"),
     RunState.ENDED: Piece("■ ended", "strong"),
+}
+
+
+VCPU_MARKS: dict[VcpuState, str] = {
+    VcpuState.RUNNABLE: "",
+    VcpuState.HALTED: "‖",
+    VcpuState.WAITING: "…",
+    VcpuState.ENDED: "■",
 }
 
 
@@ -40,6 +52,8 @@ def status_line(
         text = printable(snapshot.failure or snapshot.detail or outcome).replace("\n", " ")
         parts.append((1, (Piece(text, tone),)))
         parts.append((2, (Piece("R", "accent"), Piece(" restarts", "label"))))
+    if len(snapshot.vcpus) > 1:
+        parts.append((1, vcpu_tabs(snapshot)))
     if typing:
         parts.append((0, (Piece(LABEL, "accent"),)))
     if rate:
@@ -52,6 +66,16 @@ def status_line(
     parts.append((6, (Piece(printable(snapshot.guest).replace("\n", " "), "label"),)))
     parts.append((7, (Piece(f"on {snapshot.engine}", "label"),)))
     return _fitted(parts, width)
+
+
+def vcpu_tabs(snapshot: Snapshot) -> tuple[Piece, ...]:
+    """One piece a VCPU behind the first, the one shown in brackets, with how it is doing."""
+    tabs = [Piece("VCPU", "label")]
+    for brief in snapshot.vcpus:
+        shown = brief.index == snapshot.vcpu
+        text = f"{brief.index}{VCPU_MARKS[brief.state]}"
+        tabs.append(Piece(f"[{text}]" if shown else f" {text} ", "strong" if shown else "label"))
+    return tuple(tabs)
 
 
 def _fitted(parts: list[tuple[int, tuple[Piece, ...]]], width: int) -> Line:
@@ -72,6 +96,13 @@ class StatusLine(LinePart, can_focus=False):
     DEFAULT_CSS = """
     StatusLine { height: 1; overflow-y: hidden; }
     """
+
+    class VcpuChosen(Message):
+        """The tab of a VCPU was clicked."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -95,6 +126,19 @@ class StatusLine(LinePart, can_focus=False):
         """Say that keys go to the guest, or no longer."""
         self._typing = typing
         self.lay_out()
+
+    def on_click(self, event: events.Click) -> None:
+        """Ask for the VCPU whose tab was clicked."""
+        if self._snapshot is None or len(self._snapshot.vcpus) < 2 or not self.lines:
+            return
+        tabs = vcpu_tabs(self._snapshot)[1:]
+        end = 0
+        for piece in self.lines[0].pieces:
+            end += cell_len(piece.text)
+            if event.x < end:
+                if piece in tabs:
+                    self.post_message(self.VcpuChosen(tabs.index(piece)))
+                return
 
     def lay_out(self) -> None:
         """Make the line for the room there is."""

@@ -1,0 +1,98 @@
+"""Animated continue: steps at a speed that a person can follow."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from textual.binding import Binding, BindingType
+from textual.timer import Timer
+
+from kdash.backends.kvm.facts import RunState, Snapshot
+from kdash.panes.vcpu_guest import GuestPane
+from kdash.settings import Settings
+
+SPEEDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)  # steps a second
+FIRST_SPEED: Final = 10
+PICTURES: Final = 15  # a second at most; above, several steps are done for each
+
+
+class AnimationKeys(GuestPane):
+    """`a` lets the guest go slowly, `+` and `-` change how slowly."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "animate", "Animate", show=False, id="vcpu.animate",
+                tooltip="Continue at a speed to follow; again, or space, stops"),
+        Binding("plus,equals_sign", "speed(1)", "Faster", show=False, id="vcpu.faster",
+                key_display="+", tooltip="More steps a second while animated"),
+        Binding("minus", "speed(-1)", "Slower", show=False, id="vcpu.slower",
+                tooltip="Fewer steps a second while animated"),
+    ]  # fmt: skip
+
+    def __init__(self, settings: Settings, *, id: str) -> None:
+        super().__init__(settings, id=id)
+        self.speed = FIRST_SPEED
+        self._ticks: Timer | None = None
+        self._aim = 0  # the step at which the steps under way end
+
+    @property
+    def animated(self) -> bool:
+        """Whether the guest is going slowly."""
+        return self._ticks is not None
+
+    def action_animate(self) -> None:
+        """Let the guest go slowly, or stop it."""
+        if self.animated:
+            self.end_slow()
+        elif self.session.snapshot().state is not RunState.ENDED:
+            self.go_slowly(self.speed)
+
+    def go_slowly(self, speed: int) -> None:
+        """Let the guest go at `speed` steps a second."""
+        self.end_slow()
+        self.speed = speed
+        if self.session.snapshot().state is RunState.RUNNING:
+            self.follow(self.session.pause())
+        self._ticks = self.set_interval(1 / min(speed, PICTURES), self._tick)
+        self._draw_status()
+
+    def end_slow(self) -> None:
+        """Let the guest stand where it is."""
+        if self._ticks is not None:
+            self._ticks.stop()
+            self._ticks = None
+            self._draw_status()
+
+    def action_speed(self, direction: int) -> None:
+        """Change the speed by one notch."""
+        if direction > 0:
+            speed = next((one for one in SPEEDS if one > self.speed), SPEEDS[-1])
+        else:
+            speed = next((one for one in reversed(SPEEDS) if one < self.speed), SPEEDS[0])
+        self.speed = speed
+        if self.animated:
+            self.go_slowly(speed)
+        else:
+            self.notify(f"{speed:,} steps a second; a starts", title="Animation", timeout=2)
+
+    def _tick(self) -> None:
+        if self._session is None:
+            self.end_slow()
+        elif not self._waiting:  # a slow step is not overtaken by the next
+            snapshot = self._session.snapshot()
+            if snapshot.state is RunState.ENDED:
+                self.end_slow()
+                return
+            count = max(1, self.speed // PICTURES)
+            self._aim = snapshot.steps + count
+            self.follow(self._session.step(count))
+
+    def arrived(self, snapshot: Snapshot) -> None:
+        """A stop before the last of the steps under way ends the animation."""
+        super().arrived(snapshot)
+        early = snapshot.steps < self._aim or snapshot.registers.rip in snapshot.breakpoints
+        if self.animated and (early or snapshot.state is RunState.ENDED):
+            self.end_slow()
+
+    def pace_words(self) -> str:
+        """How fast the guest goes, by itself or step by step."""
+        return f"animated {self.speed:,} steps/s (+ -)" if self.animated else super().pace_words()
