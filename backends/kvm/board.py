@@ -91,6 +91,7 @@ class Board:
         self.steps = 0  # logical steps of all VCPUs
         self.ending: Ending | None = None
         self.ended: Callable[[], None] = lambda: None  # called when a VCPU or the run has ended
+        self.irqchip = machine.guest.irqchip
         self._left = set(range(machine.guest.vcpus))  # VCPUs that have not ended
         self._several = machine.guest.vcpus > 1
         if devices:
@@ -129,6 +130,11 @@ class Board:
         if self._several:
             ending = replace(ending, detail=f"{ending.detail} (VCPU {index})")
         self.end(ending)
+
+    def leave_out(self, index: int) -> None:
+        """VCPU `index` never started; the run may end without it."""
+        with self.lock:
+            self._left.discard(index)
 
     def end(self, ending: Ending) -> None:
         """End the whole run; what ended it first counts."""

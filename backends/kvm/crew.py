@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Condition, Thread
 
+from kdash.backends.kvm.board import Slice
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
 
@@ -28,6 +29,7 @@ class Crew:
         self._going = False
         self._woken = False
         self._closed = False
+        self.waiting = False  # one VCPU waits for a key
         self._failure: BaseException | None = None
 
     def go(self, seconds: float) -> None:
@@ -41,6 +43,7 @@ class Crew:
         self._start()
         with self._condition:
             self._slice += 1
+            self.waiting = False
             self._running = len(self._threads)
             self._going = True
             self._condition.notify_all()
@@ -89,7 +92,9 @@ class Crew:
             at = now
             try:
                 while self._going and not runner.over:
-                    runner.run()
+                    if runner.run() is Slice.WAITING:
+                        self.waiting = True
+                        break
             except BaseException as error:  # noqa: BLE001 - raised again by `go`
                 self._failure = error
                 self.wake()

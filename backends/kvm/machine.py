@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final
 
-from kdash.backends.kvm import ioctl
+from kdash.backends.kvm import ioctl, irqchip
 from kdash.backends.kvm._native import ffi
 from kdash.backends.kvm.device import DEVICE, Device, require
 from kdash.backends.kvm.facts import KvmError, Mode
@@ -55,6 +55,8 @@ class Machine:
                     self.memory.add(vm, region.start, region.size, readonly=region.readonly)
                 load(self.memory, guest)
                 _check_count(device, guest.vcpus)
+                if guest.irqchip:
+                    irqchip.create(device, vm)
                 vcpus: list[Vcpu] = []
                 for index in range(guest.vcpus):
                     vcpus.append(Vcpu(vm, index, device.run_size, self.memory))
@@ -67,6 +69,11 @@ class Machine:
 
     def _start(self, vcpu: Vcpu) -> None:
         guest = self.guest
+        if guest.startup_ipi and vcpu.index:
+            vcpu.refresh()  # as it comes out of reset
+            return
+        if guest.irqchip and vcpu.index:
+            irqchip.set_mp_state(vcpu.fd, irqchip.RUNNABLE)
         vcpu.start(guest.mode, guest.start_registers(vcpu.index), guest.reset)
         if guest.mode is Mode.LONG and guest.tables != TABLES:
             vcpu.set_register("cr3", guest.tables)

@@ -65,19 +65,27 @@ int kdash_kick(struct kdash_vcpu *vcpu) {
     return syscall(SYS_tgkill, getpid(), thread, KICK_SIGNAL) ? -errno : 0;
 }
 
-int kdash_tick_start(struct kdash_vcpu *vcpu, uint32_t hertz) {
+/* A timer that kicks the calling thread. */
+static int create_timer(timer_t *timer) {
     struct sigevent event;
-    struct itimerspec period;
-    timer_t timer;
 
-    if (vcpu->ticking)
-        return 0;
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = KICK_SIGNAL;
     event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-    if (timer_create(CLOCK_MONOTONIC, &event, &timer))
-        return -errno;
+    return timer_create(CLOCK_MONOTONIC, &event, timer) ? -errno : 0;
+}
+
+int kdash_tick_start(struct kdash_vcpu *vcpu, uint32_t hertz) {
+    struct itimerspec period;
+    timer_t timer;
+    int error;
+
+    if (vcpu->ticking)
+        return 0;
+    error = create_timer(&timer);
+    if (error)
+        return error;
     period.it_interval.tv_sec = 0;
     period.it_interval.tv_nsec = 1000000000L / (long)hertz;
     period.it_value = period.it_interval;
@@ -342,6 +350,24 @@ int kdash_enter(struct kdash_vcpu *vcpu, int complete_only) {
 
     begin(vcpu);
     result = complete_only ? complete(vcpu) : enter(vcpu);
+    end(vcpu);
+    return result;
+}
+
+int kdash_enter_briefly(struct kdash_vcpu *vcpu, uint32_t microseconds) {
+    struct itimerspec once;
+    timer_t timer;
+    int result = create_timer(&timer);
+
+    if (result)
+        return result;
+    memset(&once, 0, sizeof once);
+    once.it_value.tv_sec = microseconds / 1000000;
+    once.it_value.tv_nsec = (long)(microseconds % 1000000) * 1000;
+    begin(vcpu);
+    timer_settime(timer, 0, &once, NULL);
+    result = enter(vcpu);
+    timer_delete(timer);
     end(vcpu);
     return result;
 }

@@ -117,6 +117,10 @@ void kdash_vcpu_close(struct kdash_vcpu *vcpu);
  * finished and no instruction executed after it; -EINTR is then the normal answer. */
 int kdash_enter(struct kdash_vcpu *vcpu, int complete_only);
 
+/* The same, but for so many microseconds at most: for a VCPU that halted, when another one
+ * could run in the meantime. */
+int kdash_enter_briefly(struct kdash_vcpu *vcpu, uint32_t microseconds);
+
 /* Runs until the records are full, or something needs an answer. */
 int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
               uint32_t *filled);

@@ -12,7 +12,7 @@ from typing import Final
 
 from kdash.backends.kvm.board import Board, Ending, OnExit, OnSteps, Slice
 from kdash.backends.kvm.crew import Crew
-from kdash.backends.kvm.facts import Outcome
+from kdash.backends.kvm.facts import Outcome, VcpuState
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
@@ -80,8 +80,12 @@ class Runner:
         return self.board.steps
 
     def run(self) -> Slice:
-        """Run all VCPUs at full speed until something happens."""
-        return self._timed(self._run)
+        """Run all VCPUs at full speed until something happens.
+
+        With interrupt controllers in the kernel a guest that halts waits there, so that
+        `start_ticks` or a kick must bring the slice back.
+        """
+        return self._ended_if_asleep(self._timed(self._run))
 
     def step(self, count: int, only: int | None = None) -> Slice:
         """Step at most `count` instructions; `steps` tells how many were.
@@ -91,10 +95,29 @@ class Runner:
             only: the VCPU to step; all that can run take turns unless given.
         """
         self.met = None
-        if only is None and len(self.runners) > 1:
-            return self._timed(lambda: self._step_in_turn(count))
-        self._turn = only or 0
-        return self._timed(lambda: self._step_one(count))
+        alone = only is not None or len(self.runners) == 1
+        if alone:
+            self._turn = only or 0
+        end = self._timed(lambda: (self._step_one if alone else self._step_in_turn)(count))
+        return self._ended_if_asleep(end)
+
+    def _ended_if_asleep(self, end: Slice) -> Slice:
+        """End the run when all VCPUs that started have halted and nothing can wake them."""
+        if not self.board.irqchip or self.ending:
+            return end
+        if end is not Slice.KICKED and not any(one.halted for one in self.runners):
+            return end
+        for one in self.runners:
+            one.look()
+        started = [one for one in self.runners if one.state is not VcpuState.WAITING]
+        if not all(one.sleeps for one in started):
+            return end
+        for one in self.runners:
+            if one.state is VcpuState.WAITING:
+                self.board.leave_out(one.vcpu.index)
+        for one in started:
+            one.halt()
+        return Slice.ENDED
 
     def _timed(self, go: Callable[[], Slice]) -> Slice:
         began = time.perf_counter()
@@ -108,10 +131,12 @@ class Runner:
             return self.runners[0].run()
         if self.ending is None:
             self._crew.go(1 / self._slices)
-        return Slice.KICKED if self.ending is None else Slice.ENDED
+        if self.ending:
+            return Slice.ENDED
+        return Slice.WAITING if self._crew.waiting else Slice.KICKED
 
-    def _step_one(self, count: int) -> Slice:
-        end = self.runners[self._turn].step(count)
+    def _step_one(self, count: int, alone: bool = True) -> Slice:
+        end = self.runners[self._turn].step(count, alone)
         if end is Slice.BREAKPOINT:
             self.met = self._turn
         return end
@@ -121,10 +146,12 @@ class Runner:
         idle = 0  # turns without a step
         while self.steps < last and idle < len(self.runners):
             before = self.steps
-            end = self._step_one(min(last - before, TURN))
+            one = self.runners[self._turn]
+            end = self._step_one(min(last - before, TURN), alone=False)
             if self.ending:
                 return Slice.ENDED
-            if end in (Slice.KICKED, Slice.BREAKPOINT):
+            kicked = end is Slice.KICKED and one.state is VcpuState.RUNNABLE
+            if kicked or end is Slice.BREAKPOINT:
                 return end
             idle = 0 if self.steps > before else idle + 1
             self._turn = (self._turn + 1) % len(self.runners)

@@ -77,6 +77,7 @@ class Vcpu:
         self._breakpoints: Any = ffi.NULL
         self._claimed: Any = ffi.NULL
         self._stepping = False
+        self.patience = 0  # microseconds `enter` lets a halted VCPU wait; 0: until kicked
         self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
         error = lib.kdash_vcpu_open(self._native, self.fd, run_size, memory.native)
         if error:
@@ -104,9 +105,10 @@ class Vcpu:
             ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
         words = ffi.new("uint64_t[]", [registers.get(name, 0) for name in REGISTER_NAMES])
         ioctl.call_pointer(self.fd, "KVM_SET_REGS", words)
-        self._refresh()
+        self.refresh()
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Read the registers anew, after KVM was told to change them."""
         error = lib.kdash_refresh(self._native)
         if error < 0:
             raise ioctl.failure("KVM_GET_REGS", -error)
@@ -151,7 +153,7 @@ class Vcpu:
             else:
                 setattr(sregs, name, value)
             ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
-        self._refresh()
+        self.refresh()
 
     def read_linear(self, linear: int, length: int) -> bytes:
         """Guest memory at a linear address, up to the first byte that can't be reached."""
@@ -292,7 +294,10 @@ class Vcpu:
 
     def enter(self, complete_only: bool) -> bool:
         """KVM_RUN, with immediate_exit when `complete_only`; False: EINTR."""
-        result = lib.kdash_enter(self._native, complete_only)
+        if self.patience and not complete_only:
+            result = lib.kdash_enter_briefly(self._native, self.patience)
+        else:
+            result = lib.kdash_enter(self._native, complete_only)
         if result == 0:
             return True
         if result == lib.KDASH_KICKED or (complete_only and result == -errno.EINTR):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kdash.backends.kvm import irqchip
 from kdash.backends.kvm.bios_layout import BIOS_SEGMENT, WAITS_AT
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.disassembly import decode, instruction_text
@@ -29,6 +30,7 @@ from kdash.backends.kvm.records import (
     ACCESS,
     DATA_SIZE,
     RECORD,
+    REGISTER_NAMES,
     RIP,
     RSP,
     Record,
@@ -38,6 +40,11 @@ from kdash.backends.kvm.records import (
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
 from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import BatchEnd, Vcpu
+
+#: Microseconds a halted VCPU waits for an interrupt while others could be stepped.
+PATIENCE: Final = 300
+RFLAGS: Final = REGISTER_NAMES.index("rflags")
+INTERRUPTS: Final = 1 << 9  # RFLAGS.IF
 
 _ACCESSES: Final = (ExitReason.IO, ExitReason.MMIO)
 _CONTINUED: Final = (ExitReason.INTR, ExitReason.IRQ_WINDOW_OPEN, ExitReason.DEBUG)
@@ -65,6 +72,9 @@ class VcpuRunner:
         self._pending = False  # an access was answered and KVM has not finished it
         self._awaits_key = False  # halted in int 16h
         self._ip = vcpu.rip  # of the instruction being stepped
+        self._halted_in: int | None = None  # the step whose HLT halted it
+        if board.irqchip:
+            self.look()
         vcpu.post_all()
         vcpu.set_posted(self.bus.unposted_ports(), posted=False)
         vcpu.set_claimed(self.bus.claimed_ports, self.bus.claimed_mmio)
@@ -79,6 +89,53 @@ class VcpuRunner:
         detail = self.ending.detail if self.ending else ""
         registers = self.vcpu.registers()
         return VcpuBrief(self.vcpu.index, self.state, registers, self.steps, detail)
+
+    # -- interrupt controllers in the kernel
+
+    def look(self) -> None:
+        """See whether KVM has the VCPU halted or waiting."""
+        if self.ending is None:
+            before = self.state
+            self.state = irqchip.STATES.get(irqchip.mp_state(self.vcpu.fd), VcpuState.RUNNABLE)
+            if before is VcpuState.WAITING and self.state is VcpuState.RUNNABLE:
+                self.vcpu.refresh()  # the startup IPI has set where it begins
+
+    @property
+    def halted(self) -> bool:
+        """Whether the VCPU had halted when it was looked at last."""
+        return self.state is VcpuState.HALTED
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the VCPU has halted where no maskable interrupt can wake it."""
+        if self.ending is not None:
+            return True
+        flags = self.vcpu.general_registers()[RFLAGS]
+        return self.halted and not flags & INTERRUPTS
+
+    def halt(self) -> None:
+        """End the VCPU at the HLT it sleeps in."""
+        if self.ending is None:
+            record = self.vcpu.describe_exit()._replace(reason=ExitReason.HLT)
+            ip = instruction_ip(record, None)
+            self._end(RawExit(ExitReason.HLT, OtherExit()), ip, self._halted_in, record)
+
+    def _halted(self) -> None:
+        """A HLT was stepped; some hosts leave the VCPU runnable then."""
+        irqchip.set_mp_state(self.vcpu.fd, irqchip.HALTED)
+        self.state = VcpuState.HALTED
+        self._halted_in = self.board.steps - 1
+
+    def _wait(self, briefly: bool) -> Slice:
+        """Step a VCPU that has halted or never started: it goes on when an interrupt comes."""
+        if briefly and self.state is VcpuState.WAITING:
+            return Slice.AGAIN
+        self.vcpu.set_stepping(True)
+        self.vcpu.patience = PATIENCE if briefly else 0
+        end = self._whole_step()
+        self.vcpu.patience = 0
+        self.look()
+        return end
 
     # -- full speed
 
@@ -222,12 +279,21 @@ class VcpuRunner:
         self._stops = stops
         self.vcpu.set_breakpoints(stops)
 
-    def step(self, count: int) -> Slice:
-        """Step at most `count` instructions; `steps` tells how many were."""
+    def step(self, count: int, alone: bool = True) -> Slice:
+        """Step at most `count` instructions; `steps` tells how many were.
+
+        Args:
+            count: how many.
+            alone: no other VCPU waits for its turn.
+        """
         if self.over:
             return Slice.ENDED
+        if self.board.irqchip:
+            self.look()
         try:
-            return self._step(count)
+            if self.state is VcpuState.RUNNABLE:
+                return self._step(count)
+            return self._wait(briefly=not alone)
         except DeviceError as failure:
             return self._failed(failure)
 
@@ -288,7 +354,9 @@ class VcpuRunner:
             after = record._replace(registers=self.vcpu.general_registers())
             self._on_steps(Steps(after.pack(), self.board.steps, self.vcpu.index))
         self._counted(1)
-        if raw is not None:
+        if raw is not None and self.board.irqchip:
+            self._halted()
+        elif raw is not None:
             self._end(raw, self._ip, self.board.steps - 1, record)
         else:
             self._check_end(self._ip)
