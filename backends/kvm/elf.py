@@ -176,6 +176,19 @@ def read_symbols(data: bytes, title: str) -> Symbols:
     return _symbols(_File(data, title))
 
 
+def virtual_addresses(data: bytes) -> tuple[int, ...]:
+    """Where the PT_LOAD segments of a 64-bit file are linked to; its contents are not looked at.
+
+    Raises:
+        GuestError: when its headers are damaged.
+    """
+    file = _File(data, "")
+    table = file.table(
+        "program", file.segments_at, file.segment_size, file.segment_count, file.layout.segment
+    )
+    return tuple(fields[3] for fields in table if fields[0] == _PT_LOAD)
+
+
 def _segments(file: _File) -> Iterator[Segment]:
     wide = file.kind == _CLASS_64
     table = file.table(

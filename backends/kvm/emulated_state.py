@@ -17,11 +17,9 @@ from kdash.backends.kvm.modes import (
     CR0_LONG,
     CR0_PROTECTED,
     CR4_LONG,
-    DATA,
     EFER_LONG,
     GDT,
     TABLES,
-    descriptors,
 )
 from kdash.backends.kvm.registers import SEGMENTS
 
@@ -73,7 +71,7 @@ class State:
         self._uc.context_restore(self._context)
         flush_translations(self._uc)
 
-    def enter_mode(self, mode: Mode) -> None:
+    def enter_mode(self, mode: Mode, code: int = CODE) -> None:
         """The state in which a flat guest starts."""
         long, real = mode is Mode.LONG, mode is Mode.REAL
         for name in _ORDER:
@@ -81,9 +79,9 @@ class State:
                 self.set_segment(name, 0, 0, 0xFFFF, _CODE_16 if name == "cs" else _DATA_16)
             elif name == "cs":
                 size = _LONG if long else _BIG
-                self.set_segment(name, CODE, 0, 0xFFFF_FFFF, _CODE_16 | size | _PAGES)
+                self.set_segment(name, code, 0, 0xFFFF_FFFF, _CODE_16 | size | _PAGES)
             else:
-                self.set_segment(name, DATA, 0, 0xFFFF_FFFF, _DATA_16 | _BIG | _PAGES)
+                self.set_segment(name, code + 8, 0, 0xFFFF_FFFF, _DATA_16 | _BIG | _PAGES)
         flags = _ADDSEG if real else _PE | _SS32 | _CS32
         controls = (CR0_RESET if real else CR0_PROTECTED, 0, 0, 0, 0)
         if long:
@@ -92,7 +90,7 @@ class State:
         struct.pack_into("<I", self.raw, _HFLAGS, flags)
         struct.pack_into("<5Q", self.raw, _CONTROLS, *controls)
         struct.pack_into("<Q", self.raw, _EFER, EFER_LONG if long else 0)
-        _TABLE.pack_into(self.raw, _GDT, 0 if real else GDT, _limit(mode))
+        _TABLE.pack_into(self.raw, _GDT, 0 if real else GDT, _limit(mode, code))
         _TABLE.pack_into(self.raw, _IDT, 0, 0xFFFF if real else 0)
         self.store()
 
@@ -140,8 +138,8 @@ def flush_translations(uc: Any) -> None:
     uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
 
 
-def _limit(mode: Mode) -> int:
-    return 0xFFFF if mode is Mode.REAL else len(descriptors(mode)) - 1
+def _limit(mode: Mode, code: int) -> int:
+    return 0xFFFF if mode is Mode.REAL else code + 15
 
 
 def _segment(selector: int, base: int, limit: int, flags: int) -> Segment:

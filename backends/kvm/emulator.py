@@ -20,7 +20,7 @@ from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import load
 from kdash.backends.kvm.memory import GuestMemory
-from kdash.backends.kvm.modes import RESET_BASE, RESET_SELECTOR, TABLES
+from kdash.backends.kvm.modes import CODE, RESET_BASE, RESET_SELECTOR, TABLES
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
 from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register
 
@@ -118,12 +118,15 @@ class EmulatedVcpu:
 
     # -- registers
 
-    def start(self, mode: Mode, registers: Mapping[str, int], reset: bool = False) -> None:
+    def start(
+        self, mode: Mode, registers: Mapping[str, int], reset: bool = False, code: int = CODE
+    ) -> None:
         """Set the flat state of `mode` and the general registers, others 0.
 
-        With `reset` the code segment is that of a processor out of reset.
+        With `reset` the code segment is that of a processor out of reset; `code` is its
+        selector otherwise.
         """
-        self._state.enter_mode(mode)
+        self._state.enter_mode(mode, code)
         if reset:
             self._state.set_segment("cs", RESET_SELECTOR, RESET_BASE)
             self._state.store()
@@ -390,7 +393,7 @@ class EmulatedMachine:
             self.vcpus = (self.vcpu,)
             resources.callback(self.vcpu.close)
             del uc
-            self.vcpu.start(guest.mode, guest.start_registers(0), guest.reset)
+            self.vcpu.start(guest.mode, guest.start_registers(0), guest.reset, guest.code_selector)
             if guest.mode is Mode.LONG and guest.tables != TABLES:
                 self.vcpu.set_register("cr3", guest.tables)
             self._resources = resources.pop_all()

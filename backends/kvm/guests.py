@@ -15,7 +15,7 @@ from typing import Final
 
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.layout import PAGE, Region, check_regions
-from kdash.backends.kvm.modes import TABLES, TABLES_SIZE
+from kdash.backends.kvm.modes import CODE, TABLES, TABLES_SIZE
 from kdash.backends.kvm.symbols import Symbols
 
 LOAD: Final = 0x1000
@@ -76,6 +76,8 @@ class Guest:
     disk: bytes | None = None  # a disk image: the machine has BIOS services for it
     vcpus: int = 1
     irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel
+    code_selector: int = CODE  # of protected and long mode; the data segments' is the next
+    host_cpuid: bool = False  # CPUID answers what KVM supports on this host
     reset: bool = False  # VCPUs start as they come out of reset, at the top of 4 GiB
     startup_ipi: bool = False  # VCPUs but the first wait for INIT and SIPI, as on a PC
 

@@ -16,6 +16,7 @@ from kdash.backends.kvm.bios_image import bios_guest, is_bios
 from kdash.backends.kvm.boot import boot_guest, is_boot_sector
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.linux import is_bzimage, is_vmlinux, linux_guest
 from kdash.backends.kvm.modes import TABLES
 from kdash.backends.kvm.symbols import Symbols, system_map
 
@@ -28,6 +29,7 @@ class Format(Enum):
     MULTIBOOT = "multiboot"
     BOOT = "boot"
     BIOS = "bios"
+    LINUX = "linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Options:
     tables: int | None = None
     symbols: str | os.PathLike[str] | None = None  # an ELF file or a System.map
     registers: Mapping[str, int] = field(default_factory=dict)
-    command_line: str = ""  # of a multiboot image
+    command_line: str | None = None  # of a multiboot image or a Linux kernel
+    initrd: str | os.PathLike[str] | None = None  # a Linux kernel's initial RAM disk
+    extract: bool = True  # take the kernel out of a bzImage here, not in the guest
     vcpus: int = 1
     irqchip: bool = False  # interrupt controllers and timer in the kernel
 
@@ -53,7 +57,9 @@ def detect(data: bytes) -> Format:
     if multiboot.find_header(data):
         return Format.MULTIBOOT
     if elf.is_elf(data):
-        return Format.ELF
+        return Format.LINUX if is_vmlinux(data) else Format.ELF
+    if is_bzimage(data):
+        return Format.LINUX
     if is_boot_sector(data):
         return Format.BOOT
     return Format.BIOS if is_bios(data) else Format.FLAT
@@ -87,7 +93,7 @@ def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest
     except struct.error as error:  # no reader shall let one through, no user shall see one
         raise GuestError(f"{title}: damaged: {error}") from None
     if options.vcpus != 1 or options.irqchip:
-        guest = replace(guest, vcpus=options.vcpus, irqchip=options.irqchip)
+        guest = replace(guest, vcpus=options.vcpus, irqchip=guest.irqchip or options.irqchip)
         guests.check_guest(guest)
     return guest
 
@@ -179,7 +185,7 @@ def _multiboot(data: bytes, title: str, options: Options, symbols: Symbols) -> G
         memory=options.memory,
         stack=guests.STACK if options.stack is None else options.stack,
         symbols=symbols,
-        command_line=options.command_line,
+        command_line=options.command_line or "",
     )
 
 
@@ -203,6 +209,24 @@ def _bios(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
     return bios_guest(data, title, memory=options.memory, symbols=symbols)
 
 
+def _linux(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest:
+    _refuse_load(title, options, "a Linux kernel")
+    if options.mode not in (None, Mode.LONG):
+        raise GuestError(f"{title}: a Linux kernel starts in long mode, without --mode")
+    return linux_guest(
+        data,
+        title,
+        entry=_own_entry(data, title, options, symbols),
+        memory=options.memory,
+        tables=TABLES if options.tables is None else options.tables,
+        stack=guests.STACK if options.stack is None else options.stack,
+        symbols=symbols,
+        command_line=options.command_line,
+        initrd=b"" if options.initrd is None else guests.read_image(options.initrd),
+        extract=options.extract,
+    )
+
+
 def _refuse_load(title: str, options: Options, kind: str) -> None:
     if options.load is not None:
         raise GuestError(
@@ -217,4 +241,5 @@ _MAKERS: Final = {
     Format.MULTIBOOT: _multiboot,
     Format.BOOT: _boot,
     Format.BIOS: _bios,
+    Format.LINUX: _linux,
 }

@@ -61,6 +61,8 @@ class Machine:
                 for index in range(guest.vcpus):
                     vcpus.append(Vcpu(vm, index, device.run_size, self.memory))
                     resources.callback(vcpus[-1].close)
+                    if guest.host_cpuid:
+                        vcpus[-1].copy_cpuid(device.fd)
             self.vcpus = tuple(vcpus)
             self.vcpu = self.vcpus[0]
             for vcpu in self.vcpus:
@@ -74,7 +76,8 @@ class Machine:
             return
         if guest.irqchip and vcpu.index:
             irqchip.set_mp_state(vcpu.fd, irqchip.RUNNABLE)
-        vcpu.start(guest.mode, guest.start_registers(vcpu.index), guest.reset)
+        registers = guest.start_registers(vcpu.index)
+        vcpu.start(guest.mode, registers, guest.reset, guest.code_selector)
         if guest.mode is Mode.LONG and guest.tables != TABLES:
             vcpu.set_register("cr3", guest.tables)
 

@@ -45,23 +45,31 @@ def page_tables(base: int = TABLES) -> bytes:
 
 def descriptors(mode: Mode) -> bytes:
     """The GDT: null, code, data; flat, ring 0."""
+    return bytes(8) + flat_descriptors(mode)
+
+
+def flat_descriptors(mode: Mode) -> bytes:
+    """Code and data, which follow each other; flat, ring 0."""
     # limit 15:0, base 15:0, base 23:16, type/S/DPL/P, limit 19:16 and AVL/L/DB/G, base 31:24
     flags = 0xA0 if mode is Mode.LONG else 0xC0
     code = struct.pack("<HHBBBB", 0xFFFF, 0, 0, 0x90 | _CODE_TYPE, flags | 0xF, 0)
     data = struct.pack("<HHBBBB", 0xFFFF, 0, 0, 0x90 | _DATA_TYPE, 0xCF, 0)
-    return bytes(8) + code + data
+    return code + data
 
 
-def enter_mode(sregs: Any, mode: Mode) -> None:
-    """Set a `struct kvm_sregs` that KVM gave at reset to the mode's flat state."""
+def enter_mode(sregs: Any, mode: Mode, code: int = CODE) -> None:
+    """Set a `struct kvm_sregs` that KVM gave at reset to the mode's flat state.
+
+    `code` is the code segment's selector; the data segment's is the next.
+    """
     if mode is Mode.REAL:
         sregs.cs.base = sregs.cs.selector = 0
         return
     long = mode is Mode.LONG
-    _segment(sregs.cs, CODE, _CODE_TYPE, long)
+    _segment(sregs.cs, code, _CODE_TYPE, long)
     for name in ("ds", "es", "fs", "gs", "ss"):
-        _segment(getattr(sregs, name), DATA, _DATA_TYPE, False)
-    sregs.gdt.base, sregs.gdt.limit = GDT, len(descriptors(mode)) - 1
+        _segment(getattr(sregs, name), code + 8, _DATA_TYPE, False)
+    sregs.gdt.base, sregs.gdt.limit = GDT, code + 15
     sregs.idt.base, sregs.idt.limit = 0, 0
     sregs.cr0 = CR0_LONG if long else CR0_PROTECTED
     if long:

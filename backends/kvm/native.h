@@ -160,6 +160,9 @@ int kdash_translate(const struct kdash_memory *memory, const struct kdash_paging
 uint32_t kdash_read(const struct kdash_memory *memory, const struct kdash_paging *paging,
                     uint64_t linear, uint8_t *to, uint32_t length);
 
+/* Expands one LZ4 block into `room` bytes; the bytes written, or -EINVAL. */
+int64_t kdash_lz4(const uint8_t *data, size_t size, uint8_t *into, size_t room);
+
 /* CDEF END */
 
 #endif

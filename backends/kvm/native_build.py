@@ -102,7 +102,7 @@ ffibuilder.cdef(
 ffibuilder.set_source(
     "kdash.backends.kvm._native",
     SOURCE,
-    sources=["backends/kvm/native.c", "backends/kvm/pagewalk.c"],
+    sources=["backends/kvm/native.c", "backends/kvm/pagewalk.c", "backends/kvm/lz4.c"],
     depends=["backends/kvm/native.h"],
     include_dirs=["backends/kvm"],
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra"],

@@ -23,13 +23,15 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.fpu import XSAVE_SIZE, FpuState
 from kdash.backends.kvm.memory import GuestMemory
-from kdash.backends.kvm.modes import enter_mode
+from kdash.backends.kvm.modes import CODE, enter_mode
 from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, RIP, Record
 from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register, read_registers
 from kdash.backends.kvm.step import Kind, Start
 
 #: Records of one batch: a tick's worth would be too late for the screen, one too slow.
 BATCH: Final = 256
+#: KVM_MAX_CPUID_ENTRIES of arch/x86/include/asm/kvm_host.h, Linux 6.19.
+CPUID_ENTRIES: Final = 256
 
 _NOTHING: Final = OtherExit()
 _REPORT: Final = "this kernel's KVM contradicts its documentation; use another"
@@ -93,19 +95,29 @@ class Vcpu:
 
     # -- registers
 
-    def start(self, mode: Mode, registers: Mapping[str, int], reset: bool = False) -> None:
+    def start(
+        self, mode: Mode, registers: Mapping[str, int], reset: bool = False, code: int = CODE
+    ) -> None:
         """Set the flat state of `mode` and the general registers, others 0.
 
         With `reset` the segments stay as KVM made them: those of a processor out of reset.
+        `code` is the code segment's selector.
         """
         if not reset:
             sregs = ffi.new("struct kvm_sregs *")
             ioctl.call_pointer(self.fd, "KVM_GET_SREGS", sregs)
-            enter_mode(sregs, mode)
+            enter_mode(sregs, mode, code)
             ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
         words = ffi.new("uint64_t[]", [registers.get(name, 0) for name in REGISTER_NAMES])
         ioctl.call_pointer(self.fd, "KVM_SET_REGS", words)
         self.refresh()
+
+    def copy_cpuid(self, device: int) -> None:
+        """Let CPUID answer all that KVM supports, as the open `device` says."""
+        entries = ffi.new("uint32_t[]", 2 + CPUID_ENTRIES * 10)  # struct kvm_cpuid2
+        entries[0] = CPUID_ENTRIES
+        ioctl.call_pointer(device, "KVM_GET_SUPPORTED_CPUID", entries)
+        ioctl.call_pointer(self.fd, "KVM_SET_CPUID2", entries)
 
     def refresh(self) -> None:
         """Read the registers anew, after KVM was told to change them."""

@@ -25,8 +25,9 @@ commands:
   trace [GUEST]    the same step by step, each step and exit a line of JSON
   caps             every capability KVM_CHECK_EXTENSION knows
 
-GUEST is a static ELF executable, a multiboot image, a boot sector or disk image, a BIOS
-image, or a flat binary; without one it is the 12-byte sample that prints 4.
+GUEST is a static ELF executable, a multiboot image, a Linux kernel (vmlinux or bzImage), a
+boot sector or disk image, a BIOS image, or a flat binary; without one it is the 12-byte
+sample that prints 4.
 
 examples:
   kdash vcpu run
@@ -43,6 +44,8 @@ otherwise than by HLT, or when all have halted.
 An ELF64 executable starts in long mode, ELF32 and multiboot in protected mode; a boot sector
 (55 aa at 510) at 0:7c00 with BIOS services; a BIOS image (64K to 16M with a jump in its
 last 16 bytes) at the reset vector, mapped below 4 GiB and copied below 1 MiB.
+A Linux kernel is entered by the 64-bit boot protocol, with 256M and its console on the serial
+port unless --memory and --append say otherwise; out of a bzImage the kernel is taken first.
 Ports: 0x3f8 serial output, 0xe9 and 0x402 debug output, 0xf4 ends the run. Serial output,
 debug output and what is printed by BIOS calls go to stdout.
 Numbers are decimal or 0x...; sizes take K, M, G.
@@ -71,7 +74,7 @@ example:
 """
 
 MODES: Final = ("real", "protected", "long")
-TYPES: Final = ("flat", "elf", "multiboot", "boot", "bios")
+TYPES: Final = ("flat", "elf", "multiboot", "boot", "bios", "linux")
 SIGNALS: Final = {
     signal.SIGHUP: ExitStatus.SIGHUP,
     signal.SIGINT: ExitStatus.SIGINT,
@@ -195,7 +198,9 @@ def add_guest_options(parser: argparse.ArgumentParser) -> None:
     add("--stack", type=number, metavar="ADDR", help="RSP to start with (0x8000)")
     add("--page-tables", type=number, metavar="ADDR", help="those of long mode (0x10000)")
     add("--symbols", metavar="FILE", help="ELF file or System.map with names of addresses")
-    add("--append", default="", metavar="TEXT", help="command line of a multiboot image")
+    add("--append", metavar="TEXT", help="command line of a multiboot image or Linux kernel")
+    add("--initrd", metavar="FILE", help="initial RAM disk of a Linux kernel")
+    add("--no-extract", action="store_true", help="let a bzImage unpack itself in the guest")
     add("--memory", type=size, metavar="SIZE", help="RAM (image end + 16M, at least 2M)")
     add("--vcpus", type=count, default=1, metavar="N", help="processors of the guest (1)")
     add("--irqchip", action="store_true",
@@ -347,6 +352,8 @@ def guest_of(arguments: argparse.Namespace) -> Guest:
         tables=arguments.page_tables,
         symbols=arguments.symbols,
         command_line=arguments.append,
+        initrd=arguments.initrd,
+        extract=not arguments.no_extract,
         vcpus=arguments.vcpus,
         irqchip=arguments.irqchip,
     )
