@@ -30,10 +30,15 @@ def _gcc_reason() -> str:
     return "" if shutil.which("gcc") else "gcc is not installed (Debian package gcc)"
 
 
+def _gdb_reason() -> str:
+    return "" if shutil.which("gdb") else "gdb is not installed (Debian package gdb)"
+
+
 REASONS: dict[str, Callable[[], str]] = {
     "kvm": _kvm_reason,
     "root": _root_reason,
     "gcc": _gcc_reason,
+    "gdb": _gdb_reason,
 }
 
 

@@ -345,6 +345,7 @@ class Snapshot:
     serial: bytes  # what the guest sent, a bounded tail
     outcome: Outcome | None = None  # set when state is ENDED
     detail: str = ""  # "HLT at 0x100b"
+    exit_value: int = 0  # what the guest wrote to the exit port
     failure: str = ""  # why the runner itself gave up: cause and remedy of a KvmError
     breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
     screen: TextScreen | None = None  # None: the guest never wrote there

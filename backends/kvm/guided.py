@@ -16,6 +16,7 @@ from kdash.backends.kvm.facts import RunState, Snapshot, VcpuBrief
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.output import OnOutput, OutputTap
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.run import set_registers
 from kdash.backends.kvm.runner import Slice
@@ -85,6 +86,7 @@ class GuidedRun:
         self._breakpoints: frozenset[int] = frozenset()
         self._pace: Pace | None = None
         self._engine = engine
+        self.on_output: OnOutput | None = None
         self._begin_machine(open_machine(guest, engine, path))
 
     def _begin_machine(self, machine: Machine) -> None:
@@ -95,6 +97,10 @@ class GuidedRun:
             machine.close()
             raise
         self._runner.board.receive(self._start.stdin)
+        sent = [self._runner.serial.sent, self._runner.debug_port.sent]
+        if self._runner.bios:
+            sent.append(self._runner.bios.text.sent)
+        self._tap = OutputTap(sent)
         self._machine = machine
         self._inspector: Inspector | None = None
         self._screen = ScreenReader(machine.memory)
@@ -299,9 +305,11 @@ class GuidedRun:
         ending = runner.ending
         if self._pace is None and (ending or self.broken):
             self._state = RunState.ENDED
+        self._tap.pass_on(self.on_output)
         for sent in (runner.serial.sent, runner.debug_port.sent):
             if len(sent) > 2 * SERIAL:
                 del sent[:-SERIAL]
+        self._tap.shortened()
         return Snapshot(
             guest=self._guest.title,
             engine=self._engine,
@@ -319,6 +327,7 @@ class GuidedRun:
             serial=bytes(runner.serial.sent[-SERIAL:]),
             outcome=ending.outcome if ending else None,
             detail=ending.detail if ending else "",
+            exit_value=ending.value if ending else 0,
             failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
             breakpoints=self._breakpoints,
             screen=self._screen.read(),

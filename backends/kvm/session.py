@@ -20,6 +20,7 @@ from kdash.backends.kvm.facts import KvmError, RunState, Snapshot, TextScreen
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.guided import AS_LOADED, GuidedRun, Pace, Start
+from kdash.backends.kvm.output import OnOutput
 from kdash.backends.kvm.registers import check_register
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.user_devices import DeviceClass
@@ -146,6 +147,10 @@ class VcpuSession:
     def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
         """Forget the breakpoint at `ip`, if there is one."""
         return self._submit(lambda: self._run.change_breakpoints(remove={ip}))
+
+    def on_output(self, listener: OnOutput) -> None:
+        """Let `listener` be told, in the VCPU's thread, what the guest sends from now on."""
+        self._run.on_output = listener
 
     def send_serial(self, data: bytes) -> Future[Snapshot]:
         """Give the guest input on its serial port; it goes on running if it does."""

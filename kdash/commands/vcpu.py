@@ -52,8 +52,13 @@ Numbers are decimal or 0x...; sizes take K, M, G.
 A device is a class with ports and mmio (a range or None), read(address, size) -> int and
 write(address, size, value); attach(machine) if it has it. It takes over built-in ports.
 
-example:
+With --gdb the guest waits for gdb (target remote) at its first instruction; its output stays
+on stdout, exits are shown by `monitor exits`, other words by `monitor help`. A detached guest
+runs on, a lost connection leaves it stopped for the next one, `kill` ends it.
+
+examples:
   kdash vcpu run adder.bin --set rax=2 --set rbx=0x10 --dump 0x2000:16 --format json
+  kdash vcpu run kernel.elf --gdb :1234    and then: gdb kernel.elf -ex 'target remote :1234'
 
 Exit status: 0 the guest halted, or wrote 0 to port 0xf4; 1 any other end;
 2 usage or a malformed guest; 3 KVM can't be used; 129, 130, 143 on a signal.
@@ -121,16 +126,42 @@ def run_command(argv: list[str]) -> int:
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--raw-exits", action="store_true", help="count what KVM_RUN returned")
     parser.add_argument("--quiet", action="store_true", help="no exits on stderr")
+    parser.add_argument("--gdb", type=gdb_address, metavar="HOST:PORT",
+        help="wait for gdb there and let it run the guest (host: 127.0.0.1)")  # fmt: skip
     arguments = parser.parse_args(argv)
+    if arguments.gdb is not None:
+        refuse_beside_gdb(parser, arguments)
 
     def carry_out(request: Request) -> int:
         from kdash.commands.vcpu_output import json_run, text_run
 
+        if arguments.gdb is not None:
+            from kdash.commands.vcpu_gdb import gdb_run
+
+            return gdb_run(request, arguments.gdb, received_signal)
         if arguments.format == "json":
             return json_run(request, arguments.raw_exits, received_signal)
         return text_run(request, arguments.raw_exits, arguments.quiet, received_signal)
 
     return with_guest(arguments, carry_out)
+
+
+def refuse_beside_gdb(parser: Parser, arguments: argparse.Namespace) -> None:
+    """Options that a run which gdb controls has no use for."""
+    wrong = {
+        "--format json": arguments.format == "json",
+        "--raw-exits": arguments.raw_exits,
+        "--max-steps": arguments.max_steps is not None,
+    }
+    for option in (name for name, typed in wrong.items() if typed):
+        parser.error(f"{option} does not go with --gdb; in gdb, monitor exits shows exits")
+
+
+def gdb_address(text: str) -> tuple[str, int]:
+    """HOST:PORT, :PORT or PORT."""
+    from kdash.commands.vcpu_gdb import gdb_address
+
+    return gdb_address(text)
 
 
 def trace_command(argv: list[str]) -> int:

@@ -1,0 +1,166 @@
+"""What `monitor ...` answers: KVM's side of the guest, which gdb has no words for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from kdash.backends.kvm.facts import Mode, Registers, Segment, Snapshot
+from kdash.backends.kvm.gdb_target_xml import CONTROLS, GENERAL, SELECTORS
+from kdash.backends.kvm.session import VcpuSession
+
+#: Exits shown unless more are asked for.
+EXITS: Final = 10
+#: Instructions shown unless more are asked for.
+INSTRUCTIONS: Final = 8
+
+HELP: Final = """\
+exits [N]   the last N exits (10) of the guest, with what they mean
+cs          base and mode of the code segment
+code [N]    N instructions (8) from CS:IP, decoded in the mode the VCPU is in
+regs        general, segment and control registers
+vcpus       every VCPU: where it is and what it does
+restart     load the guest anew; registers shown before are then stale (maint flush register-cache)
+help        this list
+"""
+_COLUMNS: Final = 3
+
+
+def monitor(session: VcpuSession, line: str) -> str:
+    """The answer to a line: whole lines of text.
+
+    What comes from the guest is shown escaped.
+    """
+    words = line.split()
+    name, arguments = (words[0], words[1:]) if words else ("help", [])
+    command = COMMANDS.get(name)
+    if command is None:
+        return f"no command {shown(name)}; monitor help lists them\n"
+    try:
+        return command(session, arguments)
+    except ValueError as error:
+        return f"{name}: {error}\n"
+
+
+def shown(text: str) -> str:
+    """Text of a guest or a user on one line of ASCII; what a terminal would obey is escaped."""
+    return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _help(_session: VcpuSession, _arguments: list[str]) -> str:
+    return HELP
+
+
+def _count(arguments: list[str], usual: int) -> int:
+    """The number asked for, or the usual one.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    try:
+        count = int(arguments[0], 0) if arguments else usual
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise ValueError(f"{shown(arguments[0])} is no number from 1")
+    return count
+
+
+def _exits(session: VcpuSession, arguments: list[str]) -> str:
+    count = _count(arguments, EXITS)
+    snapshot = session.snapshot()
+    kept = snapshot.exits[-count:]
+    if not kept:
+        return "no exit yet\n"
+    lines = [f"{one.index:6} {one.ip:#08x} {one.name:<8} {shown(one.meaning)}" for one in kept]
+    if len(kept) < min(count, snapshot.exits_total):
+        lines.insert(0, f"of {snapshot.exits_total} exits the last {len(kept)} are kept")
+    return _lines(lines)
+
+
+def _cs(session: VcpuSession, _arguments: list[str]) -> str:
+    registers = session.snapshot().registers
+    cs = registers.cs
+    text = (
+        f"CS {cs.selector:#06x}, base {cs.base:#x}, limit {cs.limit:#x}, "
+        f"{_mode(registers)}; next instruction at linear {registers.linear_ip:#x}"
+    )
+    if registers.linear_ip == registers.rip:
+        return f"{text}\n"
+    return f"{text}\ngdb reads memory by linear address: x/8xb $cs_base+$rip\n"
+
+
+def _mode(registers: Registers) -> str:
+    if registers.mode is Mode.REAL:
+        return "real mode, 16-bit code"
+    return f"{registers.mode.value} mode, {registers.code_bits}-bit code"
+
+
+def _code(session: VcpuSession, arguments: list[str]) -> str:
+    lines = []
+    listed = session.snapshot().disassembly
+    current = next((place for place, one in enumerate(listed) if one.current), 0)
+    for one in listed[current : current + _count(arguments, INSTRUCTIONS)]:
+        symbol = f"  <{shown(one.symbol)}>" if one.symbol else ""
+        marker = "=>" if one.current else "  "
+        lines.append(f"{marker} {one.ip:#x}  {one.code.hex():<20} {shown(one.text)}{symbol}")
+    return _lines(lines)
+
+
+def _regs(session: VcpuSession, _arguments: list[str]) -> str:
+    registers = session.snapshot().registers
+    names = (*GENERAL, "rip", "rflags")
+    cells = [f"{name:<6} {getattr(registers, name):016x}" for name in names]
+    lines = ["  ".join(cells[at : at + _COLUMNS]) for at in range(0, len(cells), _COLUMNS)]
+    lines += [_segment(name, getattr(registers, name)) for name in SELECTORS]
+    controls = [f"{name} {getattr(registers, name):x}" for name in CONTROLS]
+    return _lines([*lines, "  ".join(controls), _mode(registers)])
+
+
+def _segment(name: str, segment: Segment) -> str:
+    return (
+        f"{name}     {segment.selector:04x} base {segment.base:016x} limit {segment.limit:08x} "
+        f"type {segment.type:x} dpl {segment.dpl}"
+    )
+
+
+def _vcpus(session: VcpuSession, _arguments: list[str]) -> str:
+    return _lines(vcpu_line(session.snapshot(), index) for index in range(vcpu_count(session)))
+
+
+def vcpu_count(session: VcpuSession) -> int:
+    """How many VCPUs the machine has."""
+    return max(len(session.snapshot().vcpus), 1)
+
+
+def vcpu_line(snapshot: Snapshot, index: int) -> str:
+    """Where a VCPU is and what it does."""
+    if snapshot.vcpus:
+        brief = snapshot.vcpus[index]
+        registers, state = brief.registers, brief.state.value
+        detail = brief.detail
+    else:
+        registers, state = snapshot.registers, snapshot.state.value
+        detail = snapshot.detail
+    told = f" ({shown(detail)})" if detail else ""
+    return f"VCPU {index}: {state}{told}, {_mode(registers)}, at {registers.linear_ip:#x}"
+
+
+def _restart(session: VcpuSession, _arguments: list[str]) -> str:
+    registers = session.restart().result().registers
+    return f"loaded anew, at {registers.linear_ip:#x}\n"
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+COMMANDS: Final[dict[str, Callable[[VcpuSession, list[str]], str]]] = {
+    "help": _help,
+    "exits": _exits,
+    "cs": _cs,
+    "code": _code,
+    "regs": _regs,
+    "vcpus": _vcpus,
+    "restart": _restart,
+}

@@ -1,0 +1,316 @@
+"""What a person at the real gdb sees."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdash.backends.kvm.facts import Mode
+from kdash.backends.kvm.gdb_server import ServeEnd
+from kdash.backends.kvm.guests import flat
+from kdash.backends.kvm.session import VcpuSession
+
+from .gdb_client import Served
+
+pytestmark = [pytest.mark.kvm, pytest.mark.gdb]
+
+Serve = Callable[..., Served]
+
+#: From real mode by protected to long mode, where it marks R15 and halts.
+SWITCH = """
+    .code16
+    cli
+    lgdt  %cs:gdtr
+    mov   %cr0, %eax
+    or    $1, %al
+    mov   %eax, %cr0
+    ljmpl $8, $protected
+    .code32
+protected:
+    mov   $16, %ax
+    mov   %ax, %ds
+    movl  $0x11003, 0x10000
+    mov   %cr4, %eax
+    or    $0x20, %eax
+    mov   %eax, %cr4
+    mov   $0x10000, %eax
+    mov   %eax, %cr3
+    movl  $0x12003, 0x11000
+    movl  $0x83, 0x12000
+    mov   %cr0, %eax
+    or    $0x80000000, %eax
+    mov   %eax, %cr0
+    ljmpl $24, $long
+    .code64
+long:
+    mov   $0x1122334455667788, %r15
+    nop
+    hlt
+    .balign 8
+gdt:
+    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff
+gdtr:
+    .word . - gdt - 1
+    .long gdt
+"""
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    opened: list[Served] = []
+
+    def build(code: bytes | str, **options: Any) -> Served:
+        image = bytes.fromhex(code) if isinstance(code, str) else code
+        engine = options.pop("engine", "kvm")
+        vcpus = options.pop("vcpus", 1)
+        guest = replace(flat(image, "test guest", **options), vcpus=vcpus)
+        session = VcpuSession(guest, engine=engine)
+        opened.append(Served(session))
+        return opened[-1]
+
+    yield build
+    for one in opened:
+        one.close()
+
+
+def assembled(tmp_path: Path, source: str) -> tuple[bytes, dict[str, int], Path]:
+    """A flat image for 0x1000, its symbols, and the ELF file with them."""
+    (tmp_path / "guest.S").write_text(f".globl _start\n_start:\n{source}")
+    elf, image = tmp_path / "guest.elf", tmp_path / "guest.bin"
+    subprocess.run(
+        ["gcc", "-g", "-nostdlib", "-static", "-Wl,-Ttext=0x1000,--build-id=none,-z,norelro",
+         "-o", elf, tmp_path / "guest.S"],
+        check=True,
+    )  # fmt: skip
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", elf, image], check=True)
+    listed = subprocess.run(["nm", elf], check=True, capture_output=True, text=True).stdout
+    symbols = {line.split()[2]: int(line.split()[0], 16) for line in listed.splitlines()}
+    return image.read_bytes(), symbols, elf
+
+
+def test_it_connects_and_shows_registers_and_code(serve: Serve) -> None:
+    told = serve("bac803 b034 ee f4").gdb("info registers", "x/2xb $pc", "x/i $cs_base+$pc")
+    assert re.search(r"^rip +0x1000 +0x1000$", told, re.MULTILINE)
+    assert re.search(r"^rsp +0x8000 +0x8000$", told, re.MULTILINE)
+    assert re.search(r"^cr0 +0x60000010 +\[ ET NW CD \]$", told, re.MULTILINE)
+    assert re.search(r"0x1000:\s+0xba\s+0xc8", told)
+    assert "=> 0x1000:\tmov" in told
+
+
+def test_it_steps_and_goes_to_breakpoints_of_both_kinds(serve: Serve) -> None:
+    told = serve("40 40 40 40 40 ebfd").gdb(
+        "stepi", "p/x $rip", "break *0x1003", "hbreak *0x1005", "continue", "continue", "p $rax"
+    )
+    assert "$1 = 0x1001" in told
+    assert "Breakpoint 1, 0x0000000000001003" in told
+    assert "Breakpoint 2, 0x0000000000001005" in told
+    assert "$2 = 5" in told
+
+
+def test_a_breakpoint_in_a_loop_is_met_each_time_and_counted(serve: Serve) -> None:
+    told = serve("40 ebfd").gdb("break *0x1000", "ignore 1 99", "continue", "p $rax")
+    assert "$1 = 100" in told
+
+
+def test_a_breakpoint_leaves_the_guests_memory_as_it_is(serve: Serve) -> None:
+    # The guest reads its own code: mov al, [0x1005]; out 0xf4, al at 0x1003; nop at 0x1005.
+    served = serve("a00510 e6f4 90")
+    told = served.gdb("break *0x1005", "hbreak *0x1003", "continue", "p/x $al")
+    assert "$1 = 0x90" in told
+
+
+def test_it_sets_registers_and_memory(serve: Serve) -> None:
+    told = serve("9090 ebfc").gdb(
+        "set $rax = 0x1122334455667788",
+        "p/x $rax",
+        "set {int}0x3000 = 0x12345678",
+        "x/4xb 0x3000",
+        "set $xmm3.uint128 = 7",
+        "p $xmm3.v4_int32",
+        "set $st0 = 2.5",
+        "p $st0",
+        "set $eflags = 0x246",
+        "p $eflags",
+        "set $gs_base = 0x5000",
+        "set $rip = 0x1001",
+        "stepi",
+        "p/x $gs_base",
+        "p $cr8 = 3",
+        "restore /dev/null binary 0x3000",
+        "dump memory /dev/null 0x1000 0x9000",
+    )
+    assert "$1 = 0x1122334455667788" in told
+    assert re.search(r"0x3000:\s+0x78\s+0x56\s+0x34\s+0x12", told)
+    assert "$2 = {7, 0, 0, 0}" in told
+    assert "$3 = 2.5" in told
+    assert "$4 = [ PF ZF IF ]" in told
+    assert "0x0000000000001002 in" in told
+    assert "$5 = 0x5000" in told
+    assert "$6 = 3" in told
+
+
+def test_a_value_that_does_not_fit_is_refused_with_the_reason(serve: Serve) -> None:
+    assert "cs: 0x12345 does not fit 16 bits" in serve("ebfe").gdb("set $cs = 0x12345", "p $rip")
+
+
+def test_memory_that_is_not_there_can_not_be_accessed(serve: Serve) -> None:
+    told = serve("ebfe", mode=Mode.LONG).gdb("x/xg 0x10000000000")
+    assert "Cannot access memory at address 0x10000000000" in told
+
+
+def test_a_spinning_guest_is_interrupted(serve: Serve) -> None:
+    told = serve("ebfe").gdb(
+        "python import threading; threading.Timer(0.3, lambda: gdb.post_event("
+        "lambda: gdb.execute('interrupt'))).start()",
+        "continue",
+        "p $rip",
+    )
+    assert "Program received signal SIGINT" in told
+    assert "0x1000" in told
+
+
+def test_the_end_of_the_guest_is_shown_and_its_state_kept(serve: Serve) -> None:
+    served = serve("b8 3412 f4")
+    told = served.gdb("continue", "p/x $ax", "x/xb 0x1003", "continue")
+    assert "kdash: the guest has ended: HLT at 0x1003" in told
+    assert "Program received signal SIGTERM" in told
+    assert "$1 = 0x1234" in told
+    assert re.search(r"0x1003:\s+0xf4", told)
+    assert "exited normally" in told
+    assert served.finish() is ServeEnd.GUEST
+
+
+def test_the_exit_value_of_a_guest_is_its_exit_code(serve: Serve) -> None:
+    assert "exited with code 03" in serve("b003 e6f4").gdb("continue", "continue")
+
+
+def test_a_triple_fault_is_a_segmentation_fault(serve: Serve) -> None:
+    told = serve("90 0f0b", mode=Mode.PROTECTED).gdb("continue", "p $rip")
+    assert "triple fault" in told
+    assert "Program received signal SIGSEGV" in told
+    assert "0x1001" in told
+
+
+def test_an_extended_connection_runs_a_guest_again(serve: Serve) -> None:
+    told = serve("40 f4").gdb(
+        "continue", "p $rax", "run", "p $rax", "continue", "p $rip", remote="extended-remote",
+        file="/bin/true",
+    )  # fmt: skip
+    assert "$1 = 1" in told
+    assert told.count("the guest has ended") >= 1
+
+
+def test_killing_ends_the_server(serve: Serve) -> None:
+    served = serve("ebfe")
+    served.gdb("kill")
+    assert served.finish() is ServeEnd.KILLED
+
+
+def test_one_description_holds_from_16_over_32_to_64_bits(serve: Serve, tmp_path: Path) -> None:
+    image, at, elf = assembled(tmp_path, SWITCH)
+    told = serve(image).gdb(
+        "info registers cr0 efer cs",
+        "hbreak protected",
+        "continue",
+        "monitor cs",
+        "set $efer = 0x100",  # KVM lets the guest do so only where CPUID tells long mode
+        "hbreak long",
+        "continue",
+        "monitor cs",
+        "stepi",
+        "p/x $r15",
+        "info registers cr0 efer cs",
+        file=str(elf),
+    )
+    assert f"Breakpoint 1, protected () at {tmp_path}/guest.S" in told
+    assert "protected mode, 32-bit code" in told
+    assert f"Breakpoint 2, long () at {tmp_path}/guest.S" in told
+    assert "long mode, 64-bit code" in told
+    assert "$1 = 0x1122334455667788" in told
+    assert re.search(r"efer +0x500 +\[ LME LMA \]", told)
+    assert f"linear {at['long']:#x}" in told
+
+
+def test_monitor_shows_exits_with_their_meaning(serve: Serve) -> None:
+    told = serve("b041 e6e9 baf803 ee f4").gdb(
+        "monitor exits", "stepi 4", "monitor exits", "monitor exits 1", "monitor exits x",
+        "monitor", "monitor nonsense",
+    )  # fmt: skip
+    assert "no exit yet" in told
+    assert len(re.findall(r"IO +out 0x3f8, 1 byte: 0x41 'A'", told)) == 2
+    assert len(re.findall(r"IO +out 0xe9, 1 byte: 0x41 'A'", told)) == 1
+    assert "exits: x is no number from 1" in told
+    assert told.count("exits [N]") == 1
+    assert "no command nonsense" in told
+
+
+def test_real_mode_addresses_are_found_with_the_base_of_cs(serve: Serve) -> None:
+    # jmp 0x100:2, where mov ax, 0x1234 stands at linear 0x1002 + 5 - 2
+    served = serve("ea 0500 0001 b83412 f4")
+    told = served.gdb("stepi", "monitor cs", "monitor code 1", "x/3xb $cs_base+$rip", "p $rip")
+    assert "CS 0x0100, base 0x1000" in told
+    assert "linear 0x1005" in told
+    assert re.search(r"=> 0x5 +b83412 +mov ax,0x1234", told)
+    assert re.search(r"0x1005:\s+0xb8\s+0x34\s+0x12", told)
+
+
+def test_threads_are_vcpus(serve: Serve) -> None:
+    told = serve("ebfe").gdb("info threads", "thread 1")
+    assert "Thread 1 (VCPU 0: ready, real mode, 16-bit code, at 0x1000)" in told
+
+
+TWO = "85ff 7503 40ebfd 43ebfd"  # RDI 0 counts in RAX, 1 in RBX
+
+
+def test_several_vcpus_are_threads_with_registers_of_their_own(serve: Serve) -> None:
+    told = serve(TWO, vcpus=2).gdb(
+        "info threads",
+        "thread 2",
+        "p $rdi",
+        "p/x $rsp",
+        "stepi 3",
+        "p $rip",
+        "thread 1",
+        "p $rip",
+        "stepi 3",
+        "p $rip",
+        "break *0x1008",
+        "continue",
+        "thread",
+        "monitor vcpus",
+    )
+    assert "* 1    Thread 1 (VCPU 0" in told
+    assert "  2    Thread 2 (VCPU 1" in told
+    assert re.findall(r"^\$\d+ = .*$", told, re.MULTILINE) == [
+        "$1 = 1",
+        "$2 = 0x7c00",
+        "$3 = (void (*)()) 0x1008",
+        "$4 = (void (*)()) 0x1000",
+        "$5 = (void (*)()) 0x1005",
+    ]
+    assert "Thread 2 hit Breakpoint 1, 0x0000000000001008" in told
+    assert "Current thread is 2" in told
+    assert "VCPU 1: runnable" in told
+
+
+def test_one_vcpu_is_set_and_the_other_stays(serve: Serve) -> None:
+    told = serve(TWO, vcpus=2).gdb(
+        "thread 2", "set $r8 = 7", "thread 1", "p $r8", "thread apply all p $r8"
+    )
+    assert re.findall(r"= (\d)$", told, re.MULTILINE) == ["0", "7", "0"]
+
+
+def test_the_emulator_is_debugged_in_the_same_way(serve: Serve) -> None:
+    told = serve("40 40 40 f4", engine="emulator").gdb(
+        "break *0x1002", "continue", "p $rax", "p $xmm0", "set {char}0x1002=0x90", "stepi", "p $rax"
+    )
+    assert "Breakpoint 1, 0x0000000000001002" in told
+    assert "$1 = 2" in told
+    assert "<unavailable>" in told
+    assert "$3 = 2" in told
