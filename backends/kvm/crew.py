@@ -27,15 +27,19 @@ class Crew:
         self._slice = 0  # counts `go`; each thread runs once for each
         self._running = 0  # threads that have not parked since
         self._going = False
+        self._met: list[int] = []  # the VCPUs that met a stop
         self._woken = False
         self._closed = False
         self.waiting = False  # one VCPU waits for a key
         self._failure: BaseException | None = None
 
-    def go(self, seconds: float) -> None:
+    def go(self, seconds: float) -> tuple[int, ...]:
         """Run every VCPU until `wake` is called, all have ended or `seconds` are over.
 
         All are parked when it returns.
+
+        Returns:
+            Which of them met a stop; that parks the others too.
 
         Raises:
             KvmError: when KVM refused to go on with one of them.
@@ -46,6 +50,7 @@ class Crew:
             self.waiting = False
             self._running = len(self._threads)
             self._going = True
+            self._met.clear()
             self._condition.notify_all()
             self._condition.wait_for(lambda: self._woken or not self._running, seconds)
             self._woken = self._going = False
@@ -55,6 +60,7 @@ class Crew:
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+        return tuple(sorted(self._met))
 
     def wake(self) -> None:
         """Make `go` return soon, or the next one at once; from any thread."""
@@ -92,8 +98,13 @@ class Crew:
             at = now
             try:
                 while self._going and not runner.over:
-                    if runner.run() is Slice.WAITING:
+                    end = runner.run()
+                    if end is Slice.WAITING:
                         self.waiting = True
+                        break
+                    if end is Slice.BREAKPOINT:
+                        self._met.append(runner.vcpu.index)
+                        self.wake()
                         break
             except BaseException as error:  # noqa: BLE001 - raised again by `go`
                 self._failure = error

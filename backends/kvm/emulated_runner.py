@@ -15,7 +15,7 @@ from kdash.backends.kvm.facts import (
     OtherExit,
     Outcome,
 )
-from kdash.backends.kvm.records import RIP, RSP, Record, Steps
+from kdash.backends.kvm.records import Record, Steps
 from kdash.backends.kvm.step import Kind
 from kdash.backends.kvm.vcpu import Vcpu, start_of
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
@@ -32,6 +32,7 @@ class EmulatedVcpuRunner(VcpuRunner):
         super().__init__(board, vcpu, on_steps)
         self._emulated = cast(EmulatedVcpu, vcpu)
         self._at: int | None = None  # the step exits are told to belong to
+        self._record = self._emulated.look()[1]  # of the instruction being executed
         self._emulated.serve_port = self._serve_port
         self._emulated.serve_mmio = self._serve_mmio
 
@@ -48,6 +49,8 @@ class EmulatedVcpuRunner(VcpuRunner):
         return self._go(min(count, SLICE), self.board.steps)
 
     def _go(self, count: int, first: int | None) -> Slice:
+        self._stop_came = False
+        self._emulated.begin_stops()
         for _ in range(count):
             self._at = None if first is None else self.board.steps
             whole = self._instruction()
@@ -55,20 +58,26 @@ class EmulatedVcpuRunner(VcpuRunner):
                 return Slice.ENDED
             if not whole:
                 return Slice.KICKED
-            if first is not None and self._stopped():
+            if first is not None and self._stop_after() is Slice.BREAKPOINT:
+                return Slice.BREAKPOINT
+            if self._stop_came:
+                self.stepped_ip = None
                 return Slice.BREAKPOINT
         return Slice.AGAIN
 
-    def _stopped(self) -> bool:
-        if not self._stops:
-            return False
-        words = self._emulated.general_registers()
-        return any(words[RIP] == rip and words[RSP] >= lowest for rip, lowest in self._stops)
+    def _stop_after(self) -> Slice:
+        if self._accessed:
+            after = self._emulated.general_registers()
+            self._record = self._record._replace(registers=after)
+        return self._stop(self._record, met=self._emulated.stop_met())
 
     def _instruction(self) -> bool:
         """Execute one instruction; False where a repeated one is not done yet."""
         vcpu = self._emulated
         _, record = vcpu.look()
+        self._record = record
+        if self._accessed:
+            self._before = record.registers, vcpu.segment_bases()
         start = start_of(record)
         self._ip = record.rip
         if start.kind is Kind.HLT and vcpu.privileged:
@@ -128,7 +137,7 @@ class EmulatedVcpuRunner(VcpuRunner):
         else:
             data = self.bus.read_port(port, size, 1)
         detail = IoExit("out" if write else "in", port, size, 1, data)
-        self.log.add(RawExit(ExitReason.IO, detail), self._ip, self._at)
+        self._log(RawExit(ExitReason.IO, detail), self._ip, self._at)
         return data
 
     def _serve_mmio(self, write: bool, address: int, size: int, data: bytes) -> bytes:
@@ -136,5 +145,5 @@ class EmulatedVcpuRunner(VcpuRunner):
             self.bus.write_mmio(address, data)
         else:
             data = self.bus.read_mmio(address, size)
-        self.log.add(RawExit(ExitReason.MMIO, MmioExit(write, address, data)), self._ip, self._at)
+        self._log(RawExit(ExitReason.MMIO, MmioExit(write, address, data)), self._ip, self._at)
         return data

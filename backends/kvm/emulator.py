@@ -21,8 +21,10 @@ from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import load
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import CODE, RESET_BASE, RESET_SELECTOR, TABLES
+from kdash.backends.kvm.operands import SEGMENTS as SEGMENT_ORDER
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
 from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register
+from kdash.backends.kvm.stop_table import Change, Place, StopTable
 
 #: Physical addresses the emulator serves; above it an access is told as beyond it.
 PHYSICAL: Final = 1 << 40
@@ -90,6 +92,8 @@ class EmulatedVcpu:
 
     index = 0
     out_rip_after: bool | None = False
+    hardware: tuple[int, ...] = ()  # there are no debug registers here
+    wanted_hardware: tuple[int, ...] = ()
 
     def __init__(self, uc: Any, memory: EmulatedMemory) -> None:
         from unicorn import UC_HOOK_INSN, UC_HOOK_INTR, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
@@ -99,6 +103,7 @@ class EmulatedVcpu:
         self._x86 = x86
         self._memory = memory
         self._state = State(uc)
+        self._stops = StopTable()
         self._interrupt: int | None = None
         self._access: tuple[int, bytes] | None = None  # address and answer of an MMIO access
         self._error: BaseException | None = None
@@ -200,6 +205,38 @@ class EmulatedVcpu:
             KvmError: since unicorn keeps these registers in another form.
         """
         raise KvmError("the emulator's x87 and SSE registers can't be set", "use --engine kvm")
+
+    # -- stops, as the native loop compares them
+
+    def set_stops(self, places: Iterable[Place], watches: Iterable[tuple[int, int]]) -> None:
+        """As Vcpu.set_stops."""
+        self._stops.set(places, watches)
+
+    def begin_stops(self) -> None:
+        """Take watched memory as it is now for what steps are compared with."""
+        if self._stops:
+            paging = _paging(self.registers())
+            lib.kdash_stops_begin(self._stops.native, self._memory.native, paging)
+
+    def stop_met(self) -> bool:
+        """Whether the instruction that was just executed leads to a stop."""
+        if not self._stops:
+            return False
+        now = self.registers()
+        return bool(
+            lib.kdash_stops_met(
+                self._stops.native, self._memory.native, _paging(now), now.linear_ip, now.rsp
+            )
+        )
+
+    def changes(self) -> tuple[Change, ...]:
+        """What it changed of the watched memory."""
+        return self._stops.changes()
+
+    def segment_bases(self) -> tuple[int, ...]:
+        """In the order of operands.SEGMENTS."""
+        registers = self.registers()
+        return tuple(getattr(registers, name).base for name in SEGMENT_ORDER)
 
     # -- executing
 
@@ -331,14 +368,14 @@ class EmulatedVcpu:
     def post_all(self) -> None:
         """Nothing is posted here."""
 
+    def end_at_each_exit(self, on: bool) -> None:
+        """The runner ends its slices."""
+
     def set_posted(self, ports: Iterable[int], posted: bool) -> None:
         """Nothing is posted here."""
 
     def set_claimed(self, ports: Iterable[int], mmio: Iterable[range]) -> None:
         """The bus answers."""
-
-    def set_breakpoints(self, stops: Iterable[tuple[int, int]]) -> None:
-        """The runner compares."""
 
     def start_ticks(self, hertz: int) -> None:
         """A slice is short by itself."""
@@ -389,6 +426,7 @@ class EmulatedMachine:
             for region in guest.regions:
                 self.memory.attach(uc, region.start, region.size, readonly=region.readonly)
             load(self.memory, guest)
+            self.hardware_breakpoints = False
             self.vcpu = EmulatedVcpu(uc, self.memory)
             self.vcpus = (self.vcpu,)
             resources.callback(self.vcpu.close)

@@ -282,7 +282,7 @@ class VcpuBrief:
 class StopKind(Enum):
     """What a stop point looks at."""
 
-    BREAKPOINT = "breakpoint"  # RIP
+    BREAKPOINT = "breakpoint"  # CS:IP
     WATCH = "watch"  # bytes of memory changed
     ACCESS = "access"  # bytes of memory read or written
     EXIT = "exit"  # an exit of a kind, or at a port or address
@@ -295,12 +295,13 @@ class StopPoint:
     number: int  # as `break` and `watch` told it, from 1
     kind: StopKind
     where: str  # as shown: "main+0x4", "0x1008", "0x2000:8", "IO 0x3f8"
-    address: int | None = None  # RIP, or linear address watched
+    address: int | None = None  # linear address of CS:IP or watched; physical of MMIO exits
     length: int = 0  # bytes watched
     condition: str = ""  # "rax == 5 && [rsp] != 0"; empty: always
     ignore: int = 0  # hits still to be passed over
     hits: int = 0  # times it was met with its condition true
-    hardware: bool = False  # in a debug register of the VCPU
+    hardware: bool = False  # in a debug register while the guest runs at full speed
+    temporary: bool = False  # gone once it stopped the guest
 
 
 @dataclass(frozen=True)
@@ -344,7 +345,7 @@ class Snapshot:
     exits: tuple[Exit, ...]  # the latest ones, oldest first, a bounded window
     serial: bytes  # what the guest sent, a bounded tail
     outcome: Outcome | None = None  # set when state is ENDED
-    detail: str = ""  # "HLT at 0x100b"
+    detail: str = ""  # "HLT at 0x100b"; stopped: "breakpoint 1 at main+0x4"
     exit_value: int = 0  # what the guest wrote to the exit port
     failure: str = ""  # why the runner itself gave up: cause and remedy of a KvmError
     breakpoints: frozenset[int] = frozenset()  # RIP values at which `run` stops
@@ -356,6 +357,7 @@ class Snapshot:
     recording: RecordingView | None = None  # None: nothing is recorded
     stops: tuple[StopPoint, ...] = ()  # breakpoints included
     stopped_at: tuple[int, ...] = ()  # numbers of the stop points that stopped it
+    step_rate: float = 0.0  # steps a second since it was let go, where it is stepped
 
 
 @dataclass(frozen=True)

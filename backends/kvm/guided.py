@@ -5,14 +5,14 @@ Used by one thread; session.py brings the commands there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
-from kdash.backends.kvm.facts import RunState, Snapshot, VcpuBrief
+from kdash.backends.kvm.facts import Registers, RunState, Snapshot, StopKind, VcpuBrief
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
@@ -20,6 +20,10 @@ from kdash.backends.kvm.output import OnOutput, OutputTap
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.run import set_registers
 from kdash.backends.kvm.runner import Slice
+from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
+from kdash.backends.kvm.stop_table import Place
+from kdash.backends.kvm.stopping import STEPS_A_SLICE, Stopping
+from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.user_devices import DeviceClass
@@ -32,8 +36,6 @@ if TYPE_CHECKING:
 EXITS: Final = 200
 #: Bytes of serial output in a snapshot.
 SERIAL: Final = 64 * 1024
-#: Steps until the next look at commands, where nothing else ends a slice.
-STEPS_A_SLICE: Final = 1 << 20
 #: Kicks a second while the guest goes, each a chance to show it and to take commands.
 TICKS: Final = 15
 
@@ -56,10 +58,11 @@ class Pace:
     steps: int | None = None  # so many instructions; None: no limit
     until: int | None = None  # RIP to stop at
     over: bool = False  # stop when the instruction at CS:IP has come back
+    exits: ExitFilter | None = None  # exits to stop at
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing but a breakpoint or the end stops it."""
+        """Whether nothing but a stop point, an exit or the end stops it."""
         return self.steps is None and self.until is None and not self.over
 
 
@@ -83,7 +86,7 @@ class GuidedRun:
         self._start = start
         self._devices = devices
         self._path = path
-        self._breakpoints: frozenset[int] = frozenset()
+        self.stops = Stops(guest.symbols)
         self._pace: Pace | None = None
         self._engine = engine
         self.on_output: OnOutput | None = None
@@ -109,11 +112,12 @@ class GuidedRun:
         self._selected = 0
         self._pace = None
         self._left: int | None = None
-        self._returns: tuple[tuple[int, int], ...] = ()
+        self._stopping = Stopping(self._runner, self.stops, hardware=machine.hardware_breakpoints)
         self.broken = False  # KVM refused to go on; only a restart does
         self._runner.board.keys_may_come = True
         self.waiting = False  # for a key; only one lets the guest go on
-        self._set_stops()
+        self._began = 0, 0.0  # steps and seconds when it was let go
+        self._stopping.arm()
 
     @property
     def going(self) -> bool:
@@ -148,6 +152,7 @@ class GuidedRun:
         self._begin_machine(new)
         if inspector is not None:
             inspector.close()
+        self.stops.forget_hits()
         old.close()
 
     # -- going
@@ -158,18 +163,26 @@ class GuidedRun:
             return
         self._runner.settle()
         self._before = [vcpu.registers() for vcpu in self._machine.vcpus]
-        self._returns = ()
+        places: tuple[Place, ...] = ()
         if pace.over:
-            self._returns = self._return_of_call()
-            if not self._returns:
+            places = self._return_of_call()
+            if not places:
                 pace = Pace(steps=1)
+        elif pace.until is not None:
+            places = (Place(self.linear(pace.until)),)
         self._pace = pace
         self._left = pace.steps
         self._state = RunState.RUNNING
-        self._set_stops()
+        self._began = self._runner.steps, self._runner.seconds
+        self._stopping.begin(places, pace.exits, self._selected if pace.over else None)
         self._runner.start_ticks(TICKS)
 
-    def _return_of_call(self) -> tuple[tuple[int, int], ...]:
+    def linear(self, ip: int) -> int:
+        """The linear address of an RIP value in the code segment there is now."""
+        registers = self._vcpu.registers()
+        return replace(registers, rip=ip).linear_ip
+
+    def _return_of_call(self) -> tuple[Place, ...]:
         """Where the call at CS:IP comes back to, and RSP when it does; empty for no call."""
         registers = self._before[self._selected]
         code = self.read_memory(registers.linear_ip, disassembly.LONGEST)
@@ -177,15 +190,7 @@ class GuidedRun:
         if length is None:
             return ()
         mask = (1 << registers.code_bits) - 1
-        return (((registers.rip + length) & mask, registers.rsp),)
-
-    def _set_stops(self) -> None:
-        stops = [(ip, 0) for ip in sorted(self._breakpoints)]
-        if self._pace is not None and self._pace.until is not None:
-            stops.append((self._pace.until, 0))
-        self._runner.set_stops(tuple(stops))
-        if self._pace is not None and self._returns:
-            self._runner.runners[self._selected].set_stops((*stops, *self._returns))
+        return (Place(self.linear((registers.rip + length) & mask), registers.rsp),)
 
     def advance(self) -> bool:
         """Go one slice of the pace; whether there is more to go.
@@ -207,16 +212,16 @@ class GuidedRun:
         return self.going
 
     def _slice(self, pace: Pace) -> Slice:
-        if pace.is_free and not self._breakpoints:
-            return self._runner.run()
         before = self._runner.steps
-        if self._left is None:
-            end = self._runner.step(STEPS_A_SLICE)
+        if pace.is_free:
+            end = self._stopping.run()
+        elif self._left is None:
+            end = self._stopping.step(STEPS_A_SLICE)
         else:
-            end = self._runner.step(self._left, only=self._selected)
+            end = self._stopping.step(self._left, only=self._selected)
             self._left -= self._runner.steps - before
-        if end is Slice.BREAKPOINT and self._runner.met is not None:
-            self._selected = self._runner.met
+        if end is Slice.BREAKPOINT and self._stopping.vcpu is not None:
+            self._selected = self._stopping.vcpu
         return end
 
     def stop(self) -> None:
@@ -231,10 +236,35 @@ class GuidedRun:
 
     # -- looking and changing
 
-    def change_breakpoints(self, add: Collection[int] = (), remove: Collection[int] = ()) -> None:
-        """Add and remove breakpoints, also while the guest runs."""
-        self._breakpoints = (self._breakpoints | frozenset(add)) - frozenset(remove)
-        self._set_stops()
+    def add_stop(self, wanted: Wanted) -> int:
+        """Add a stop point, also while the guest runs; returns its number.
+
+        Raises:
+            ConditionError: when its condition means nothing.
+        """
+        number = self.stops.add(wanted)
+        self._stopping.arm()
+        return number
+
+    def add_breakpoint(self, ip: int) -> None:
+        """Add a breakpoint at an RIP value in the code segment there is now, once."""
+        linear = self.linear(ip)
+        if linear not in self.stops.breakpoints:
+            self.add_stop(Wanted(StopKind.BREAKPOINT, linear))
+
+    def remove_breakpoint(self, ip: int) -> None:
+        """Remove all breakpoints at an RIP value."""
+        self.stops.remove_breakpoints(self.linear(ip))
+        self._stopping.arm()
+
+    def remove_stop(self, number: int) -> None:
+        """Remove a stop point.
+
+        Raises:
+            StopError: when there is none of that number.
+        """
+        self.stops.remove(number)
+        self._stopping.arm()
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register between two instructions.
@@ -256,7 +286,6 @@ class GuidedRun:
         if not 0 <= index < count:
             raise ValueError(f"no VCPU {index}; they are 0 to {count - 1}")
         self._selected = index
-        self._set_stops()
 
     @property
     def _vcpu(self) -> Vcpu:
@@ -326,10 +355,13 @@ class GuidedRun:
             exits=runner.log.latest(EXITS),
             serial=bytes(runner.serial.sent[-SERIAL:]),
             outcome=ending.outcome if ending else None,
-            detail=ending.detail if ending else "",
+            detail=ending.detail if ending else self._stopping.verdict.text,
             exit_value=ending.value if ending else 0,
             failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
-            breakpoints=self._breakpoints,
+            breakpoints=self._breakpoints(registers),
+            stops=self.stops.points,
+            stopped_at=self._stopping.verdict.numbers,
+            step_rate=self._step_rate(),
             screen=self._screen.read(),
             debug_port=bytes(runner.debug_port.sent[-SERIAL:]),
             teletype=bytes(runner.bios.text.sent[-SERIAL:]) if runner.bios else b"",
@@ -341,6 +373,17 @@ class GuidedRun:
         if len(self._runner.runners) == 1:
             return ()
         return tuple(one.brief() for one in self._runner.runners)
+
+    def _breakpoints(self, registers: Registers) -> frozenset[int]:
+        """RIP values of the breakpoints in the code segment there is now."""
+        base = registers.linear_ip - registers.rip
+        return frozenset(linear - base for linear in self.stops.breakpoints if linear >= base)
+
+    def _step_rate(self) -> float:
+        """Steps a second since the guest was let go; 0 where it was not stepped."""
+        steps, seconds = self._began
+        seconds = self._runner.seconds - seconds
+        return (self._runner.steps - steps) / seconds if seconds > 0 else 0.0
 
     @property
     def inspector(self) -> Inspector:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final
 
 from kdash.backends.kvm import ioctl, irqchip
-from kdash.backends.kvm._native import ffi
+from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.device import DEVICE, Device, require
 from kdash.backends.kvm.facts import KvmError, Mode
 from kdash.backends.kvm.guests import Guest
@@ -54,6 +54,7 @@ class Machine:
                         require(value, "READONLY_MEM", "read-only memory of the guest")
                     self.memory.add(vm, region.start, region.size, readonly=region.readonly)
                 load(self.memory, guest)
+                self.hardware_breakpoints = hardware_breakpoints(device)
                 _check_count(device, guest.vcpus)
                 if guest.irqchip:
                     irqchip.create(device, vm)
@@ -110,6 +111,17 @@ def _check_count(device: Device, wanted: int) -> None:
             f"{wanted} VCPUs are more than the {most} that KVM_CAP_{name} allows",
             f"use --vcpus {most} or fewer",
         )
+
+
+def hardware_breakpoints(device: Device) -> bool:
+    """Whether breakpoints can be in debug registers of a VCPU.
+
+    KVM_CAP_SET_GUEST_DEBUG2 (Linux 5.12) says which controls there are; x86 had this one before.
+    """
+    controls = device.capability("SET_GUEST_DEBUG2")
+    if controls:
+        return bool(controls & lib.KVM_GUESTDBG_USE_HW_BP)
+    return bool(device.capability("SET_GUEST_DEBUG"))
 
 
 def _reserve(device: Device, vm: int) -> None:

@@ -425,7 +425,7 @@ int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t ca
             break;
         kdash_record_fill(vcpu, record);
         ++*filled;
-        if (!dealt_with(vcpu, record)) {
+        if (vcpu->each_exit || !dealt_with(vcpu, record)) {
             result = KDASH_EXIT;
             break;
         }
@@ -435,13 +435,31 @@ int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t ca
     return result;
 }
 
-static int at_breakpoint(const struct kdash_vcpu *vcpu) {
-    const struct kvm_regs *regs = &vcpu->run->s.regs.regs;
+static struct kdash_paging paging_of(const struct kdash_vcpu *vcpu) {
+    const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
 
-    for (uint32_t i = 0; i < vcpu->breakpoint_count; i++)
-        if (vcpu->breakpoints[i].rip == regs->rip && regs->rsp >= vcpu->breakpoints[i].minimum_sp)
-            return 1;
-    return 0;
+    return (struct kdash_paging){sregs->cr0, sregs->cr3, sregs->cr4, sregs->efer};
+}
+
+void kdash_vcpu_stops_begin(struct kdash_vcpu *vcpu) {
+    struct kdash_paging paging = paging_of(vcpu);
+
+    if (vcpu->stops == NULL)
+        return;
+    kdash_stops_begin(vcpu->stops, vcpu->memory, &paging);
+}
+
+int kdash_vcpu_stops_met(struct kdash_vcpu *vcpu) {
+    const struct kvm_regs *regs = &vcpu->run->s.regs.regs;
+    const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
+    struct kdash_paging paging = paging_of(vcpu);
+    uint64_t linear = regs->rip;
+
+    if (vcpu->stops == NULL)
+        return 0;
+    if (code_bits(sregs) != 64)
+        linear = (linear + sregs->cs.base) & 0xffffffff;
+    return kdash_stops_met(vcpu->stops, vcpu->memory, &paging, linear, regs->rsp);
 }
 
 int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
@@ -449,6 +467,7 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
     int result = KDASH_FULL;
 
     begin(vcpu);
+    kdash_vcpu_stops_begin(vcpu);
     for (*filled = 0; *filled < capacity;) {
         struct kdash_record *record = &records[*filled];
         uint32_t length;
@@ -470,7 +489,7 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
             result = KDASH_EXIT;
             break;
         }
-        if (vcpu->breakpoint_count && at_breakpoint(vcpu)) {
+        if (kdash_vcpu_stops_met(vcpu)) {
             result = KDASH_BREAKPOINT;
             break;
         }

@@ -23,7 +23,7 @@
 #define KDASH_FULL 0        /* as many records, or steps, as asked for */
 #define KDASH_EXIT 1        /* the last record is an exit to be handled */
 #define KDASH_KICKED 2      /* a kick, a tick or another signal; no record for it */
-#define KDASH_BREAKPOINT 3  /* RIP is at a breakpoint; the last step is complete */
+#define KDASH_BREAKPOINT 3  /* a stop was met; the last step is complete */
 #define KDASH_SPECIAL 4     /* the next instruction is not one for the fast loop */
 
 /* What an instruction is, seen before it is stepped. */
@@ -49,16 +49,34 @@ struct kdash_paging {
     uint64_t cr0, cr3, cr4, efer;
 };
 
-/* A stop by RIP. With minimum_sp, only where RSP is at least that: the end of a call
- * is told from the same place reached deeper in a recursion. */
+/* A stop by the linear address of CS:IP. With minimum_sp, only where RSP is at least that:
+ * the end of a call is told from the same place reached deeper in a recursion. */
 struct kdash_breakpoint {
-    uint64_t rip;
+    uint64_t linear;
     uint64_t minimum_sp;
 };
 
 /* Guest-physical addresses from the first up to, not including, the second. */
 struct kdash_range {
     uint64_t start, end;
+};
+
+/* Watched bytes, all in one page. */
+struct kdash_watch {
+    uint64_t linear;
+    uint64_t physical;
+    uint32_t length;
+    uint32_t changed;         /* the bytes differ from old */
+    uint8_t *host;            /* NULL: no memory there when last looked at */
+    uint8_t *old;             /* length bytes, as they were before the step */
+};
+
+/* What stepping stops at. */
+struct kdash_stops {
+    struct kdash_breakpoint *breakpoints; /* in the order of their linear addresses */
+    struct kdash_watch *watches;
+    uint32_t breakpoint_count;
+    uint32_t watch_count;
 };
 
 /* One step (reason KVM_EXIT_DEBUG) or one exit. */
@@ -87,8 +105,8 @@ struct kdash_vcpu {
     uint32_t run_size;
     struct kvm_run *run;
     struct kdash_memory *memory;
-    const struct kdash_breakpoint *breakpoints;
-    uint32_t breakpoint_count;
+    struct kdash_stops *stops; /* NULL: none */
+    int each_exit;            /* a batch ends at every exit, also one that needs no answer */
     int out_rip_after;        /* OUT exits come with RIP past the OUT: 1, at it: 0, not known: -1 */
     int kicked;
     int thread;               /* kernel id of the thread that runs it, 0: none */
@@ -162,6 +180,19 @@ uint32_t kdash_read(const struct kdash_memory *memory, const struct kdash_paging
 
 /* Expands one LZ4 block into `room` bytes; the bytes written, or -EINVAL. */
 int64_t kdash_lz4(const uint8_t *data, size_t size, uint8_t *into, size_t room);
+
+/* Takes the watched bytes as they are now for what the next step is compared with. */
+void kdash_stops_begin(struct kdash_stops *stops, const struct kdash_memory *memory,
+                       const struct kdash_paging *paging);
+/* Whether a stop is met after a step: at a breakpoint, or watched bytes changed. */
+int kdash_stops_met(struct kdash_stops *stops, const struct kdash_memory *memory,
+                    const struct kdash_paging *paging, uint64_t linear_ip, uint64_t sp);
+/* The same two, with the registers of a VCPU. */
+void kdash_vcpu_stops_begin(struct kdash_vcpu *vcpu);
+int kdash_vcpu_stops_met(struct kdash_vcpu *vcpu);
+
+/* Host address of a guest-physical one and the bytes left there; NULL where no memory is. */
+uint8_t *kdash_host(const struct kdash_memory *memory, uint64_t guest, uint64_t *left);
 
 /* CDEF END */
 

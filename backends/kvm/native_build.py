@@ -52,7 +52,12 @@ IOCTLS = (
     "KVM_INTERRUPT",
 )
 
-CONSTANTS = ("KVM_API_VERSION", "KVM_GUESTDBG_ENABLE", "KVM_GUESTDBG_SINGLESTEP")
+CONSTANTS = (
+    "KVM_API_VERSION",
+    "KVM_GUESTDBG_ENABLE",
+    "KVM_GUESTDBG_SINGLESTEP",
+    "KVM_GUESTDBG_USE_HW_BP",
+)
 
 STRUCTURES = """
 struct kvm_userspace_memory_region {
@@ -71,7 +76,8 @@ struct kvm_sregs {
     uint64_t cr0, cr2, cr3, cr4, cr8, efer, apic_base;
     ...;
 };
-struct kvm_guest_debug { uint32_t control; ...; };
+struct kvm_guest_debug_arch { uint64_t debugreg[8]; };
+struct kvm_guest_debug { uint32_t control; struct kvm_guest_debug_arch arch; ...; };
 """
 
 
@@ -102,7 +108,12 @@ ffibuilder.cdef(
 ffibuilder.set_source(
     "kdash.backends.kvm._native",
     SOURCE,
-    sources=["backends/kvm/native.c", "backends/kvm/pagewalk.c", "backends/kvm/lz4.c"],
+    sources=[
+        "backends/kvm/native.c",
+        "backends/kvm/pagewalk.c",
+        "backends/kvm/stops.c",
+        "backends/kvm/lz4.c",
+    ],
     depends=["backends/kvm/native.h"],
     include_dirs=["backends/kvm"],
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra"],

@@ -13,7 +13,7 @@
 #define ENTRY_LARGE (1ull << 7)
 #define ENTRY_ADDRESS 0x000ffffffffff000ull
 
-static uint8_t *host_of(const struct kdash_memory *memory, uint64_t guest, uint64_t *left) {
+uint8_t *kdash_host(const struct kdash_memory *memory, uint64_t guest, uint64_t *left) {
     for (uint32_t i = 0; i < memory->count; i++) {
         const struct kdash_slot *slot = &memory->slots[i];
         if (guest >= slot->guest && guest - slot->guest < slot->size) {
@@ -27,7 +27,7 @@ static uint8_t *host_of(const struct kdash_memory *memory, uint64_t guest, uint6
 static int entry_at(const struct kdash_memory *memory, uint64_t guest, size_t size,
                     uint64_t *entry) {
     uint64_t left;
-    const uint8_t *host = host_of(memory, guest, &left);
+    const uint8_t *host = kdash_host(memory, guest, &left);
 
     *entry = 0;
     if (host == NULL || left < size)
@@ -108,7 +108,7 @@ uint32_t kdash_read(const struct kdash_memory *memory, const struct kdash_paging
 
         if (kdash_translate(memory, paging, linear + done, &physical))
             break;
-        host = host_of(memory, physical, &left);
+        host = kdash_host(memory, physical, &left);
         if (host == NULL)
             break;
         if (chunk > left)

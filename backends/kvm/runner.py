@@ -14,6 +14,7 @@ from kdash.backends.kvm.board import Board, Ending, OnExit, OnSteps, Slice
 from kdash.backends.kvm.crew import Crew
 from kdash.backends.kvm.facts import Outcome, VcpuState
 from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
@@ -60,7 +61,7 @@ class Runner:
         self.log = self.board.log
         self.runners = tuple(drive(self.board, vcpu, on_steps) for vcpu in machine.vcpus)
         self.seconds = 0.0  # spent executing
-        self.met: int | None = None  # the VCPU that met the stop of the last slice
+        self.met: tuple[int, ...] = ()  # the VCPUs that met a stop in the last slice
         self._turn = 0  # the VCPU whose turn it is in stepping
         self._slices = SLICES
         self._crew: Crew | None = None
@@ -94,7 +95,7 @@ class Runner:
             count: instructions of all VCPUs together.
             only: the VCPU to step; all that can run take turns unless given.
         """
-        self.met = None
+        self.met = ()
         alone = only is not None or len(self.runners) == 1
         if alone:
             self._turn = only or 0
@@ -127,18 +128,24 @@ class Runner:
             self.seconds += time.perf_counter() - began
 
     def _run(self) -> Slice:
+        self.met = ()
         if self._crew is None:
-            return self.runners[0].run()
+            end = self.runners[0].run()
+            if end is Slice.BREAKPOINT:
+                self.met = (0,)
+            return end
         if self.ending is None:
-            self._crew.go(1 / self._slices)
+            self.met = self._crew.go(1 / self._slices)
         if self.ending:
             return Slice.ENDED
+        if self.met:
+            return Slice.BREAKPOINT
         return Slice.WAITING if self._crew.waiting else Slice.KICKED
 
     def _step_one(self, count: int, alone: bool = True) -> Slice:
         end = self.runners[self._turn].step(count, alone)
         if end is Slice.BREAKPOINT:
-            self.met = self._turn
+            self.met = (self._turn,)
         return end
 
     def _step_in_turn(self, count: int) -> Slice:
@@ -157,10 +164,15 @@ class Runner:
             self._turn = (self._turn + 1) % len(self.runners)
         return Slice.AGAIN
 
-    def set_stops(self, stops: tuple[tuple[int, int], ...]) -> None:
-        """Stop stepping where RIP is the first of a pair and RSP at least the second."""
+    def set_stops(
+        self,
+        places: Sequence[Place] = (),
+        watched: Sequence[tuple[int, int]] = (),
+        accessed: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Let slices of steps end where one of these is met; see VcpuRunner."""
         for one in self.runners:
-            one.set_stops(stops)
+            one.set_stops(places, watched, accessed)
 
     def settle(self) -> None:
         """Let KVM finish the accesses that were answered last, executing nothing after them."""

@@ -22,6 +22,7 @@ from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.guided import AS_LOADED, GuidedRun, Pace, Start
 from kdash.backends.kvm.output import OnOutput
 from kdash.backends.kvm.registers import check_register
+from kdash.backends.kvm.stop_requests import StopError, Wanted, exit_filter
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.user_devices import DeviceClass
 
@@ -113,8 +114,23 @@ class VcpuSession:
         return self._go(Pace(until=ip))
 
     def run(self) -> Future[Snapshot]:
-        """Run at full speed; step by step in the native loop where breakpoints are set."""
+        """Run at full speed; by steps where stop points need that (see stopping.py)."""
         return self._go(Pace())
+
+    def run_to_exit(
+        self, kind: str | None = None, port: int | None = None, address: int | None = None
+    ) -> Future[Snapshot]:
+        """Run to the next exit.
+
+        Args:
+            kind: only of this kind: "IO", "MMIO", ...
+            port: only at this port.
+            address: only of MMIO at this guest-physical address.
+
+        Raises:
+            StopError: when there is no such exit; at once.
+        """
+        return self._go(Pace(exits=exit_filter(kind, port, address)))
 
     def pause(self) -> Future[Snapshot]:
         """Stop the guest between two instructions."""
@@ -141,12 +157,37 @@ class VcpuSession:
         return self._submit(lambda: self._run.set_register(name, value))
 
     def add_breakpoint(self, ip: int) -> Future[Snapshot]:
-        """Let `run` and longer steps stop where RIP is `ip`."""
-        return self._submit(lambda: self._run.change_breakpoints(add={ip}))
+        """Let `run` and longer steps stop where RIP is `ip` in the code segment there is now."""
+        return self._submit(lambda: self._run.add_breakpoint(ip))
 
     def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
-        """Forget the breakpoint at `ip`, if there is one."""
-        return self._submit(lambda: self._run.change_breakpoints(remove={ip}))
+        """Forget the breakpoints at `ip`, if there are any."""
+        return self._submit(lambda: self._run.remove_breakpoint(ip))
+
+    def add_stop(self, wanted: Wanted) -> Future[int]:
+        """Add a stop point, also while the guest runs; the future is its number.
+
+        Raises:
+            ConditionError: when its condition means nothing; at once.
+        """
+        self._run.stops.check(wanted)
+        number: Future[int] = Future()
+
+        def add() -> None:
+            added = self._run.add_stop(wanted)
+            self._publish()
+            number.set_result(added)
+
+        self._enqueue(number, add)
+        return number
+
+    def remove_stop(self, number: int) -> Future[Snapshot]:
+        """Forget a stop point; StopError in the future where there is none of that number."""
+        return self._submit(lambda: self._run.remove_stop(number))
+
+    def ignore_stop(self, number: int, count: int) -> Future[Snapshot]:
+        """Pass over the next `count` hits of a stop point; StopError as `remove_stop`."""
+        return self._submit(lambda: self._run.stops.ignore(number, count))
 
     def on_output(self, listener: OnOutput) -> None:
         """Let `listener` be told, in the VCPU's thread, what the guest sends from now on."""
@@ -266,6 +307,8 @@ class VcpuSession:
         def command() -> None:
             try:
                 work()
+            except StopError as error:  # of whoever asked; the guest is as it was
+                answer.set_exception(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, someone must see it
                 self._fail(error)
                 if not answer.done():

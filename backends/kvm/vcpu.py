@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -24,9 +24,15 @@ from kdash.backends.kvm.facts import (
 from kdash.backends.kvm.fpu import XSAVE_SIZE, FpuState
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import CODE, enter_mode
+from kdash.backends.kvm.operands import SEGMENTS as SEGMENT_ORDER
 from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, RIP, Record
 from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register, read_registers
 from kdash.backends.kvm.step import Kind, Start
+from kdash.backends.kvm.stop_table import Change, Place, StopTable
+
+#: Breakpoints there are debug registers for: DR0 to DR3.
+HARDWARE: Final = 4
+_DR7_FIXED: Final = 1 << 10  # reads as one
 
 #: Records of one batch: a tick's worth would be too late for the screen, one too slow.
 BATCH: Final = 256
@@ -76,15 +82,16 @@ class Vcpu:
         self._records = ffi.new("struct kdash_record[]", BATCH)
         self.record_bytes: memoryview = memoryview(ffi.buffer(self._records))
         self._filled = ffi.new("uint32_t *")
-        self._breakpoints: Any = ffi.NULL
         self._claimed: Any = ffi.NULL
-        self._stepping = False
         self.patience = 0  # microseconds `enter` lets a halted VCPU wait; 0: until kicked
+        self._debug: tuple[int, tuple[int, ...]] = (0, ())  # control, addresses
         self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
+        self.wanted_hardware: tuple[int, ...] = ()  # armed while it runs at full speed
         error = lib.kdash_vcpu_open(self._native, self.fd, run_size, memory.native)
         if error:
             os.close(self.fd)
             raise ioctl.failure("mmap of kvm_run", -error)
+        self._stops = StopTable()
 
     def close(self) -> None:
         """Unmap and close; more than once does no harm."""
@@ -236,25 +243,62 @@ class Vcpu:
         """
         return bool(self._native.alike)
 
-    def set_breakpoints(self, stops: Iterable[tuple[int, int]]) -> None:
-        """Stop stepping at each RIP of `stops` where RSP is at least the second value."""
-        stops = list(stops)
-        self._native.breakpoint_count = 0
-        self._breakpoints = ffi.new("struct kdash_breakpoint[]", stops) if stops else ffi.NULL
-        self._native.breakpoints = self._breakpoints
-        self._native.breakpoint_count = len(stops)
+    def end_at_each_exit(self, on: bool) -> None:
+        """Say whether a batch at full speed ends at every exit, also those needing no answer."""
+        self._native.each_exit = on
+
+    def set_stops(self, places: Iterable[Place], watches: Iterable[tuple[int, int]]) -> None:
+        """Stop stepping at each of `places`, and where memory of `watches` changes.
+
+        Args:
+            places: linear addresses of CS:IP.
+            watches: linear address and length.
+        """
+        self._stops.set(places, watches)
+        self._native.stops = self._stops.native if self._stops else ffi.NULL
+
+    def begin_stops(self) -> None:
+        """Take watched memory as it is now for what a step is compared with; a batch does so."""
+        lib.kdash_vcpu_stops_begin(self._native)
+
+    def stop_met(self) -> bool:
+        """Whether the step that was just done leads to a stop."""
+        return bool(self._stops) and bool(lib.kdash_vcpu_stops_met(self._native))
+
+    def changes(self) -> tuple[Change, ...]:
+        """What that step changed of the watched memory."""
+        return self._stops.changes()
 
     def set_stepping(self, on: bool) -> None:
-        """Switch single-stepping on or off."""
-        if on != self._stepping:
-            debug = ffi.new("struct kvm_guest_debug *")
-            debug.control = lib.KVM_GUESTDBG_ENABLE | lib.KVM_GUESTDBG_SINGLESTEP if on else 0
-            ioctl.call_pointer(self.fd, "KVM_SET_GUEST_DEBUG", debug)
-            self._stepping = on
+        """Switch single-stepping on or off; breakpoints in debug registers go."""
+        self._set_debug(lib.KVM_GUESTDBG_SINGLESTEP if on else 0, ())
+
+    def set_hardware(self, addresses: Sequence[int]) -> None:
+        """Let KVM_RUN return at these linear addresses (at most HARDWARE); not while stepping."""
+        control = lib.KVM_GUESTDBG_USE_HW_BP if addresses else 0
+        self._set_debug(control, tuple(addresses))
+
+    @property
+    def hardware(self) -> tuple[int, ...]:
+        """Linear addresses of the breakpoints in debug registers."""
+        return self._debug[1]
+
+    def _set_debug(self, control: int, addresses: tuple[int, ...]) -> None:
+        if (control, addresses) == self._debug:
+            return
+        debug = ffi.new("struct kvm_guest_debug *")
+        debug.control = lib.KVM_GUESTDBG_ENABLE | control if control else 0
+        if addresses:
+            # DR7: local enable of each, R/W and LEN 0 for execution (Intel SDM vol. 3B, 18.2.4).
+            debug.arch.debugreg[7] = _DR7_FIXED | sum(1 << 2 * i for i in range(len(addresses)))
+            for number, address in enumerate(addresses):
+                debug.arch.debugreg[number] = address
+        ioctl.call_pointer(self.fd, "KVM_SET_GUEST_DEBUG", debug)
+        self._debug = control, addresses
 
     def run_batch(self) -> tuple[BatchEnd, int]:
         """Run at full speed; why it returned and the records filled in `record_bytes`."""
-        self.set_stepping(False)
+        self.set_hardware(self.wanted_hardware)
         result = lib.kdash_run(self._native, self._records, BATCH, self._filled)
         return self._batch_end(result), self._filled[0]
 
@@ -286,6 +330,11 @@ class Vcpu:
         """In the order of REGISTER_NAMES, as KVM_RUN last left them."""
         words: list[int] = ffi.unpack(lib.kdash_sync_registers(self._native), len(REGISTER_NAMES))
         return tuple(words)
+
+    def segment_bases(self) -> tuple[int, ...]:
+        """In the order of operands.SEGMENTS, as KVM_RUN last left them."""
+        sregs = lib.kdash_sync_sregs(self._native)
+        return tuple(getattr(sregs, name).base for name in SEGMENT_ORDER)
 
     @property
     def out_rip_after(self) -> bool | None:

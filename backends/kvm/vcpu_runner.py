@@ -6,6 +6,7 @@ it does under the board's lock, since every VCPU of the machine may.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from kdash.backends.kvm import irqchip
@@ -25,19 +26,19 @@ from kdash.backends.kvm.facts import (
     VcpuBrief,
     VcpuState,
 )
+from kdash.backends.kvm.operands import Access, accesses
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
 from kdash.backends.kvm.records import (
     ACCESS,
     DATA_SIZE,
     RECORD,
     REGISTER_NAMES,
-    RIP,
-    RSP,
     Record,
     Steps,
     first_bytes,
 )
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
+from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import BatchEnd, Vcpu
 
@@ -68,7 +69,12 @@ class VcpuRunner:
         self.state = VcpuState.RUNNABLE
         self.ending: Ending | None = None  # of this VCPU alone
         self._on_steps = on_steps
-        self._stops: tuple[tuple[int, int], ...] = ()
+        self._accessed: tuple[tuple[int, int], ...] = ()
+        self._before: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())  # registers, bases
+        self.accesses: tuple[Access, ...] = ()  # of the last step, where they are asked for
+        self.stepped_ip: int | None = None  # RIP of the last step, where one led to a stop
+        self._each_exit = False  # is a stop
+        self._stop_came = False  # in the slice that is going on
         self._pending = False  # an access was answered and KVM has not finished it
         self._awaits_key = False  # halted in int 16h
         self._ip = vcpu.rip  # of the instruction being stepped
@@ -130,6 +136,8 @@ class VcpuRunner:
         """Step a VCPU that has halted or never started: it goes on when an interrupt comes."""
         if briefly and self.state is VcpuState.WAITING:
             return Slice.AGAIN
+        self._begin_step()
+        self.vcpu.begin_stops()
         self.vcpu.set_stepping(True)
         self.vcpu.patience = PATIENCE if briefly else 0
         end = self._whole_step()
@@ -138,6 +146,11 @@ class VcpuRunner:
         return end
 
     # -- full speed
+
+    def stop_at_exits(self, on: bool) -> None:
+        """Let a slice end with BREAKPOINT after each exit."""
+        self._each_exit = on
+        self.vcpu.end_at_each_exit(on)
 
     def run(self) -> Slice:
         """Run at full speed until something happens."""
@@ -149,6 +162,7 @@ class VcpuRunner:
             return self._failed(failure)
 
     def _run(self) -> Slice:
+        self._stop_came, self.stepped_ip = False, None
         end, filled = self.vcpu.run_batch()
         posted = filled - 1 if end is BatchEnd.EXIT else filled
         if filled:
@@ -165,6 +179,8 @@ class VcpuRunner:
             return Slice.WAITING
         if end is BatchEnd.KICKED:
             return Slice.KICKED
+        if self._stop_came:
+            return Slice.BREAKPOINT
         return Slice.AGAIN
 
     def _take_dealt_with(self, records: bytes) -> None:
@@ -195,6 +211,8 @@ class VcpuRunner:
             record = self.vcpu.record(position)
             ip = instruction_ip(record, self.vcpu.out_rip_after)
             self._end(self.vcpu.exit(), ip, None, record)
+        elif reason == ExitReason.DEBUG and self.vcpu.hardware:
+            self._stop_came = True
 
     def _take_access(self, position: int, fields: tuple[Any, ...]) -> None:
         """Serve an access whose data is in its record."""
@@ -214,6 +232,7 @@ class VcpuRunner:
             self.vcpu.answer(answer, position)
         start = position * RECORD.size
         record_bytes = bytes(self.vcpu.record_bytes[start : start + RECORD.size])
+        self._stop_came = self._each_exit
         self.log.add_access(record_bytes, reason, port, write, count, self.vcpu.index)
         if self.board.exit_port.value is not None or self.board.keyboard.reset:
             record = self.vcpu.record(position)
@@ -274,10 +293,21 @@ class VcpuRunner:
 
     # -- stepping
 
-    def set_stops(self, stops: tuple[tuple[int, int], ...]) -> None:
-        """Stop stepping where RIP is the first of a pair and RSP at least the second."""
-        self._stops = stops
-        self.vcpu.set_breakpoints(stops)
+    def set_stops(
+        self,
+        places: Sequence[Place] = (),
+        watched: Sequence[tuple[int, int]] = (),
+        accessed: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Let a slice of steps end where one of these is met.
+
+        Args:
+            places: linear addresses of CS:IP.
+            watched: linear address and length of memory, which a step changes.
+            accessed: the same, which it reads or writes; steps are slower then.
+        """
+        self._accessed = tuple(accessed)
+        self.vcpu.set_stops(places, watched)
 
     def step(self, count: int, alone: bool = True) -> Slice:
         """Step at most `count` instructions; `steps` tells how many were.
@@ -297,17 +327,26 @@ class VcpuRunner:
         except DeviceError as failure:
             return self._failed(failure)
 
+    def _begin_step(self) -> None:
+        """Look at what a step that begins now may have to be compared with."""
+        self._stop_came = False
+        if self._accessed:
+            self._before = self.vcpu.general_registers(), self.vcpu.segment_bases()
+
     def _step(self, count: int) -> Slice:
         self.settle()
         if self.over:
             return Slice.ENDED
+        self._begin_step()
+        if self._accessed:
+            count = 1
         end, filled = self.vcpu.step_batch(count)
         whole = filled - 1 if end is BatchEnd.EXIT else filled
         self._count_steps(whole)
+        if end is BatchEnd.BREAKPOINT or (whole and self._accessed):
+            return self._stop(self.vcpu.record(whole - 1), met=end is BatchEnd.BREAKPOINT)
         if end is BatchEnd.FULL:
             return Slice.AGAIN
-        if end is BatchEnd.BREAKPOINT:
-            return Slice.BREAKPOINT
         if end is BatchEnd.KICKED:
             return Slice.KICKED
         if end is BatchEnd.EXIT:
@@ -350,9 +389,10 @@ class VcpuRunner:
         if raw is not None and raw.reason != ExitReason.HLT:
             self._end(raw, self._ip, self.board.steps, record)
             return Slice.ENDED
+        if self._on_steps or self._accessed:
+            record = record._replace(registers=self.vcpu.general_registers())
         if self._on_steps:
-            after = record._replace(registers=self.vcpu.general_registers())
-            self._on_steps(Steps(after.pack(), self.board.steps, self.vcpu.index))
+            self._on_steps(Steps(record.pack(), self.board.steps, self.vcpu.index))
         self._counted(1)
         if raw is not None and self.board.irqchip:
             self._halted()
@@ -365,15 +405,23 @@ class VcpuRunner:
         if self._awaits_key:
             self._awaits_key = False
             return Slice.WAITING
-        return Slice.BREAKPOINT if self._at_stop() else Slice.AGAIN
+        return self._stop(record, met=self.vcpu.stop_met())
 
-    def _at_stop(self) -> bool:
-        if not self._stops:
-            return False
-        registers = self.vcpu.general_registers()
-        return any(
-            registers[RIP] == rip and registers[RSP] >= lowest for rip, lowest in self._stops
-        )
+    def _stop(self, record: Record, *, met: bool) -> Slice:
+        """What comes of the step in `record`, when it is done."""
+        if self._accessed:
+            self.accesses = tuple(
+                one
+                for one in accesses(record.code, record.bits, *self._before, record.registers)
+                if any(
+                    one.linear < start + length and start < one.linear + one.length
+                    for start, length in self._accessed
+                )
+            )
+        if not (met or self._stop_came or (self._accessed and self.accesses)):
+            return Slice.AGAIN
+        self.stepped_ip = record.rip
+        return Slice.BREAKPOINT
 
     # -- endings
 
@@ -414,6 +462,7 @@ class VcpuRunner:
         return self.board.awaits_key and self.vcpu.registers().cs.base == BIOS_SEGMENT << 4
 
     def _log(self, raw: RawExit, ip: int, step: int | None, code: str = "") -> None:
+        self._stop_came = self._each_exit
         self.log.add(raw, ip, step, code, self.vcpu.index)
 
     def _finish(self, ending: Ending) -> None:

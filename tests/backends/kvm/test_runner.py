@@ -50,6 +50,7 @@ class ReplayedVcpu:
         self.rip = exits[0].rip
         self.out_rip_after: bool | None = None
         self.completions = 0
+        self.hardware: tuple[int, ...] = ()
         self.answers: list[bytes] = []
 
     def post_all(self) -> None:

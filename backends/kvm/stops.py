@@ -1,0 +1,328 @@
+"""Stop points: breakpoints, watched memory and exits at which a guest that goes stops.
+
+`Stops` numbers and counts them. Whether a moment meets them is a question of its own
+(`Stops.would_stop`), so that it can be asked of a recorded moment as well as of a live one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kdash.backends.kvm.conditions import CannotEvaluate, Condition, Moment, Read, parse
+from kdash.backends.kvm.facts import Exit, Registers, StopKind, StopPoint
+from kdash.backends.kvm.operands import SEGMENTS, Access, accesses
+from kdash.backends.kvm.records import REGISTER_NAMES
+from kdash.backends.kvm.stop_requests import ExitFilter, StopError, Wanted
+from kdash.backends.kvm.stop_table import Change
+from kdash.backends.kvm.symbols import Symbols
+
+_LONGEST_INSTRUCTION: Final = 15  # bytes (Intel SDM vol. 2A, 2.3.11)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A moment, and what the step or the run to it did."""
+
+    moment: Moment
+    changes: Sequence[Change] = ()  # of watched memory
+    accesses: Sequence[Access] = ()
+    exits: Sequence[Exit] = ()
+    ip: int | None = None  # RIP of the instruction that led here, where one step did
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Which stop points stop the guest, and why in words."""
+
+    numbers: tuple[int, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    point: StopPoint
+    condition: Condition | None
+    exits: ExitFilter
+
+    def event(self, arrival: Arrival) -> str | None:
+        """What of it happened, in words; None: nothing did."""
+        point = self.point
+        if point.kind is StopKind.BREAKPOINT:
+            return "" if arrival.moment.registers.linear_ip == point.address else None
+        if point.kind is StopKind.EXIT:
+            found = (one.meaning for one in arrival.exits if self.exits.matches(one))
+            return next(found, None)
+        assert point.address is not None
+        by = "" if arrival.ip is None else f", by the instruction at {arrival.ip:#x}"
+        if point.kind is StopKind.WATCH:
+            change = _changed(point.address, point.length, arrival.changes)
+            return None if change is None else f"{change}{by}"
+        for one in arrival.accesses:
+            if _overlap(one.linear, one.length, point.address, point.length):
+                what = "write" if one.write else "read"
+                return f"{what} of {one.length} bytes at {one.linear:#x}{by}"
+        return None
+
+    def holds(self, moment: Moment) -> bool:
+        """Whether its condition holds; CannotEvaluate where it has no value."""
+        return self.condition is None or bool(self.condition.evaluate(moment))
+
+
+class Stops:
+    """The stop points of a guest, by number.
+
+    Args:
+        symbols: names for conditions and for telling where.
+    """
+
+    def __init__(self, symbols: Symbols | None = None) -> None:
+        self._symbols = symbols or Symbols()
+        self._stops: dict[int, _Stop] = {}
+        self._next = 1
+        self.hardware: frozenset[int] = frozenset()  # addresses in debug registers
+
+    # -- the table
+
+    def check(self, wanted: Wanted) -> None:
+        """Refuse what could not be added.
+
+        Raises:
+            ConditionError: telling where its condition means nothing.
+        """
+        if wanted.condition.strip():
+            parse(wanted.condition, self._symbols.address)
+
+    def add(self, wanted: Wanted) -> int:
+        """Add a stop point; returns its number.
+
+        Raises:
+            ConditionError: telling where its condition means nothing.
+        """
+        text = wanted.condition.strip()
+        condition = parse(text, self._symbols.address) if text else None
+        number = self._next
+        self._next += 1
+        point = StopPoint(
+            number,
+            wanted.kind,
+            self._where(wanted),
+            wanted.exits.address if wanted.kind is StopKind.EXIT else wanted.address,
+            wanted.length if wanted.kind in (StopKind.WATCH, StopKind.ACCESS) else 0,
+            text,
+            wanted.ignore,
+            temporary=wanted.temporary,
+        )
+        self._stops[number] = _Stop(point, condition, wanted.exits)
+        return number
+
+    def _where(self, wanted: Wanted) -> str:
+        if wanted.kind is StopKind.EXIT:
+            return str(wanted.exits)
+        assert wanted.address is not None
+        name = self._symbols.nearest(wanted.address) or f"{wanted.address:#x}"
+        return name if wanted.kind is StopKind.BREAKPOINT else f"{name}:{wanted.length}"
+
+    def remove(self, number: int) -> None:
+        """Forget a stop point.
+
+        Raises:
+            StopError: when there is none of that number.
+        """
+        self._known(number)
+        del self._stops[number]
+
+    def ignore(self, number: int, count: int) -> None:
+        """Pass over the next `count` hits.
+
+        Raises:
+            StopError: when there is none of that number.
+        """
+        self._change(self._known(number), ignore=max(count, 0))
+
+    def remove_breakpoints(self, linear: int) -> None:
+        """Forget every breakpoint at a linear address."""
+        for one in self._of(StopKind.BREAKPOINT):
+            if one.point.address == linear:
+                del self._stops[one.point.number]
+
+    def forget_hits(self) -> None:
+        """Begin counting anew: another machine runs the guest."""
+        for one in list(self._stops.values()):
+            self._change(one, hits=0)
+
+    def _known(self, number: int) -> _Stop:
+        if number not in self._stops:
+            known = ", ".join(str(one) for one in self._stops) or "none"
+            raise StopError(f"no stop point {number}; there are: {known}")
+        return self._stops[number]
+
+    def _change(self, one: _Stop, *, hits: int | None = None, ignore: int | None = None) -> None:
+        point = one.point
+        point = replace(
+            point,
+            hits=point.hits if hits is None else hits,
+            ignore=point.ignore if ignore is None else ignore,
+        )
+        self._stops[point.number] = replace(one, point=point)
+
+    def _of(self, *kinds: StopKind) -> list[_Stop]:
+        return [one for one in self._stops.values() if one.point.kind in kinds]
+
+    # -- what there is
+
+    def __bool__(self) -> bool:
+        return bool(self._stops)
+
+    @property
+    def points(self) -> tuple[StopPoint, ...]:
+        """All, in the order of their numbers."""
+        return tuple(
+            replace(
+                one.point,
+                hardware=one.point.kind is StopKind.BREAKPOINT
+                and one.point.address in self.hardware,
+            )
+            for one in self._stops.values()
+        )
+
+    @property
+    def breakpoints(self) -> frozenset[int]:
+        """Linear addresses of breakpoints."""
+        return frozenset(
+            one.point.address
+            for one in self._of(StopKind.BREAKPOINT)
+            if one.point.address is not None
+        )
+
+    @property
+    def watched(self) -> tuple[tuple[int, int], ...]:
+        """Linear address and length of memory whose changes stop the guest."""
+        return self._ranges(StopKind.WATCH)
+
+    @property
+    def accessed(self) -> tuple[tuple[int, int], ...]:
+        """Linear address and length of memory the use of which stops the guest."""
+        return self._ranges(StopKind.ACCESS)
+
+    def _ranges(self, kind: StopKind) -> tuple[tuple[int, int], ...]:
+        points = (one.point for one in self._of(kind))
+        return tuple((one.address, one.length) for one in points if one.address is not None)
+
+    @property
+    def exits(self) -> tuple[ExitFilter, ...]:
+        """Which exits stop the guest."""
+        return tuple(one.exits for one in self._of(StopKind.EXIT))
+
+    # -- judging
+
+    def would_stop(self, arrival: Arrival) -> tuple[int, ...]:
+        """Numbers of the stop points met, conditions heeded; nothing is counted."""
+        return tuple(
+            one.point.number
+            for one in self._stops.values()
+            if one.event(arrival) is not None and self._holds(one, arrival.moment)
+        )
+
+    @staticmethod
+    def _holds(one: _Stop, moment: Moment) -> bool:
+        try:
+            return one.holds(moment)
+        except CannotEvaluate:
+            return True
+
+    def judge(self, arrival: Arrival) -> Verdict:
+        """Count the stop points met, and say which of them stop the guest."""
+        numbers, texts = [], []
+        for one in list(self._stops.values()):
+            event = one.event(arrival)
+            if event is None:
+                continue
+            note = ""
+            try:
+                if not one.holds(arrival.moment):
+                    continue
+            except CannotEvaluate as reason:
+                note = f" (its condition has no value: {reason})"
+            point = one.point
+            left = max(point.ignore - 1, 0)
+            self._change(one, hits=point.hits + 1, ignore=left)
+            if point.ignore:
+                continue
+            if point.temporary:
+                del self._stops[point.number]
+            numbers.append(point.number)
+            texts.append(_told(point, event) + note)
+        return Verdict(tuple(numbers), "; ".join(texts))
+
+    def of_step(self, before: Moment, after: Moment, exits: Sequence[Exit] = ()) -> Arrival:
+        """What one recorded step did, as far as these stop points ask.
+
+        Args:
+            before: the moment before it.
+            after: the moment it led to.
+            exits: those that belong to it.
+        """
+        changes = [
+            Change(linear, old, new)
+            for linear, length in self.watched
+            if len(old := before.read(linear, length)) == length
+            if old != (new := after.read(linear, length))
+        ]
+        accessed: list[Access] = []
+        if self.accessed:
+            accessed = list(accesses_between(before.registers, before.read, after.registers))
+        return Arrival(after, changes, accessed, exits, before.registers.rip)
+
+
+def accesses_between(before: Registers, read: Read, after: Registers) -> Iterable[Access]:
+    """Memory accessed by the instruction that led from one state to the next."""
+    return accesses(
+        read(before.linear_ip, _LONGEST_INSTRUCTION),
+        before.code_bits,
+        [getattr(before, name) for name in REGISTER_NAMES],
+        [getattr(before, name).base for name in SEGMENTS],
+        [getattr(after, name) for name in REGISTER_NAMES],
+    )
+
+
+def _told(point: StopPoint, event: str) -> str:
+    kind = "temporary breakpoint" if point.temporary else "breakpoint"
+    match point.kind:
+        case StopKind.BREAKPOINT:
+            return f"{kind} {point.number} at {point.where}"
+        case StopKind.WATCH:
+            return f"watchpoint {point.number}: {event}"
+        case StopKind.ACCESS:
+            return f"access watchpoint {point.number}: {event}"
+    return f"exit stop {point.number}: {event}"
+
+
+def _overlap(first: int, length: int, second: int, other: int) -> bool:
+    return first < second + other and second < first + length
+
+
+def _changed(address: int, length: int, changes: Iterable[Change]) -> str | None:
+    """The change of watched memory in words; what did not change is left out."""
+    told = []
+    for linear, old, new in changes:
+        start, end = max(linear, address), min(linear + len(old), address + length)
+        if start >= end:
+            continue
+        was, now = old[start - linear : end - linear], new[start - linear : end - linear]
+        if was == now:
+            continue
+        if len(was) <= 8:
+            values = f"{_number(was)} -> {_number(now)}"
+        else:
+            first = next(at for at in range(len(was)) if was[at] != now[at]) & ~7
+            start += first
+            was, now = was[first : first + 8], now[first : first + 8]
+            values = f"{_number(was)} -> {_number(now)}"
+        told.append(f"{start:#x}, {len(was)} byte{'s' * (len(was) > 1)}: {values}")
+    return "; ".join(told) or None
+
+
+def _number(data: bytes) -> str:
+    return f"{int.from_bytes(data, 'little'):#x}"
