@@ -10,6 +10,7 @@ from kdash.backends.stack.events import make_events
 from kdash.backends.stack.facts import CheckOptions, FileReport, ObjectError
 from kdash.backends.stack.findings import FindingMaker
 from kdash.backends.stack.image import ObjectImage
+from kdash.backends.stack.mitigations import Mitigations
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.reading import read_object
 from kdash.backends.stack.rules import levels_of
@@ -57,7 +58,10 @@ class Checker:
         coverage = Coverage(program, walk.events, walk)
         maker = FindingMaker(path, walk, levels_of(self.options.levels))
         sites = [Site(violation) for violation in walk.violations] + coverage.sites()
+        hardening = Mitigations(program, walk.events, self.options.builds)
+        sites += [Site(violation) for violation in hardening.violations()]
         findings = maker.make(sites) + maker.make_malformed(program.special.malformed)
+        findings += maker.make_data(hardening.data_references())
         report = FileReport(
             path,
             findings,

@@ -57,6 +57,7 @@ class CodeTables(NamedTuple):
     stack: npt.NDArray[np.uint8]
     aligns: npt.NDArray[np.bool_]  # AND with an immediate: may realign the stack pointer
     writes_first: npt.NDArray[np.bool_]  # operand 0, when a register, may be written
+    endbr: int  # ENDBR64
 
 
 @cache
@@ -71,6 +72,7 @@ def code_tables() -> CodeTables:
         np.zeros(size, np.uint8),
         np.zeros(size, np.bool_),
         np.ones(size, np.bool_),
+        names["ENDBR64"],
     )
     for patterns, table in ((_CONTROL, tables.control), (_STACK, tables.stack)):
         one_of = re.compile("|".join(f"(?P<_{value}>{pattern})" for value, pattern in patterns))

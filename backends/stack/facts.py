@@ -111,6 +111,11 @@ class ObjectError(Exception):
     """An object file that can't be validated: one line that says what and where."""
 
 
+#: Kinds that are rules only where the kernel is built so (CONFIG_MITIGATION_RETPOLINE, _RETHUNK,
+#: _SLS; CONFIG_X86_KERNEL_IBT).
+MITIGATIONS = ("retpoline", "rethunk", "sls", "ibt")
+
+
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
     """How files are validated."""
@@ -118,6 +123,7 @@ class CheckOptions:
     frame_pointer: str = "auto"  # auto, on, off
     noreturn: tuple[str, ...] = ()  # functions that never return, besides the known ones
     levels: tuple[tuple[str, str], ...] = ()  # (kind, "error" | "warning" | "off")
+    builds: tuple[str, ...] = ()  # MITIGATIONS that the kernel is built with
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from kdash.backends.stack.coverage import Site
 from kdash.backends.stack.facts import Finding, Level, Related, SourceLine
 from kdash.backends.stack.fingerprints import AROUND, fingerprint, numbered
 from kdash.backends.stack.listing import Listing
+from kdash.backends.stack.mitigations import DataReference
 from kdash.backends.stack.rules import RULES
 from kdash.backends.stack.source_lines import SourceLines
 from kdash.backends.stack.special import Malformed
@@ -54,6 +55,28 @@ class FindingMaker:
                 entry.message,
                 cause=cause_of("alternatives", entry.message),
                 fingerprint=fingerprint("alternatives", entry.section, (entry.message,)),
+            )
+            for entry in entries
+        )
+
+    def make_data(self, entries: list[DataReference]) -> tuple[Finding, ...]:
+        """Findings about addresses of code that data hold."""
+        level = self._levels["ibt"]
+        if level is None:
+            return ()
+        return numbered(
+            Finding(
+                self._file,
+                entry.section,
+                "",
+                entry.offset,
+                entry.offset,
+                "ibt",
+                level,
+                f"data relocation to !ENDBR: {entry.target}",
+                callee=entry.target.partition("+")[0],
+                cause=cause_of("ibt", entry.target),
+                fingerprint=fingerprint("ibt", entry.section, (entry.target.partition("+")[0],)),
             )
             for entry in entries
         )

@@ -194,21 +194,18 @@ _ALL = (
         "An indirect branch that isn't a retpoline can be steered by a mistrained predictor.",
         "Compile with the retpoline options; assembly: CALL_NOSPEC, JMP_NOSPEC, or"
         " ANNOTATE_RETPOLINE_SAFE with a reason.",
-        checked=False,
     ),
     _rule(
         "rethunk",
         "'naked' return found in RETHUNK build",
         "A plain ret can't be replaced at boot by the safe return sequence.",
         "Assembly: write RET, the kernel's macro, instead of ret.",
-        checked=False,
     ),
     _rule(
         "sls",
         "missing int3 after ret",
         "Some processors speculate straight past a return or an indirect jump.",
         "Compile with -mharden-sls=all; assembly: write RET, the kernel's macro.",
-        checked=False,
     ),
     _rule(
         "ibt",
@@ -216,7 +213,6 @@ _ALL = (
         "With indirect branch tracking, an indirect branch to code without ENDBR is a fault.",
         "Assembly: SYM_FUNC_START places it; an address that is never branched to:"
         " ANNOTATE_NOENDBR.",
-        checked=False,
     ),
     _rule(
         "missing-noreturn",

@@ -30,6 +30,8 @@ BUGFLAG_WARNING = 1  # include/linux/bug.h: execution goes on behind the ud2
 FEATURE_POPCNT = 4 * 32 + 23  # arch/x86/include/asm/cpufeatures.h
 
 # include/linux/objtool_types.h, since 6.13
+_ANNOTATE_NO_ENDBR = 1
+_ANNOTATE_RETPOLINE_SAFE = 2
 _ANNOTATE_IGNORE_ALTERNATIVE = 6
 _ANNOTATE_INTRA_FUNCTION_CALL = 7
 _ANNOTATE_REACHABLE = 8
@@ -74,6 +76,8 @@ class Special:
     ignored: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # function positions
     inner_calls: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
     hints: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
+    retpoline_safe: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
+    no_endbr: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
 
 
 def read_special(image: ObjectImage, code: Code) -> Special:
@@ -95,6 +99,8 @@ def read_special(image: ObjectImage, code: Code) -> Special:
     )
     special.inner_calls = _notes(image, code, ".discard.intra_function_calls")
     special.hints = _notes(image, code, ".discard.unwind_hints")
+    special.retpoline_safe = _notes(image, code, ".discard.retpoline_safe")
+    special.no_endbr = _notes(image, code, ".discard.noendbr")
     _read_annotations(image, code, special)
     return special
 
@@ -271,5 +277,9 @@ def _read_annotations(image: ObjectImage, code: Code, out: Special) -> None:
         out.reachable = np.concatenate([out.reachable, at[at >= 0]])
         inner = targets[known & (kind == _ANNOTATE_INTRA_FUNCTION_CALL)]
         out.inner_calls = np.concatenate([out.inner_calls, inner])
+        safe = targets[known & (kind == _ANNOTATE_RETPOLINE_SAFE)]
+        out.retpoline_safe = np.concatenate([out.retpoline_safe, safe])
+        no_endbr = targets[known & (kind == _ANNOTATE_NO_ENDBR)]
+        out.no_endbr = np.concatenate([out.no_endbr, no_endbr])
         ignored = set(targets[known & (kind == _ANNOTATE_IGNORE_ALTERNATIVE)].tolist())
         out.alternatives = [a for a in out.alternatives if a.original not in ignored]

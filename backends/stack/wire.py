@@ -103,6 +103,7 @@ def encode_request(path: str, options: CheckOptions, *, sample: bool = False) ->
         "frame_pointer": options.frame_pointer,
         "noreturn": list(options.noreturn),
         "levels": [list(pair) for pair in options.levels],
+        "builds": list(options.builds),
     }
     return json.dumps(data, separators=(",", ":"))
 
@@ -119,6 +120,7 @@ def decode_request(line: str) -> tuple[str, CheckOptions, bool]:
             data["frame_pointer"],
             tuple(data["noreturn"]),
             tuple((kind, level) for kind, level in data["levels"]),
+            tuple(data["builds"]),
         )
         return str(data["path"]), options, bool(data["sample"])
     except (ValueError, TypeError, KeyError) as error:

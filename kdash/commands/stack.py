@@ -31,6 +31,14 @@ _EXPLAIN_EXAMPLE = """examples:
   kdash stack explain drivers/x.o x_probe"""
 
 
+BUILDS = {
+    "retpoline": "the kernel is built with retpolines: report other indirect branches",
+    "rethunk": "the kernel is built with return thunks: report other returns",
+    "sls": "report returns and indirect jumps without an int3 behind them",
+    "ibt": "report addresses of code without ENDBR",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """Usage errors in one line that names the argument."""
 
@@ -91,6 +99,8 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         default=[],
         help="a function that never returns, besides the known ones; may be repeated",
     )
+    for kind, text in BUILDS.items():
+        check.add_argument(f"--{kind}", action="store_true", help=text)
     check.add_argument(
         "--rule",
         metavar="KIND=LEVEL",
@@ -158,7 +168,10 @@ def _check(arguments: argparse.Namespace) -> int:
     from kdash.backends.stack.printable import printable
 
     options = CheckOptions(
-        arguments.frame_pointer, tuple(arguments.noreturn), tuple(arguments.rule)
+        arguments.frame_pointer,
+        tuple(arguments.noreturn),
+        tuple(arguments.rule),
+        tuple(kind for kind in BUILDS if getattr(arguments, kind)),
     )
     paths = [path for given in arguments.paths for path in named(given)]
     reports = reports_on(paths, options, arguments.jobs)
