@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from kdash.backends.entropy import facts as entropy_facts
 from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
 from kdash.backends.entropy.live_model import LiveModel, Sample
 from kdash.backends.kvm import facts as kvm_facts
-from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.kvm.facts import KvmError, Snapshot
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.stack.facts import FileReport
 from kdash.backends.stack.wire import decode
@@ -82,6 +82,10 @@ class RecordedSession:
     def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
         """Stay."""
         return self._go(self._place)
+
+    def inspect(self, question: Callable[[Any], Any], timeout: float = 5.0) -> Any:
+        """There is no machine."""
+        raise KvmError("a recording has no machine to look at", "run the guest")
 
     def send_serial(self, data: bytes) -> Future[Snapshot]:
         """Stay."""

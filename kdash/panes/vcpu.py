@@ -10,16 +10,18 @@ from textual import events
 from kdash.panes import vcpu_vocabulary
 from kdash.panes.vcpu_console import ConsoleKeys
 from kdash.panes.vcpu_keys import GuestKeys
+from kdash.panes.vcpu_state import StateViews
 from kdash.widgets.pane import CommandWord
-from kdash.widgets.vcpu.arrangement import BROAD
+from kdash.widgets.vcpu.arrangement import BROAD, STATE_VIEWS
 from kdash.widgets.vcpu.memory import Examine
 from kdash.widgets.vcpu.parts import VcpuParts
 
 
-class VcpuPane(GuestKeys, ConsoleKeys):
+class VcpuPane(StateViews, ConsoleKeys):
     """A guest on a VCPU: step it, run it, look at it."""
 
     WORDS: ClassVar[tuple[CommandWord, ...]] = vcpu_vocabulary.WORDS
+    VIEWS: ClassVar[tuple[str, ...]] = (*GuestKeys.VIEWS, *STATE_VIEWS)
 
     # -- views --------------------------------------------------------------------------
 
@@ -29,8 +31,13 @@ class VcpuPane(GuestKeys, ConsoleKeys):
             return
         self._parts.show_view(VcpuParts.VIEWS[index])
         self._read_memory()
+        self.read_state()
         if self.has_focus_within:
-            self.screen.set_focus(self._parts.first_shown)
+            first = self._parts.first_shown
+            if first.is_attached:
+                self.screen.set_focus(first)
+            else:  # it has just been made
+                self.call_after_refresh(self.screen.set_focus, first)
 
     def on_resize(self, event: events.Resize) -> None:
         """Memory may have come on screen. The parts place themselves by their own size."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kdash.panes.vcpu import VcpuPane
 
 
-def carry_out(pane: VcpuPane, line: str) -> str:
+def carry_out(pane: VcpuPane, line: str) -> str:  # noqa: PLR0912 - one branch a word
     """Carry out one line.
 
     Returns:
@@ -54,6 +54,10 @@ def carry_out(pane: VcpuPane, line: str) -> str:
             return _delete(pane, snapshot.breakpoints, ip)
         case words.Assign(register, value):
             _assign(pane, register, value)
+        case words.Walk(address):
+            pane.walk(address)
+        case words.Info(view):
+            _info(pane, view)
         case Examine() as what:
             pane.examine(what)
     return ""
@@ -98,6 +102,12 @@ def _delete(pane: VcpuPane, known: frozenset[int], ip: int | None) -> str:
     for one in known if ip is None else (ip,):
         pane.follow(pane.session.remove_breakpoint(one))
     return f"{len(known)} breakpoints deleted" if ip is None else ""
+
+
+def _info(pane: VcpuPane, view: str) -> None:
+    if view not in pane.VIEWS:
+        raise CommandError(f"info: no view {view!r}; known: {', '.join(pane.VIEWS)}")
+    pane.show_view(pane.VIEWS.index(view))
 
 
 def _assign(pane: VcpuPane, register: str, value: int) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from kdash.panes.vcpu_vocabulary import ALIASES, WORDS
 from kdash.panes.vcpu_words import GENERAL, SETTABLE
+from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS
 
 MOST_PATHS = 50
+TAKE_ADDRESSES = ("until", "break", "delete", "walk")
+VIEWS = (*PARTS, *STATE_VIEWS)
 _SPECIAL = re.compile(r"([\s\"'\\])")  # what the shell's rules give a meaning
 
 
@@ -25,8 +28,10 @@ def complete(line: str) -> Sequence[str]:
         return [f"{word} {completed}" for completed in paths(rest)]
     if ALIASES.get(word, word) == "set":
         names = [f"{name}=" for name in SETTABLE]
-    elif word.partition("/")[0] == "x" or ALIASES.get(word, word) in ("until", "break", "delete"):
+    elif word.partition("/")[0] in ("x", "xp") or ALIASES.get(word, word) in TAKE_ADDRESSES:
         names = GENERAL
+    elif word == "info":
+        return [f"info {view}" for view in VIEWS if view.startswith(rest)]
     head, last = "", rest
     if found := re.search(r"^(.*[+-])(\w*)$", rest):
         head, last = found[1], found[2]

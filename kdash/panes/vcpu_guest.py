@@ -199,7 +199,7 @@ class GuestPane(Pane):
         if session is None:
             return
         try:
-            data = await asyncio.to_thread(session.read_memory, what.address, what.length)
+            data = await asyncio.to_thread(_read, session, what)
         except (KvmError, TimeoutError):
             return  # closed meanwhile, or busy: the next stop asks again
         self._parts.memory.show(what, data)
@@ -240,6 +240,12 @@ class GuestPane(Pane):
         if self._session is None:
             raise CommandError("no guest is loaded here")
         return self._session
+
+
+def _read(session: Session, what: Examine) -> bytes:
+    if what.physical:
+        return session.inspect(lambda look: look.physical(what.address, what.length))
+    return session.read_memory(what.address, what.length)
 
 
 def status_words(snapshot: Snapshot) -> tuple[str, Tone]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kdash.backends.kvm.facts import Snapshot
 from kdash.backends.kvm.symbols import Symbols
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.inspector import Inspector
+
+Answer = TypeVar("Answer")
 
 
 class Session(Protocol):
@@ -60,6 +66,9 @@ class Session(Protocol):
 
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         """Guest memory, up to the first byte that is not mapped; waits for the VCPU's thread."""
+
+    def inspect(self, question: Callable[[Inspector], Answer], timeout: float = 5.0) -> Answer:
+        """What `question` finds when it looks at the machine; waits for the VCPU's thread."""
 
     def close(self) -> None:
         """Free everything."""

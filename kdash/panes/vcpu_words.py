@@ -26,7 +26,7 @@ SETTABLE = (
 )  # fmt: skip
 UNITS = {"b": 1, "h": 2, "w": 4, "g": 8}
 FORMS = "xduc"
-_EXAMINE = re.compile(r"x(?:/(\d*)([a-z]*))?$")
+_EXAMINE = re.compile(r"x(p?)(?:/(\d*)([a-z]*))?$")
 _TERM = re.compile(r"\s*([+-]?)\s*\$?([A-Za-z0-9_.]+)")
 
 
@@ -96,10 +96,28 @@ def no_symbols(name: str) -> int | None:  # noqa: ARG001
     return None
 
 
-Command = Step | Simple | Until | Break | Delete | Assign | Examine | Animate | SelectVcpu
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Show how an address is translated."""
+
+    address: int | None  # None: that of the next instruction
 
 
-def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Command:
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Show a view."""
+
+    view: str
+
+
+Command = (
+    Step | Simple | Until | Break | Delete | Assign | Examine | Animate | SelectVcpu | Walk | Info
+)
+
+
+def parse(  # noqa: PLR0912 - one branch a word
+    line: str, registers: Registers, lookup: Lookup = no_symbols
+) -> Command:
     """Read one line.
 
     Args:
@@ -137,6 +155,10 @@ def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Comma
             return SelectVcpu(index)
         case "set":
             return _assignment(rest, registers, lookup)
+        case "walk":
+            return Walk(_address("walk", rest, registers, lookup) if rest else None)
+        case "info":
+            return Info(rest)
     known = ", ".join(word.word for word in WORDS)
     raise CommandError(f"unknown command {word!r}; known: {known}")
 
@@ -178,7 +200,7 @@ def examine(word: str, address: str, registers: Registers, lookup: Lookup = no_s
         CommandError: A letter that is neither, too much at once, no address.
     """
     matched = _EXAMINE.match(word)
-    count, letters = (matched[1], matched[2]) if matched else ("", "")
+    physical, count, letters = matched.groups(default="") if matched else ("", "", "")
     form, unit = "x", 1
     for letter in letters or "":
         if letter in UNITS:
@@ -194,7 +216,11 @@ def examine(word: str, address: str, registers: Registers, lookup: Lookup = no_s
     if not address:
         raise CommandError("x needs an address, such as x/16b 0x1000 or x/4xg rsp")
     what = Examine(
-        expression("x", address, registers, lookup), int(count or 64 // unit), unit, form
+        expression("x", address, registers, lookup),
+        int(count or 64 // unit),
+        unit,
+        form,
+        physical=bool(physical),
     )
     if not 1 <= what.length <= MOST_BYTES:
         raise CommandError(f"x: {what.length:,} bytes are too many; at most {MOST_BYTES:,}")

@@ -41,6 +41,10 @@ REGISTERS = Registers(rax=0x1234, rsp=0x8000, rip=0x1003, ds=Segment(base=0x500)
         ("x/2dw $rsp-8", Examine(0x7FF8, 2, 4, "d")),
         ("x/8c al", Examine(0x34, 8, 1, "c")),
         ("x/h ds", Examine(0x500, 32, 2)),
+        ("xp/4b 0x10", Examine(0x10, 4, 1, physical=True)),
+        ("walk rsp", words.Walk(0x8000)),
+        ("walk", words.Walk(None)),
+        ("info msrs", words.Info("msrs")),
     ],
 )
 def test_a_line_means(line: str, meaning: Any) -> None:

@@ -12,12 +12,13 @@ EMPTY = "no memory shown: try :x/64b 0x1000"
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """What to show of memory: gdb's x/NFU ADDRESS."""
+    """What to show of memory: gdb's x/NFU ADDRESS, or QEMU's xp/NFU for physical addresses."""
 
-    address: int  # linear
+    address: int  # linear, or guest-physical
     count: int = 64  # values
     unit: int = 1  # bytes a value: 1, 2, 4 or 8
     form: str = "x"  # x hexadecimal, d signed, u unsigned, c character
+    physical: bool = False
 
     @property
     def length(self) -> int:
@@ -101,7 +102,8 @@ class MemoryView(LinePart):
         """Draw `data`, and mark what differs from the data shown before for the same `what`."""
         self._old = self._data if what == self._what else b""
         self._what, self._data = what, data
-        note = f"{what.address:x}" if data else ""
+        kind = "physical " if what.physical else ""
+        note = f"{kind}{what.address:x}" if data or kind else ""
         self.set_title("Memory", note)
         self.lay_out()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from textual.app import ComposeResult
 from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
@@ -10,15 +10,26 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
 from kdash.backends.kvm.facts import RunState, Snapshot
-from kdash.widgets.vcpu.arrangement import PARTS, TALL, Room, arrange
+from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS, TALL, Room, arrange
 from kdash.widgets.vcpu.disassembly import DisassemblyView
-from kdash.widgets.vcpu.exits import ExitList, ExitTable
+from kdash.widgets.vcpu.exits import ExitList
 from kdash.widgets.vcpu.memory import MemoryView
-from kdash.widgets.vcpu.part import LinePart, Tones
+from kdash.widgets.vcpu.part import Tones
 from kdash.widgets.vcpu.registers import RegisterView
 from kdash.widgets.vcpu.screen import ScreenView
 from kdash.widgets.vcpu.serial import SerialView
 from kdash.widgets.vcpu.status import StatusLine
+
+if TYPE_CHECKING:
+    from kdash.widgets.vcpu.state_view import StateView
+
+
+@runtime_checkable
+class Copied(Protocol):
+    """A part whose current line can be copied."""
+
+    def copy_text(self) -> str:
+        """What `y` copies."""
 
 
 class PartsLayout(Layout):
@@ -35,7 +46,7 @@ class PartsLayout(Layout):
     ) -> ArrangeResult:
         """Place the children by their ids."""
         assert isinstance(parent, VcpuParts)
-        places = arrange(parent.shared(size), parent.view)
+        places = arrange(parent.shared(size), parent.sole_part)
         return [
             WidgetPlacement(
                 Region(place.x, place.y, place.width, place.height),
@@ -60,7 +71,8 @@ class VcpuParts(Tones):
     VcpuParts > StatusLine, VcpuParts.-bare > RegisterView { border-top: none; }
     """
 
-    VIEWS: ClassVar[tuple[str, ...]] = ("", *PARTS)  # names of the views, the overview first
+    #: Names of the views, the overview first.
+    VIEWS: ClassVar[tuple[str, ...]] = ("", *PARTS, *STATE_VIEWS)
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +85,7 @@ class VcpuParts(Tones):
         self.serial = SerialView(id="serial")
         self.screen_text = ScreenView(id="screen")
         self.memory = MemoryView(id="memory")
+        self.state: StateView | None = None  # made when it is first shown
         self._layout = PartsLayout()
         self._registers_count = 0
 
@@ -83,8 +96,10 @@ class VcpuParts(Tones):
 
     @property
     def _framed(self) -> tuple[Widget, ...]:
+        state = () if self.state is None else (self.state,)
         return (
             self.code, self.exits, self.serial, self.screen_text, self.memory, self.registers,
+            *state,
         )  # fmt: skip
 
     def compose(self) -> ComposeResult:
@@ -97,16 +112,22 @@ class VcpuParts(Tones):
         return Room(size.width, size.height, self.memory_wanted, self._registers_lines)
 
     @property
-    def focused_part(self) -> LinePart | ExitTable | None:
+    def sole_part(self) -> str:
+        """Id of the part that has all the room, "" where they share it."""
+        return "state" if self.view in STATE_VIEWS else self.view
+
+    @property
+    def focused_part(self) -> Copied | None:
         """The part that has the keyboard."""
         focused = self.screen.focused
         inside = focused is not None and self in focused.ancestors
-        return focused if inside and isinstance(focused, LinePart | ExitTable) else None
+        copied: object = focused if inside else None
+        return copied if isinstance(copied, Copied) else None
 
     @property
     def first_shown(self) -> Widget:
         """The part that Tab would visit first."""
-        framed = (self.exits.table if part is self.exits else part for part in self._framed)
+        framed = (getattr(part, "table", part) for part in self._framed)
         for part in framed:
             if part.display and all(node.display for node in part.ancestors):
                 return part
@@ -145,7 +166,18 @@ class VcpuParts(Tones):
     def show_view(self, view: str) -> None:
         """Give one part all the room, or share it with ""."""
         self.view = view
+        if view in STATE_VIEWS:
+            self._state_view().show_view(view)
         self.rearrange()
+
+    def _state_view(self) -> StateView:
+        """The list of state that is read on demand, made when it is first asked for."""
+        if self.state is None:
+            from kdash.widgets.vcpu.state_view import StateView
+
+            self.state = StateView(id="state")
+            self.mount(self.state)
+        return self.state
 
     def rearrange(self) -> None:
         """Place the parts anew; parts without a place can't have the keyboard."""
@@ -153,7 +185,7 @@ class VcpuParts(Tones):
             return
         room = self.shared(self.size)
         self.set_class(not room.titled and self.view != "registers", "-bare")
-        places = arrange(room, self.view)
+        places = arrange(room, self.sole_part)
         for part in self._framed:
             part.display = part.id in places
         self.refresh(layout=True)

@@ -1,0 +1,247 @@
+"""State of a VCPU that is read when somebody looks: one list for all its views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from kdash.widgets.filter_bar import FilterBar
+from kdash.widgets.line_table import Cell, Column, LineTable
+from kdash.widgets.printable import printable
+from kdash.widgets.vcpu.control_rows import control_rows
+from kdash.widgets.vcpu.extended_rows import extended_rows
+from kdash.widgets.vcpu.numbers import TYPES
+from kdash.widgets.vcpu.state_row import StateRow
+from kdash.widgets.vcpu.state_rows import cpuid_rows, msr_rows, walk_rows
+
+FILTERED = "no row passes the filter; Esc in its line drops it"
+READING = "reading ..."
+NARROW = 60  # cells; below, the group's column goes
+
+
+class Kind(NamedTuple):
+    """How one view turns its fact into rows."""
+
+    title: str
+    rows: Callable[[Any, str], Sequence[StateRow]]  # (fact, type of vector elements)
+    name: int  # cells of the columns; the meaning takes the rest
+    value: int  # with room for the mark of a change
+    empty: str  # what to do, where there is nothing
+
+
+KINDS = {
+    "control": Kind("Control and debug registers, events",
+                    lambda fact, _: control_rows(fact), 12, 17, "nothing is told"),
+    "fpu": Kind("x87, SSE and AVX", extended_rows, 8, 0, "nothing is told"),
+    "msrs": Kind("Model-specific registers",
+                 lambda fact, _: msr_rows(fact), 26, 17, "KVM lists no MSRs"),
+    "cpuid": Kind("CPUID", lambda fact, _: cpuid_rows(fact), 10, 36,
+                  "nothing is told"),
+    "walk": Kind("Page walk", lambda fact, _: walk_rows(fact), 12, 17,
+                 ":walk ADDR shows how an address is translated"),
+}  # fmt: skip
+
+
+def columns(kind: Kind) -> tuple[Column, ...]:
+    """Columns of a view."""
+    return (
+        Column("part", "part", 8, needs=NARROW),
+        Column("name", "name", kind.name),
+        Column("value", "value", kind.value, share=3),
+        Column("meaning", "meaning", needs=NARROW),
+    )
+
+
+class StateTable(LineTable[StateRow]):
+    """The rows of one view; those whose value differs from the last reading are marked."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(columns(KINDS["control"]), self._toned, fields=_fields, id=id)
+        self.marked: frozenset[tuple[str, str]] = frozenset()
+
+    def _toned(self, row: StateRow) -> tuple[Cell, ...]:
+        changed = (row.part, row.name) in self.marked
+        value = Cell(f"{row.value}*", "accent", "*") if changed else Cell(row.value, row.tone)
+        return (
+            Cell(row.part, "muted"),
+            Cell(row.name, "strong"),
+            value,
+            Cell(row.meaning, "muted"),
+        )
+
+    def copy_text(self) -> str:
+        """The row under the cursor."""
+        return "" if self.current is None else row_detail(self.current)
+
+
+def _fields(row: StateRow) -> dict[str, str]:
+    return {"part": row.part, "name": row.name, "value": row.value, "meaning": row.meaning}
+
+
+def row_detail(row: StateRow) -> str:
+    """All of a row, on one or a few lines."""
+    return row.detail or " ".join(filter(None, (row.part, row.name, row.value, row.meaning)))
+
+
+class StateView(Vertical):
+    """The list with its filter, its title and the whole of one row."""
+
+    DEFAULT_CSS = """
+    StateView { border-top: solid $border; border-title-color: $text-muted; }
+    StateView:focus-within { border-top: solid $primary; border-title-color: $text;
+        border-title-style: bold; }
+    StateView .detail { display: none; height: auto; max-height: 8; color: $text-muted; }
+    StateView.-detail .detail { display: block; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close_detail", "Close detail", show=False, id="state.close",
+                tooltip="Hide the detail of the row"),
+        Binding("t", "next_type", "Type", show=False, id="state.type",
+                tooltip="Vector registers as the next type: u8 u16 u32 u64 f32 f64"),
+    ]  # fmt: skip
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.table = StateTable()
+        self.filter_bar = FilterBar(self.table)
+        self.form = "u32"
+        self._view = ""
+        self._facts: dict[str, Any] = {}  # the newest of each view
+        self._values: dict[str, dict[tuple[str, str], str]] = {}  # at the latest reading
+        self._note = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list, the detail and the filter."""
+        yield self.table
+        yield Static("", classes="detail", markup=False)
+        yield self.filter_bar
+
+    def show_view(self, view: str) -> None:
+        """Show another view: what was read last, until it is read anew."""
+        if view == self._view:
+            return
+        self._view = view
+        self.table.columns = columns(KINDS[view])
+        self.table.marked = frozenset()
+        self.remove_class("-detail")
+        self._fill()
+
+    def show(self, view: str, fact: Any, note: str = "") -> None:
+        """Draw a new reading of `view`.
+
+        Args:
+            view: A name of KINDS.
+            fact: What its row maker takes.
+            note: What to say beside the title: which VCPU, which step.
+        """
+        self._facts[view] = fact
+        self._note = note
+        if view != self._view:
+            return
+        rows = KINDS[view].rows(fact, self.form)
+        before = self._values.get(view)
+        now = {(row.part, row.name): row.value for row in rows}
+        self._values[view] = now
+        changed = () if before is None else (k for k, v in now.items() if before.get(k) != v)
+        self.table.marked = frozenset(changed)
+        self._set_rows(rows)
+
+    def fail(self, view: str, why: str) -> None:
+        """Say why a view can't be read."""
+        self._facts.pop(view, None)
+        self._values.pop(view, None)
+        if view == self._view:
+            self.table.placeholder = why
+            self._set_rows(())
+
+    def forget(self) -> None:
+        """Another guest: what was read is of no use."""
+        self._facts.clear()
+        self._values.clear()
+        if self._view:
+            self._fill()
+
+    def _fill(self) -> None:
+        """Rows of the newest reading, unmarked."""
+        fact = self._facts.get(self._view)
+        self.table.placeholder = READING
+        rows = () if fact is None else KINDS[self._view].rows(fact, self.form)
+        if fact is not None:
+            self._values[self._view] = {(row.part, row.name): row.value for row in rows}
+        self._set_rows(rows)
+
+    def _set_rows(self, rows: Sequence[StateRow]) -> None:
+        if not rows and self._view in self._facts:
+            self.table.placeholder = KINDS[self._view].empty
+        self.table.set_rows(rows)
+        self._entitle()
+
+    def open_filter(self, prefix: str = "") -> None:
+        """Ask for a filter."""
+        self.filter_bar.open(prefix)
+
+    def on_filter_bar_applied(self) -> None:
+        """Say how many rows pass."""
+        if self.table.total_count:
+            self.table.placeholder = FILTERED
+        self._entitle()
+
+    def _entitle(self) -> None:
+        if not self._view:
+            return
+        shown, held = self.table.row_count, self.table.total_count
+        parts = [self._note] if self._note else []
+        if self._view == "fpu":
+            parts.append(f"as {self.form} (t changes)")
+        if shown < held:
+            parts.append(f"{shown:,} of {held:,} pass the filter")
+        title = KINDS[self._view].title
+        text = f" {title}  {', '.join(parts)} " if parts else f" {title} "
+        self.border_title = Content(printable(text))
+
+    def on_line_table_chosen(self, event: LineTable.Chosen) -> None:
+        """Show or hide the whole of the row."""
+        event.stop()
+        self.toggle_class("-detail")
+        self._draw_detail(event.row)
+
+    def on_line_table_highlighted(self, event: LineTable.Highlighted) -> None:
+        """The detail goes with the cursor."""
+        event.stop()
+        if self.has_class("-detail"):
+            self._draw_detail(event.row)
+
+    def _draw_detail(self, row: StateRow | None) -> None:
+        text = "" if row is None else printable(row_detail(row))
+        self.query_one(".detail", Static).update(Content(text))
+
+    def check_action(
+        self,
+        action: str,
+        parameters: tuple[object, ...],  # noqa: ARG002 - part of the interface
+    ) -> bool | None:
+        """Without a detail to hide, Esc is for others; types are for vector registers."""
+        if action == "next_type":
+            return self._view == "fpu"
+        return action != "close_detail" or self.has_class("-detail")
+
+    def action_close_detail(self) -> None:
+        """Hide the detail."""
+        self.remove_class("-detail")
+
+    def action_next_type(self) -> None:
+        """Show vector registers as elements of the next type."""
+        forms = list(TYPES)
+        self.form = forms[(forms.index(self.form) + 1) % len(forms)]
+        marked = self.table.marked
+        self._fill()
+        self.table.marked = marked
+        if self.table.current is not None:
+            self._draw_detail(self.table.current)
