@@ -43,6 +43,7 @@ _SHT_SYMTAB: Final = 2
 _SHN_UNDEF: Final = 0
 _STT_OBJECT: Final = 1  # types up to this and STT_FUNC name addresses
 _STT_FUNC: Final = 2
+_LINES: Final = b".debug_line\0"
 
 #: Segments and sections a guest may have: far above any kernel's.
 _MOST_HEADERS: Final = 4096
@@ -119,6 +120,7 @@ class _File:
             raise self.error(f"the ELF header is cut off; the file has {len(data)} bytes")
         fields = self.layout.header.unpack_from(data, 16)
         self.type, self.machine, _, self.entry, self.segments_at, self.sections_at = fields[:6]
+        self.names = fields[12]  # section of the sections' names
         self.segment_size, self.segment_count, self.section_size, self.section_count = fields[8:12]
 
     def error(self, what: str) -> GuestError:
@@ -165,6 +167,23 @@ def read_executable(data: bytes, title: str) -> Executable:
     if not segments:
         raise file.error("an ELF file without a PT_LOAD segment; there is nothing to load")
     return Executable(mode, file.entry, segments, _symbols(file))
+
+
+def has_lines(data: bytes) -> bool:
+    """Whether an ELF file has DWARF line tables; False for one that is damaged."""
+    try:
+        file = _File(data, "")
+        sections = list(
+            file.table(
+                "section", file.sections_at, file.section_size, file.section_count,
+                file.layout.section,
+            )
+        )  # fmt: skip
+        names = _content(file, sections[file.names]) if file.names < len(sections) else b""
+    except GuestError:
+        return False
+    found = (names[one[0] : one[0] + len(_LINES)] for one in sections)
+    return any(name == _LINES for name in found)
 
 
 def read_symbols(data: bytes, title: str) -> Symbols:

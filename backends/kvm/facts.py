@@ -238,6 +238,15 @@ class Exit:
 
 
 @dataclass(frozen=True)
+class SourceLine:
+    """A line of source code an instruction came from (DWARF line table)."""
+
+    file: str  # as the line table names it
+    line: int  # from 1
+    text: str = ""  # the line itself; empty where the file is not at hand
+
+
+@dataclass(frozen=True)
 class Instruction:
     """One decoded instruction of the guest."""
 
@@ -248,6 +257,7 @@ class Instruction:
     current: bool = False  # the next one to execute
     target: int | None = None  # RIP a near branch or call goes to
     symbol: str = ""  # where it is: "main" or "main+0x4"; empty where no symbol is known
+    source: SourceLine | None = None  # what it was compiled from, where that is known
 
 
 @dataclass(frozen=True)
@@ -319,14 +329,6 @@ class RecordingView:
     def replay(self) -> bool:
         """Whether the moment shown lies in the past."""
         return self.position < self.last
-
-
-@dataclass(frozen=True)
-class SourceLine:
-    """A line of source code an instruction came from (DWARF line table)."""
-
-    file: str  # as the line table names it
-    line: int  # from 1
 
 
 @dataclass(frozen=True)

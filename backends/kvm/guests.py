@@ -15,6 +15,7 @@ from typing import Final
 
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.layout import PAGE, Region, check_regions
+from kdash.backends.kvm.lines import Lines
 from kdash.backends.kvm.modes import CODE, TABLES, TABLES_SIZE
 from kdash.backends.kvm.symbols import Symbols
 
@@ -73,6 +74,7 @@ class Guest:
     stack: int = STACK  # its top, for VCPU 0
     tables: int = TABLES  # page tables of long mode, guest-physical
     symbols: Symbols = field(default_factory=Symbols)
+    lines: Lines | None = None  # source lines of its addresses, where there are line tables
     disk: bytes | None = None  # a disk image: the machine has BIOS services for it
     vcpus: int = 1
     irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
-from kdash.backends.kvm.facts import Registers, RunState, Snapshot, StopKind, VcpuBrief
+from kdash.backends.kvm.facts import (
+    Instruction,
+    Registers,
+    RunState,
+    Snapshot,
+    StopKind,
+    VcpuBrief,
+)
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
@@ -36,6 +43,8 @@ if TYPE_CHECKING:
 EXITS: Final = 200
 #: Bytes of serial output in a snapshot.
 SERIAL: Final = 64 * 1024
+#: Seconds a stopped guest is shown later at most, for the sake of its source lines.
+LINES_WAIT: Final = 0.15
 #: Kicks a second while the guest goes, each a chance to show it and to take commands.
 TICKS: Final = 15
 
@@ -348,10 +357,7 @@ class GuidedRun:
             seconds=runner.seconds,
             registers=registers,
             changed=changed(self._before[self._selected], registers),
-            disassembly=disassembly.named(
-                disassembly.around(registers, self._reader(), self._guest.load),
-                self._guest.symbols,
-            ),
+            disassembly=self._code(registers),
             exits=runner.log.latest(EXITS),
             serial=bytes(runner.serial.sent[-SERIAL:]),
             outcome=ending.outcome if ending else None,
@@ -368,6 +374,16 @@ class GuidedRun:
             vcpu=self._selected,
             vcpus=self._briefs(),
         )
+
+    def _code(self, registers: Registers) -> tuple[Instruction, ...]:
+        """Instructions around CS:IP with symbols and source lines."""
+        guest = self._guest
+        found = disassembly.named(
+            disassembly.around(registers, self._reader(), guest.load), guest.symbols
+        )
+        if guest.lines is None:
+            return found
+        return guest.lines.of(found, 0.0 if self._state is RunState.RUNNING else LINES_WAIT)
 
     def _briefs(self) -> tuple[VcpuBrief, ...]:
         if len(self._runner.runners) == 1:

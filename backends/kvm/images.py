@@ -14,8 +14,9 @@ from typing import Final
 from kdash.backends.kvm import elf, guests, multiboot
 from kdash.backends.kvm.bios_image import bios_guest, is_bios
 from kdash.backends.kvm.boot import boot_guest, is_boot_sector
-from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
+from kdash.backends.kvm.facts import GuestError, Mode
 from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.lines import Lines
 from kdash.backends.kvm.linux import is_bzimage, is_vmlinux, linux_guest
 from kdash.backends.kvm.modes import TABLES
 from kdash.backends.kvm.symbols import Symbols, system_map
@@ -72,7 +73,12 @@ def load_file(path: str | os.PathLike[str], options: Options | None = None) -> G
         GuestFileError: when a file can't be read.
         GuestError: when it can't be started as asked.
     """
-    return make_guest(guests.read_image(path), Path(path).name, options)
+    data = guests.read_image(path)
+    guest = make_guest(data, Path(path).name, options)
+    if guest.lines is None and elf.is_elf(data) and elf.has_lines(data):
+        file = Path(path).resolve()
+        guest = replace(guest, lines=Lines(file, (file.parent,)))
+    return guest
 
 
 def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest:
@@ -95,7 +101,18 @@ def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest
     if options.vcpus != 1 or options.irqchip:
         guest = replace(guest, vcpus=options.vcpus, irqchip=guest.irqchip or options.irqchip)
         guests.check_guest(guest)
+    if options.symbols is not None and (lines := _lines_of(Path(options.symbols))):
+        guest = replace(guest, lines=lines)
     return guest
+
+
+def _lines_of(file: Path) -> Lines | None:
+    """The line tables of a symbol file that was read before."""
+    data = guests.read_image(file)
+    if not elf.is_elf(data) or not elf.has_lines(data):
+        return None
+    file = file.resolve()
+    return Lines(file, (file.parent,))
 
 
 def _is_flat_by_options(options: Options) -> bool:
@@ -110,10 +127,7 @@ def symbol_file(path: str | os.PathLike[str]) -> Symbols:
         GuestError: when it is neither.
     """
     file = Path(path)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise GuestFileError(f"{path}: {error.strerror}") from None
+    data = guests.read_image(path)
     found = (elf.read_symbols if elf.is_elf(data) else system_map)(data, file.name)
     if not found:
         raise GuestError(f"{file.name}: no symbols in it; an unstripped ELF file has them")

@@ -115,10 +115,19 @@ class DisassemblyView(LinePart):
             will = taken(mnemonic, self._registers)
             if will is not None:
                 return ("taken" if will else "not taken"), "label"
-            return operands(row.text, self._registers), "label"
+            return operands(row.text, self._registers) or self._origin(row), "label"
         if self._executed and row.ip == self._executed[0]:
             return self._executed[1], "accent"
-        return (f"<{printable(row.symbol)}>" if row.symbol else ""), "label"
+        return self._origin(row), "label"
+
+    def _origin(self, row: Instruction) -> str:
+        """The source line that begins here, else the symbol."""
+        source = row.source
+        place = self._place(row.ip)
+        before = self._rows[place - 1].source if place else None
+        if source is not None and source != before:
+            return f"{printable(source.file)}:{source.line} {printable(source.text.strip())}"
+        return f"<{printable(row.symbol)}>" if row.symbol else ""
 
     def copy_text(self) -> str:
         """The line under the cursor."""

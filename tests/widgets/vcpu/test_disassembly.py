@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from kdash.backends.kvm.facts import Instruction, Registers, RunState, Segment
+from kdash.backends.kvm.facts import Instruction, Registers, RunState, Segment, SourceLine
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 
 from .made import PartApp, drawn, listing, snapshot
@@ -176,3 +176,18 @@ async def test_a_line_without_another_note_names_its_symbol_as_data() -> None:
         )
         view.show(replace(shown, disassembly=rows))
         assert drawn(view).splitlines()[1].endswith("add al,bl ; <[b]main\\x1b+0x3>")
+
+
+async def test_a_source_line_stands_where_its_code_begins() -> None:
+    source = SourceLine("a.c", 7, "\tsum += \x1b[31m1;")
+    code = (
+        Instruction(0x1000, 0x1000, b"\x90", "nop", True),
+        Instruction(0x1001, 0x1001, b"\x90", "nop", symbol="f", source=source),
+        Instruction(0x1002, 0x1002, b"\x90", "nop", symbol="f+0x1", source=source),
+    )
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(100, 12)):
+        view.show(snapshot(registers=at(0x1000), disassembly=code))
+        lines = drawn(view).splitlines()
+        assert lines[1].endswith(r"nop ; a.c:7 sum += \x1b[31m1;")
+        assert lines[2].endswith("nop ; <f+0x1>")
