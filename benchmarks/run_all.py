@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("first_screen", "command_start", "vcpu_rates")
+BENCHMARKS = ("first_screen", "command_start", "vcpu_rates", "gdb_steps")
 
 
 def main() -> None:

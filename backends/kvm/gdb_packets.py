@@ -6,6 +6,7 @@ Acknowledgment".
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -18,8 +19,8 @@ INTERRUPT: Final = 0x03
 _ESCAPED: Final = frozenset(b"#$}*")
 #: What is added to a count of repeats, so that the smallest, 3, is a space.
 _REPEAT: Final = 29
-_LEAST: Final = 3  # repeats that are worth a count
-_MOST: Final = 126 - _REPEAT
+#: A byte and the repeats that are worth a count and have a printable one: 3 to 126 - 29.
+_RUN: Final = re.compile(rb"(.)\1{3,97}", re.DOTALL)
 #: Counts that would print as '#', '$', '+' or '-', and the next smaller one that does not.
 _UNPRINTABLE: Final = {6: 5, 7: 5, 14: 13, 16: 15}
 
@@ -138,19 +139,10 @@ def unescape(contents: bytes) -> bytes:
 
 def shorten(contents: bytes) -> bytes:
     """Runs as a byte, * and how often it repeats, plus 29; gdb undoes it before escapes."""
-    short = bytearray()
-    at, end = 0, len(contents)
-    while at < end:
-        byte = contents[at]
-        behind = at + 1
-        while behind < end and contents[behind] == byte and behind - at <= _MOST:
-            behind += 1
-        repeats = behind - at - 1
-        if repeats < _LEAST:
-            short.append(byte)
-            at += 1
-            continue
-        repeats = _UNPRINTABLE.get(repeats, repeats)
-        short += bytes((byte, ord("*"), repeats + _REPEAT))
-        at += 1 + repeats
-    return bytes(short)
+    return _RUN.sub(_shortened, contents)
+
+
+def _shortened(run: re.Match[bytes]) -> bytes:
+    repeats = len(run[0]) - 1
+    told = _UNPRINTABLE.get(repeats, repeats)
+    return run[1] + bytes((ord("*"), told + _REPEAT)) + run[1] * (repeats - told)

@@ -176,7 +176,8 @@ class GdbServer:
             return
         if self._connection is connection:
             events = EVENT_READ | (EVENT_WRITE if connection.wants_to_write else 0)
-            self._selector.modify(connection.socket, events, self._serve_client)
+            if events != self._selector.get_key(connection.socket).events:
+                self._selector.modify(connection.socket, events, self._serve_client)
 
     def _converse(self, connection: Connection, debugger: Debugger) -> None:
         if debugger.running is not None and debugger.running.done():
