@@ -14,15 +14,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kdash.backends.kvm.facts import KvmError, RunState, Snapshot
+from kdash.backends.kvm.gdb_arguments import MalformedError, console, number, octets, pair
 from kdash.backends.kvm.gdb_monitor import monitor, shown, vcpu_count, vcpu_line
 from kdash.backends.kvm.gdb_packets import PACKET_SIZE
-from kdash.backends.kvm.gdb_registers import (
-    all_registers,
-    hexadecimal,
-    is_fpu,
-    register_bytes,
-    write_registers,
-)
+from kdash.backends.kvm.gdb_state import StateCommands
+from kdash.backends.kvm.gdb_stop_points import Point, StopPoints
 from kdash.backends.kvm.gdb_stops import (
     SIGINT,
     SIGTRAP,
@@ -31,28 +27,27 @@ from kdash.backends.kvm.gdb_stops import (
     has_ended,
     stop_reply,
 )
-from kdash.backends.kvm.gdb_target_xml import NUMBERS, REGISTERS, target_xml
+from kdash.backends.kvm.gdb_target_xml import target_xml
 from kdash.backends.kvm.session import VcpuSession
 
 _OK: Final = b"OK"
 _UNSUPPORTED: Final = b""
-_NO_MEMORY: Final = b"E0e"  # EFAULT
 _MALFORMED: Final = b"E16"  # EINVAL
 _NO_THREAD: Final = b"E03"  # ESRCH
 
-#: Bytes of memory an `m` answer holds: two digits each, in one packet.
-_MOST: Final = PACKET_SIZE // 2
-#: Digits of a number in a packet: 64 bits.
-_DIGITS: Final = 16
-_CONSOLE: Final = 1024  # characters in one O packet
 _FEATURES: Final = (
     b"qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;PacketSize=%x"
     % PACKET_SIZE
 )
 
 
-class MalformedError(Exception):
-    """A packet whose arguments make no sense."""
+Reply = bytes | list[bytes] | None
+#: Gets the arguments of a packet.
+Handler = Callable[[bytes], Reply]
+
+#: What may stand behind the name of a packet of several letters, which begins with these.
+_ENDS: Final = (b"", b":", b";", b",")
+_WORD_LETTERS: Final = (b"q", b"Q", b"v")
 
 
 @dataclass
@@ -74,9 +69,13 @@ class Debugger:
     killed: bool = False  # gdb wants the guest's end
     exited: bool = False  # gdb was told of the guest's end and let go
     interrupted: bool = False
-    _breakpoints: dict[int, bytes] = field(default_factory=dict)  # b"swbreak" or b"hwbreak"
-    _reasons: frozenset[bytes] = frozenset()  # of those, what gdb understands
     _end_told: bool = False
+    _points: StopPoints = field(init=False)
+    _handlers: dict[bytes, Handler] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._points = StopPoints(self.session)
+        self._handlers = self._table()
 
     def answer(self, data: bytes) -> list[bytes]:
         """Carry out the packet with the contents `data`."""
@@ -96,14 +95,52 @@ class Debugger:
             return []
         return reply if isinstance(reply, list) else [reply]
 
-    def _handler(self, data: bytes) -> tuple[bytes, Callable[[bytes], Reply] | None]:
-        for name, method in _WORDS.items():
+    def _handler(self, data: bytes) -> tuple[bytes, Handler | None]:
+        """The name of the packet, and what carries it out."""
+        if data[:1] not in _WORD_LETTERS:
+            return data[:1], self._handlers.get(data[:1])
+        for name, handler in self._handlers.items():
             if data.startswith(name) and data[len(name) : len(name) + 1] in _ENDS:
-                return name, getattr(self, method)
-        if data[:1] in _WORD_LETTERS:
-            return data, None
-        method = _LETTERS.get(data[:1], "")
-        return data[:1], getattr(self, method) if method else None
+                return name, handler
+        return data, None
+
+    def _table(self) -> dict[bytes, Handler]:
+        state = StateCommands(self.session)
+        return {
+            b"?": self._why,
+            b"g": state.read_registers,
+            b"G": state.write_registers,
+            b"p": state.read_register,
+            b"P": state.write_register,
+            b"m": state.read_memory,
+            b"M": state.write_memory,
+            b"X": state.write_binary,
+            b"c": self._continue,
+            b"C": self._continue_signal,
+            b"s": self._step,
+            b"S": self._step_signal,
+            b"Z": self._insert,
+            b"z": self._remove,
+            b"H": self._select_thread,
+            b"T": self._is_alive,
+            b"D": self._detach,
+            b"k": self._kill,
+            b"R": self._restart,
+            b"!": self._extend,
+            b"qSupported": self._supported,
+            b"QStartNoAckMode": self._no_acks,
+            b"qXfer:features:read": self._features,
+            b"qAttached": lambda _: b"1",  # quitting gdb lets the guest go on
+            b"qSymbol": lambda _: _OK,  # none are wanted
+            b"qC": self._current_thread,
+            b"qfThreadInfo": self._threads,
+            b"qsThreadInfo": lambda _: b"l",
+            b"qThreadExtraInfo": self._thread_info,
+            b"qRcmd": self._monitor,
+            b"vMustReplyEmpty": lambda _: _UNSUPPORTED,
+            b"vCont?": lambda _: b"vCont;c;C;s;S",
+            b"vCont": self._vcont,
+        }
 
     # -- going
 
@@ -112,13 +149,13 @@ class Debugger:
         """Whether the guest goes, or what it did is not yet told."""
         return self.running is not None
 
-    def _go(self, start: Callable[[], Future[Snapshot]]) -> Reply:
+    def _go(self, start: Callable[[], Future[Snapshot]], *, single: bool = False) -> Reply:
         if has_ended(self.session.snapshot()) and not self._reviving():
             if not self._end_told:
                 return self._tell_end(self.session.snapshot())
             self.exited = not self.extended
             return exit_reply(self.session.snapshot())
-        self._place_breakpoints()
+        self._points.place(breakpoints=not single)
         self.interrupted = False
         self.running = start()
         return None
@@ -127,19 +164,9 @@ class Debugger:
         """Whether going leads out of an end."""
         return False
 
-    def _place_breakpoints(self) -> None:
-        """Bring the session's breakpoints to what gdb wants now; it changes them at each stop."""
-        placed = self.session.snapshot().breakpoints
-        wanted = self._breakpoints.keys()
-        for address in placed - wanted:
-            self.session.remove_breakpoint(address)
-        for address in wanted - placed:
-            self.session.add_breakpoint(address)
-
     def let_go(self) -> None:
-        """Forget the breakpoints, so that the guest runs without this gdb."""
-        self._breakpoints.clear()
-        self._place_breakpoints()
+        """Forget where to stop, so that the guest runs without this gdb."""
+        self._points.forget()
 
     def interrupt(self) -> None:
         """Stop the guest, if it goes; `running` is done then."""
@@ -159,10 +186,10 @@ class Debugger:
         return [self._stop(snapshot)]
 
     def _stop(self, snapshot: Snapshot) -> bytes:
-        kind = self._breakpoints.get(snapshot.registers.rip)
-        if kind is not None:
-            return stop_reply(snapshot, SIGTRAP, kind + b":;" if kind in self._reasons else b"")
-        return stop_reply(snapshot, SIGINT if self.interrupted else SIGTRAP)
+        reason = self._points.reason(snapshot)
+        if reason is None:
+            return stop_reply(snapshot, SIGINT if self.interrupted else SIGTRAP)
+        return stop_reply(snapshot, SIGTRAP, reason)
 
     def _tell_end(self, snapshot: Snapshot) -> list[bytes]:
         """Stop at the end, so that the last state can be looked at; going on then lets go."""
@@ -180,7 +207,7 @@ class Debugger:
 
     def _step(self, arguments: bytes) -> Reply:
         self._set_rip(arguments)
-        return self._go(self.session.step)
+        return self._go(self.session.step, single=True)
 
     def _continue_signal(self, arguments: bytes) -> Reply:
         return self._continue(arguments.partition(b";")[2])
@@ -192,9 +219,6 @@ class Debugger:
         if address:
             self.session.set_register("rip", number(address)).result()
 
-    def _vcont_actions(self, _arguments: bytes) -> Reply:
-        return b"vCont;c;C;s;S"
-
     def _vcont(self, arguments: bytes) -> Reply:
         """Step the VCPU that shall step, alone; else let all go."""
         actions = [action.partition(b":") for action in arguments.removeprefix(b";").split(b";")]
@@ -204,7 +228,7 @@ class Debugger:
             if action[:1] in b"sS":
                 if thread:
                     self._select(thread)
-                return self._go(self.session.step)
+                return self._go(self.session.step, single=True)
         return self._go(self.session.run)
 
     def _restart(self, _arguments: bytes) -> Reply:
@@ -221,77 +245,25 @@ class Debugger:
         signal = SIGINT if self.interrupted else SIGTRAP
         return stop_reply(snapshot, signal)
 
-    def _read_registers(self, _arguments: bytes) -> Reply:
-        return all_registers(self.session.snapshot().registers, self.session.fpu().result())
-
-    def _write_registers(self, arguments: bytes) -> Reply:
-        digits, at, values = arguments, 0, {}
-        for place, register in enumerate(REGISTERS):
-            part = digits[at : at + 2 * register.size]
-            at += 2 * register.size
-            if part and b"x" not in part:
-                values[place] = octets(part, register.size)
-        write_registers(self.session, values)
-        return _OK
-
-    def _read_register(self, arguments: bytes) -> Reply:
-        place = number(arguments)
-        if place >= len(REGISTERS):
-            return _MALFORMED
-        fpu = self.session.fpu().result() if is_fpu(place) else None
-        value = register_bytes(place, self.session.snapshot().registers, fpu)
-        return hexadecimal(value, place)
-
-    def _write_register(self, arguments: bytes) -> Reply:
-        name, _, digits = arguments.partition(b"=")
-        place = number(name)
-        if place >= len(REGISTERS):
-            return _MALFORMED
-        write_registers(self.session, {place: octets(digits, REGISTERS[place].size)})
-        return _OK
-
-    def _read_memory(self, arguments: bytes) -> Reply:
-        address, length = pair(arguments)
-        data = self.session.read_memory(address, min(length, _MOST))
-        return data.hex().encode() if data or not length else _NO_MEMORY
-
-    def _write_memory(self, arguments: bytes) -> Reply:
-        where, _, digits = arguments.partition(b":")
-        address, length = pair(where)
-        return self._write(address, octets(digits, length))
-
-    def _write_binary(self, arguments: bytes) -> Reply:
-        where, _, data = arguments.partition(b":")
-        address, length = pair(where)
-        if len(data) != length:
-            raise MalformedError
-        return self._write(address, data)
-
-    def _write(self, address: int, data: bytes) -> Reply:
-        written = self.session.write_memory(address, data).result()
-        return _OK if written == len(data) else _NO_MEMORY
-
     # -- where to stop
 
     def _insert(self, arguments: bytes) -> Reply:
-        return self._change_breakpoint(arguments, True)
+        return self._change_point(arguments, True)
 
     def _remove(self, arguments: bytes) -> Reply:
-        return self._change_breakpoint(arguments, False)
+        return self._change_point(arguments, False)
 
-    def _change_breakpoint(self, arguments: bytes, insert: bool) -> Reply:
-        """They are compared with RIP beside the guest's memory, which is never changed."""
+    def _change_point(self, arguments: bytes, insert: bool) -> Reply:
         kind, comma, where = arguments.partition(b",")
         if not comma:
             raise MalformedError
-        reason = {b"0": b"swbreak", b"1": b"hwbreak"}.get(kind)
-        if reason is None:
+        if not self._points.knows(number(kind)):
             return _UNSUPPORTED
-        address, _ = pair(where.partition(b";")[0])
+        point = Point(number(kind), *pair(where.partition(b";")[0]))
         if insert:
-            self._breakpoints[address] = reason
+            self._points.insert(point)
         else:
-            self._breakpoints.pop(address, None)
+            self._points.remove(point)
         return _OK
 
     # -- threads
@@ -320,9 +292,6 @@ class Debugger:
     def _threads(self, _arguments: bytes) -> Reply:
         return b"m" + b",".join(b"%x" % (n + 1) for n in range(vcpu_count(self.session)))
 
-    def _no_more_threads(self, _arguments: bytes) -> Reply:
-        return b"l"
-
     def _thread_info(self, arguments: bytes) -> Reply:
         thread = number(arguments.removeprefix(b","))
         if not 1 <= thread <= vcpu_count(self.session):
@@ -333,7 +302,7 @@ class Debugger:
 
     def _supported(self, arguments: bytes) -> Reply:
         understood = arguments.removeprefix(b":").split(b";")
-        self._reasons = frozenset(
+        self._points.understood = frozenset(
             reason for reason in (b"swbreak", b"hwbreak") if reason + b"+" in understood
         )
         return _FEATURES
@@ -341,12 +310,6 @@ class Debugger:
     def _no_acks(self, _arguments: bytes) -> Reply:
         self.acknowledging = False
         return _OK
-
-    def _attached(self, _arguments: bytes) -> Reply:
-        return b"1"  # quitting gdb lets the guest go on
-
-    def _symbols(self, _arguments: bytes) -> Reply:
-        return _OK  # none are wanted
 
     def _features(self, arguments: bytes) -> Reply:
         name, _, span = arguments.removeprefix(b":").partition(b":")
@@ -358,7 +321,7 @@ class Debugger:
         return (b"m" if offset + len(part) < len(document) else b"l") + part
 
     def _monitor(self, arguments: bytes) -> Reply:
-        line = octets(arguments.removeprefix(b","), None).decode("utf-8", "replace")
+        line = octets(arguments.removeprefix(b",")).decode("utf-8", "replace")
         text = monitor(self.session, line)
         if self.session.snapshot().state is RunState.READY:
             self._end_told = False  # it was restarted
@@ -379,98 +342,3 @@ class Debugger:
             return self._restart(b"")
         self.killed = True
         return None
-
-    def _must_reply_empty(self, _arguments: bytes) -> Reply:
-        return _UNSUPPORTED
-
-
-Reply = bytes | list[bytes] | None
-
-#: What may stand behind the name of a packet of several letters.
-_ENDS: Final = (b"", b":", b";", b",")
-_WORD_LETTERS: Final = (b"q", b"Q", b"v")
-_WORDS: Final = {
-    b"qSupported": "_supported",
-    b"QStartNoAckMode": "_no_acks",
-    b"qXfer:features:read": "_features",
-    b"qAttached": "_attached",
-    b"qSymbol": "_symbols",
-    b"qC": "_current_thread",
-    b"qfThreadInfo": "_threads",
-    b"qsThreadInfo": "_no_more_threads",
-    b"qThreadExtraInfo": "_thread_info",
-    b"qRcmd": "_monitor",
-    b"vMustReplyEmpty": "_must_reply_empty",
-    b"vCont?": "_vcont_actions",
-    b"vCont": "_vcont",
-}
-_LETTERS: Final = {
-    b"?": "_why",
-    b"g": "_read_registers",
-    b"G": "_write_registers",
-    b"p": "_read_register",
-    b"P": "_write_register",
-    b"m": "_read_memory",
-    b"M": "_write_memory",
-    b"X": "_write_binary",
-    b"c": "_continue",
-    b"C": "_continue_signal",
-    b"s": "_step",
-    b"S": "_step_signal",
-    b"Z": "_insert",
-    b"z": "_remove",
-    b"H": "_select_thread",
-    b"T": "_is_alive",
-    b"D": "_detach",
-    b"k": "_kill",
-    b"R": "_restart",
-    b"!": "_extend",
-}
-assert len(NUMBERS) == len(REGISTERS)
-
-
-def console(text: str) -> list[bytes]:
-    """O packets with `text`, which gdb prints."""
-    return [
-        b"O" + text[at : at + _CONSOLE].encode().hex().encode()
-        for at in range(0, len(text), _CONSOLE)
-    ]
-
-
-def number(digits: bytes) -> int:
-    """A number of hexadecimal digits, at most 64 bits.
-
-    Raises:
-        MalformedError: when it is something else.
-    """
-    if not 1 <= len(digits) <= _DIGITS or not digits.isalnum():
-        raise MalformedError
-    try:
-        return int(digits, 16)
-    except ValueError:
-        raise MalformedError from None
-
-
-def pair(arguments: bytes) -> tuple[int, int]:
-    """Two numbers with a comma between.
-
-    Raises:
-        MalformedError: when it is something else.
-    """
-    first, _, second = arguments.partition(b",")
-    return number(first), number(second)
-
-
-def octets(digits: bytes, length: int | None) -> bytes:
-    """Bytes from two digits each.
-
-    Raises:
-        MalformedError: when they are something else, or not `length` bytes.
-    """
-    try:
-        data = bytes.fromhex(digits.decode("ascii"))
-    except ValueError:
-        raise MalformedError from None
-    if length is not None and len(data) != length:
-        raise MalformedError
-    return data

@@ -314,3 +314,68 @@ def test_the_emulator_is_debugged_in_the_same_way(serve: Serve) -> None:
     assert "$1 = 2" in told
     assert "<unavailable>" in told
     assert "$3 = 2" in told
+
+
+#: Reads the byte at 0x3000, writes it to 0x3005, counts in the word at 0x3000, and again.
+WATCHED = "a00030 a20530 fec0 ff060030 ebf2"
+
+
+def test_a_watchpoint_stops_where_the_value_changes(serve: Serve) -> None:
+    told = serve(WATCHED).gdb(
+        "watch *(short*)0x3000", "continue", "p/x $rip", "continue", "x/1xh 0x3000", "info watch"
+    )
+    assert "Hardware watchpoint 1: *(short*)0x3000" in told
+    assert re.search(r"Old value = 0\nNew value = 1\n", told)
+    assert re.search(r"Old value = 1\nNew value = 2\n", told)
+    assert "$1 = 0x100c" in told
+    assert re.search(r"0x3000:\s+0x0002", told)
+    assert "already hit 2 times" in told
+
+
+def test_a_watchpoint_is_met_by_a_single_step_too(serve: Serve) -> None:
+    told = serve("c606003005 ebfe").gdb("watch *(char*)0x3000", "stepi", "p $rip")
+    assert "New value = 5" in told
+    assert "0x1005" in told
+
+
+def test_read_and_access_watchpoints_see_the_access(serve: Serve) -> None:
+    told = serve(WATCHED).gdb("rwatch *(char*)0x3000", "continue", "p/x $rip", "delete",
+        "awatch *(char*)0x3005", "continue", "p/x $rip")  # fmt: skip
+    assert "Hardware read watchpoint 1" in told
+    assert "$1 = 0x1003" in told
+    assert "Hardware access (read/write) watchpoint 2" in told
+    assert "$2 = 0x1006" in told
+
+
+def test_more_can_not_be_watched_than_the_limit(serve: Serve) -> None:
+    told = serve(WATCHED).gdb("watch *(char(*)[5000])0x3000", "continue")
+    assert "Could not insert hardware watchpoint 1" in told
+
+
+def test_watchpoints_are_gone_when_gdb_deletes_them(serve: Serve) -> None:
+    told = serve(WATCHED).gdb(
+        "watch *(short*)0x3000", "continue", "delete", "break *0x1006", "continue", "continue",
+        "x/1xh 0x3000",
+    )  # fmt: skip
+    assert told.count("New value") == 1
+    assert re.search(r"0x3000:\s+0x0002", told)
+
+
+@pytest.mark.parametrize(("place", "said"), [("0x5", "Breakpoint 1, "), ("0x1005", "SIGTRAP")])
+def test_with_a_base_of_cs_a_breakpoint_is_rip_or_linear(
+    serve: Serve, place: str, said: str
+) -> None:
+    # jmp 0x100:0; there nops at RIP 3 to 5, linear 0x1003 to 0x1005
+    told = serve("ea 0600 0001 90 90 90 f4").gdb(
+        "stepi", f"break *{place.replace('5', '7')}", "continue", "p $rip", "monitor cs"
+    )
+    assert said in told
+    assert "linear 0x1007" in told
+
+
+def test_a_hardware_breakpoint_is_met_at_full_speed(serve: Serve) -> None:
+    served = serve("b9ffff 49 75fd 90 f4")  # mov cx, 0xffff; loop: dec cx; jnz; nop; hlt
+    told = served.gdb("hbreak *0x1006", "continue", "p $rcx")
+    assert "Breakpoint 1, 0x0000000000001006" in told
+    assert "$1 = 0" in told
+    assert served.session.snapshot().steps == 0
