@@ -79,7 +79,7 @@ class Guest:
     vcpus: int = 1
     irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel
     code_selector: int = CODE  # of protected and long mode; the data segments' is the next
-    host_cpuid: bool = False  # CPUID answers what KVM supports on this host
+    host_cpuid: bool = True  # CPUID answers what KVM supports on this host
     reset: bool = False  # VCPUs start as they come out of reset, at the top of 4 GiB
     startup_ipi: bool = False  # VCPUs but the first wait for INIT and SIPI, as on a PC
 

@@ -187,7 +187,6 @@ def linux_guest(  # noqa: PLR0913 - the options of a kernel
         symbols=found.joined(symbols or Symbols()),
         irqchip=True,
         code_selector=BOOT_CS,
-        host_cpuid=True,
     )
     check_guest(guest, "give more --memory")
     return guest
