@@ -59,9 +59,11 @@ class Debugger:
 
     Args:
         session: the guest.
+        wake: called in the session's thread when `running` is done.
     """
 
     session: VcpuSession
+    wake: Callable[[], None]
     running: Future[Snapshot] | None = None
     acknowledging: bool = True  # cleared by QStartNoAckMode
     extended: bool = False  # the connection outlives the guest's end
@@ -70,6 +72,7 @@ class Debugger:
     exited: bool = False  # gdb was told of the guest's end and let go
     interrupted: bool = False
     _end_told: bool = False
+    _range: tuple[int, int] | None = None  # stepped through without telling: first and end
     _points: StopPoints = field(init=False)
     _handlers: dict[bytes, Handler] = field(init=False)
 
@@ -138,7 +141,7 @@ class Debugger:
             b"qThreadExtraInfo": self._thread_info,
             b"qRcmd": self._monitor,
             b"vMustReplyEmpty": lambda _: _UNSUPPORTED,
-            b"vCont?": lambda _: b"vCont;c;C;s;S",
+            b"vCont?": lambda _: b"vCont;c;C;s;S;r",
             b"vCont": self._vcont,
         }
 
@@ -155,10 +158,15 @@ class Debugger:
                 return self._tell_end(self.session.snapshot())
             self.exited = not self.extended
             return exit_reply(self.session.snapshot())
+        self._range = None
         self._points.place(breakpoints=not single)
         self.interrupted = False
-        self.running = start()
+        self._start(start())
         return None
+
+    def _start(self, running: Future[Snapshot]) -> None:
+        self.running = running
+        running.add_done_callback(lambda _: self.wake())
 
     def _reviving(self) -> bool:
         """Whether going leads out of an end."""
@@ -167,6 +175,8 @@ class Debugger:
     def let_go(self) -> None:
         """Forget where to stop, so that the guest runs without this gdb."""
         self._points.forget()
+        for point in self.session.snapshot().stops:
+            self.session.remove_stop(point.number)
 
     def interrupt(self) -> None:
         """Stop the guest, if it goes; `running` is done then."""
@@ -183,13 +193,26 @@ class Debugger:
         snapshot = done.result()
         if has_ended(snapshot):
             return self._tell_end(snapshot)
-        return [self._stop(snapshot)]
+        if self._within_range(snapshot):
+            self._start(self.session.step())
+            return []
+        return self._stop(snapshot)
 
-    def _stop(self, snapshot: Snapshot) -> bytes:
+    def _within_range(self, snapshot: Snapshot) -> bool:
+        """Whether a step through a range of addresses goes on."""
+        if self._range is None or self.interrupted or snapshot.stopped_at:
+            return False
+        first, end = self._range
+        return first <= snapshot.registers.rip < end
+
+    def _stop(self, snapshot: Snapshot) -> list[bytes]:
         reason = self._points.reason(snapshot)
-        if reason is None:
-            return stop_reply(snapshot, SIGINT if self.interrupted else SIGTRAP)
-        return stop_reply(snapshot, SIGTRAP, reason)
+        if reason is not None:
+            return [stop_reply(snapshot, SIGTRAP, reason)]
+        if snapshot.stopped_at:  # by `monitor catch`, which gdb knows nothing of
+            note = console(f"kdash: {shown(snapshot.detail)}\n")
+            return [*note, stop_reply(snapshot, SIGTRAP)]
+        return [stop_reply(snapshot, SIGINT if self.interrupted else SIGTRAP)]
 
     def _tell_end(self, snapshot: Snapshot) -> list[bytes]:
         """Stop at the end, so that the last state can be looked at; going on then lets go."""
@@ -223,12 +246,15 @@ class Debugger:
         """Step the VCPU that shall step, alone; else let all go."""
         actions = [action.partition(b":") for action in arguments.removeprefix(b";").split(b";")]
         for action, _, thread in actions:
-            if action[:1] not in b"cCsS" or not action:
+            if action[:1] not in b"cCsSr" or not action:
                 raise MalformedError
-            if action[:1] in b"sS":
+            if action[:1] in b"sSr":
+                through = pair(action[1:]) if action[:1] == b"r" else None
                 if thread:
                     self._select(thread)
-                return self._go(self.session.step, single=True)
+                reply = self._go(self.session.step, single=through is None)
+                self._range = through
+                return reply
         return self._go(self.session.run)
 
     def _restart(self, _arguments: bytes) -> Reply:

@@ -32,6 +32,7 @@ class Connection:
     def __init__(self, client: socket.socket) -> None:
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.socket = client
         self.acknowledging = True
         self.packets: deque[bytes] = deque()  # to be carried out, oldest first

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from kdash.backends.kvm.facts import Mode, Registers, Segment, Snapshot
+from kdash.backends.kvm.facts import Mode, Registers, Segment, Snapshot, StopKind
 from kdash.backends.kvm.gdb_target_xml import CONTROLS, GENERAL, SELECTORS
 from kdash.backends.kvm.session import VcpuSession
+from kdash.backends.kvm.stop_requests import Wanted, exit_filter
 
 #: Exits shown unless more are asked for.
 EXITS: Final = 10
@@ -19,6 +20,10 @@ exits [N]   the last N exits (10) of the guest, with what they mean
 cs          base and mode of the code segment
 code [N]    N instructions (8) from CS:IP, decoded in the mode the VCPU is in
 regs        general, segment and control registers
+walk ADDR   how a linear address becomes a physical one, level by level
+catch [KIND] [PORT|ADDR]
+            stop at exits, as: catch, catch HLT, catch IO 0x3f8, catch MMIO 0xfee00000
+uncatch     stop at no exit any more
 vcpus       every VCPU: where it is and what it does
 restart     load the guest anew; registers shown before are then stale (maint flush register-cache)
 help        this list
@@ -107,6 +112,51 @@ def _code(session: VcpuSession, arguments: list[str]) -> str:
     return _lines(lines)
 
 
+def _walk(session: VcpuSession, arguments: list[str]) -> str:
+    address = _address(arguments[0] if arguments else "")
+    vcpu = session.snapshot().vcpu
+    found = session.inspect(lambda inspector: inspector.walk(address, vcpu))
+    lines = [f"{address:#x}, paging {found.paging}"]
+    for level in found.levels:
+        raw = "no memory" if level.raw is None else f"{level.raw:#018x} {' '.join(level.flags)}"
+        leads = "" if level.next is None else f" -> {level.next:#x}"
+        lines.append(f"{level.table:<5} [{level.index:3}] at {level.address:#x}: {raw}{leads}")
+    if found.physical is None:
+        lines.append(f"not mapped: {found.stop}")
+    else:
+        memory = "" if found.memory else ", where there is no memory"
+        lines.append(f"physical {found.physical:#x} ({', '.join(found.rights) or 'read'}){memory}")
+    return _lines(lines)
+
+
+def _address(text: str) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"{shown(text) or 'nothing'} is no address like 0x1000")
+    return value
+
+
+def _catch(session: VcpuSession, arguments: list[str]) -> str:
+    kind = arguments[0] if arguments and not arguments[0][:1].isdigit() else None
+    where = [_address(text) for text in arguments[kind is not None :][:1]]
+    mmio = kind is not None and kind.upper() == "MMIO"
+    exits = exit_filter(
+        kind, None if mmio else next(iter(where), None), next(iter(where), None) if mmio else None
+    )
+    session.add_stop(Wanted(StopKind.EXIT, exits=exits)).result()
+    return f"stops at {exits}\n"
+
+
+def _uncatch(session: VcpuSession, _arguments: list[str]) -> str:
+    caught = [one for one in session.snapshot().stops if one.kind is StopKind.EXIT]
+    for one in caught:
+        session.remove_stop(one.number).result()
+    return f"stops at no exit; {len(caught)} forgotten\n"
+
+
 def _regs(session: VcpuSession, _arguments: list[str]) -> str:
     registers = session.snapshot().registers
     names = (*GENERAL, "rip", "rflags")
@@ -161,6 +211,9 @@ COMMANDS: Final[dict[str, Callable[[VcpuSession, list[str]], str]]] = {
     "cs": _cs,
     "code": _code,
     "regs": _regs,
+    "walk": _walk,
+    "catch": _catch,
+    "uncatch": _uncatch,
     "vcpus": _vcpus,
     "restart": _restart,
 }

@@ -138,7 +138,7 @@ class GdbServer:
         self._alone = None
         self._stop_guest()
         self._connection = Connection(client)
-        self._debugger = Debugger(self._session)
+        self._debugger = Debugger(self._session, self.wake)
         self._selector.register(client, EVENT_READ, self._serve_client)
         self._narrate(f"gdb connected from {address[0]}")
 
@@ -191,8 +191,6 @@ class GdbServer:
             if debugger.detached or debugger.killed or debugger.exited:
                 self._part(debugger)
                 return
-        if debugger.running is not None:
-            debugger.running.add_done_callback(self._wake)
 
     def _send(self, connection: Connection, packets: list[bytes]) -> None:
         for packet in packets:

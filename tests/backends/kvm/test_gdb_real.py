@@ -379,3 +379,51 @@ def test_a_hardware_breakpoint_is_met_at_full_speed(serve: Serve) -> None:
     assert "Breakpoint 1, 0x0000000000001006" in told
     assert "$1 = 0" in told
     assert served.session.snapshot().steps == 0
+
+
+def test_monitor_catch_stops_at_exits(serve: Serve) -> None:
+    # out 0xe9, al; out 0x80, al; mov [0xb0000000], al by way of DS; hlt
+    told = serve("e6e9 e680 90 e680 f4").gdb(
+        "monitor catch IO 0x80",
+        "continue",
+        "p/x $rip",
+        "continue",
+        "p/x $rip",
+        "monitor uncatch",
+        "monitor catch nothing",
+        "monitor catch HLT 0x80",
+        "continue",
+    )
+    assert "stops at IO 0x80" in told
+    assert len(re.findall(r"kdash: exit stop 1: out 0x80", told)) == 2
+    assert ("$1 = 0x1004" in told, "$2 = 0x1007" in told) == (True, True)
+    assert "catch: no exit 'NOTHING'" in told
+    assert "the guest has ended" in told
+
+
+def test_monitor_walk_shows_each_level(serve: Serve) -> None:
+    told = serve("ebfe", mode=Mode.LONG).gdb(
+        "monitor walk 0x1234", "monitor walk 0xffffffff80001234", "monitor walk 0x8000000000",
+        "monitor walk", "monitor walk x",
+    )  # fmt: skip
+    assert "0x1234, paging 4-level" in told
+    assert "PML4  [511]" in told
+    assert told.count("physical 0x1234 (") == 2
+    assert "not mapped: " in told
+    assert "walk: nothing is no address" in told
+    assert "walk: x is no address" in told
+
+
+def test_next_steps_a_line_through_a_loop_of_many_instructions(
+    serve: Serve, tmp_path: Path
+) -> None:
+    source = """
+    .code16
+    mov $500, %cx
+    dec %cx; jnz .-1
+    nop
+    hlt
+    """
+    image, _, elf = assembled(tmp_path, source)
+    told = serve(image).gdb("next", "next", "p $rip", "p $rcx", file=str(elf))
+    assert "$2 = 0" in told

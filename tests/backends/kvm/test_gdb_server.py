@@ -213,6 +213,34 @@ def test_going_on_from_an_address_sets_rip(serve: Serve) -> None:
         assert rip_of(client.ask(b"S05;1000")) == 0x1001
 
 
+def test_a_range_is_stepped_through_until_it_is_left(serve: Serve) -> None:
+    with serve("b90900 49 75fd 90 90 ebfe").client() as client:  # dec cx; jnz; nop at 0x1006
+        assert rip_of(client.ask(b"vCont;r1000,1006:1;c")) == 0x1006
+        client.ask(b"Z0,1007,1")
+        assert rip_of(client.ask(b"vCont;r1006,2000:1")) == 0x1007
+        assert client.ask(b"vCont;r1006:1") == b"E16"
+
+
+def test_a_range_that_is_never_left_is_interrupted(serve: Serve) -> None:
+    served = serve(SPIN)
+    with served.client() as client:
+        client.send(b"vCont;r1000,1002")
+        until(lambda: served.session.snapshot().steps > 10)
+        client.socket.sendall(b"\x03")
+        assert client.receive().startswith(b"T02")
+
+
+def test_exits_that_were_caught_are_forgotten_with_the_client(serve: Serve) -> None:
+    served = serve("e680 ebfc")
+    with served.client() as client:
+        client.send(b"qRcmd," + b"catch IO".hex().encode())
+        assert [client.receive()[:1], client.receive()] == [b"O", b"OK"]
+        assert client.ask(b"c")[:1] == b"O"
+        assert rip_of(client.receive()) == 0x1002
+        assert client.ask(b"D") == b"OK"
+    until(lambda: served.session.snapshot().exits_total > 3)
+
+
 def test_a_spinning_guest_is_interrupted(serve: Serve) -> None:
     served = serve(SPIN)
     with served.client() as client:
