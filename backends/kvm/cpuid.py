@@ -6,13 +6,13 @@ Layouts: struct kvm_cpuid2 and kvm_cpuid_entry2 of asm/kvm.h, Linux 6.19.
 from __future__ import annotations
 
 import errno
-import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from kdash.backends.kvm import cpuid_names
+from kdash.backends.kvm.cpuid_request import HOST, REGISTERS, CpuidRequest, CpuidSetting
 from kdash.backends.kvm.facts import GuestError, KvmError
 from kdash.backends.kvm.state_calls import Gaps, StateCalls
 from kdash.backends.kvm.state_facts import CpuidEntry, CpuidLeaf, CpuidState
@@ -24,64 +24,6 @@ ENTRIES_MOST: Final = 4096
 
 _HEAD: Final = struct.Struct("<II")
 _ENTRY: Final = struct.Struct("<7I12x")
-
-#: The value of --cpuid that gives the VCPU all that KVM can offer.
-HOST: Final = "host"
-REGISTERS: Final = ("eax", "ebx", "ecx", "edx")
-_SETTING: Final = re.compile(
-    r"(?P<leaf>0x[0-9a-f]+|\d+)(?::(?P<sub>0x[0-9a-f]+|\d+))?"
-    r"\.(?P<register>e[abcd]x)=(?P<value>0x[0-9a-f]+|\d+)$",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CpuidSetting:
-    """One register of one leaf, set by the user."""
-
-    leaf: int
-    subleaf: int | None  # None: the answer does not depend on ECX
-    register: str  # one of REGISTERS
-    value: int
-
-    @property
-    def text(self) -> str:
-        """As typed, for messages."""
-        sub = "" if self.subleaf is None else f":{self.subleaf:#x}"
-        return f"{self.leaf:#x}{sub}.{self.register}={self.value:#x}"
-
-
-#: What a guest asks for: HOST or settings, in the order in which they are carried out.
-CpuidRequest = CpuidSetting | str
-
-
-def parse_request(text: str) -> CpuidRequest:
-    """What `--cpuid` says: host, or LEAF[:SUB].REG=VALUE.
-
-    Raises:
-        ValueError: saying what would be right.
-    """
-    if text.lower() == HOST:
-        return HOST
-    found = _SETTING.match(text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is neither host nor LEAF[:SUB].REG=VALUE, as 1.ecx=0x80000000")
-    sub = found["sub"]
-    setting = CpuidSetting(
-        _integer(found["leaf"]),
-        None if sub is None else _integer(sub),
-        found["register"].lower(),
-        _integer(found["value"]),
-    )
-    for number in (setting.leaf, setting.subleaf or 0, setting.value):
-        if number >> 32:
-            raise ValueError(f"{text!r}: {number:#x} has more than 32 bits")
-    return setting
-
-
-def _integer(text: str) -> int:
-    return int(text, 16) if text.lower().startswith("0x") else int(text)
-
 
 # -- reading
 
@@ -175,7 +117,7 @@ def requested(
         if isinstance(request, CpuidSetting):
             _apply(entries, request)
         else:
-            entries = list(supported())
+            entries = list(supported()) if request == HOST else []
     return tuple(entries)
 
 
@@ -196,8 +138,23 @@ def _changed(entry: CpuidEntry, setting: CpuidSetting) -> CpuidEntry:
     return replace(entry, **values)
 
 
-def set_cpuid(calls: StateCalls, requests: Sequence[CpuidRequest]) -> None:
-    """Let the VCPU answer as `requests` say. It must not have run yet.
+def for_vcpu(entries: Iterable[CpuidEntry], index: int) -> tuple[CpuidEntry, ...]:
+    """KVM's supported entries with the APIC id of VCPU `index`, where they hold one.
+
+    KVM fills in that of the host's processor it is asked on (api.rst, 4.46): leaf 1 in EBX 31:24,
+    the topology leaves in EDX (Intel SDM vol. 2A, CPUID).
+    """
+    return tuple(_numbered(entry, index) for entry in entries)
+
+
+def _numbered(entry: CpuidEntry, index: int) -> CpuidEntry:
+    if entry.leaf == 1:
+        return replace(entry, ebx=entry.ebx & 0x00FF_FFFF | (index & 0xFF) << 24)
+    return replace(entry, edx=index) if entry.leaf in (0xB, 0x1F) else entry
+
+
+def set_cpuid(calls: StateCalls, requests: Sequence[CpuidRequest], index: int = 0) -> None:
+    """Let the VCPU `index` answer as `requests` say. It must not have run yet.
 
     Raises:
         GuestError: when KVM refuses the values.
@@ -205,12 +162,13 @@ def set_cpuid(calls: StateCalls, requests: Sequence[CpuidRequest]) -> None:
     """
     if not requests:
         return
-    entries = requested(requests, lambda: get_supported(calls))
+    entries = requested(requests, lambda: for_vcpu(get_supported(calls), index))
     try:
         calls.vcpu("KVM_SET_CPUID2", pack_entries(entries))
     except KvmError as error:
-        told = ", ".join(r if isinstance(r, str) else r.text for r in requests)
+        settings = [one.text for one in requests if isinstance(one, CpuidSetting)]
+        told = ", ".join(settings) or str(requests[-1])
         raise GuestError(
             f"--cpuid {told}: refused by KVM: {error.cause}; compare with what it supports, "
-            "in the cpuid view or after --cpuid host"
+            "in the cpuid view"
         ) from None

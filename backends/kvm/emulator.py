@@ -416,6 +416,8 @@ class EmulatedMachine:
         if guest.vcpus > 1 or guest.irqchip:
             what = "interrupt controllers" if guest.irqchip else "several VCPUs"
             raise KvmError(f"the emulator can't do this: {what}", "use KVM")
+        if guest.cpuid:
+            raise KvmError("the emulator can't do this: set what CPUID answers", "use KVM")
         self.guest = guest
         self.memory = EmulatedMemory()
         with ExitStack() as resources:

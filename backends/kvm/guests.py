@@ -11,13 +11,16 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.layout import PAGE, Region, check_regions
 from kdash.backends.kvm.lines import Lines
 from kdash.backends.kvm.modes import CODE, TABLES, TABLES_SIZE
 from kdash.backends.kvm.symbols import Symbols
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.cpuid_request import CpuidRequest
 
 LOAD: Final = 0x1000
 STACK: Final = 0x8000
@@ -80,6 +83,7 @@ class Guest:
     irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel
     code_selector: int = CODE  # of protected and long mode; the data segments' is the next
     host_cpuid: bool = True  # CPUID answers what KVM supports on this host
+    cpuid: tuple[CpuidRequest, ...] = ()  # what it answers instead, in this order
     reset: bool = False  # VCPUs start as they come out of reset, at the top of 4 GiB
     startup_ipi: bool = False  # VCPUs but the first wait for INIT and SIPI, as on a PC
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import elf, guests, multiboot
 from kdash.backends.kvm.bios_image import bios_guest, is_bios
@@ -20,6 +20,9 @@ from kdash.backends.kvm.lines import Lines
 from kdash.backends.kvm.linux import is_bzimage, is_vmlinux, linux_guest
 from kdash.backends.kvm.modes import TABLES
 from kdash.backends.kvm.symbols import Symbols, system_map
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.cpuid_request import CpuidRequest
 
 
 class Format(Enum):
@@ -51,6 +54,7 @@ class Options:
     extract: bool = True  # take the kernel out of a bzImage here, not in the guest
     vcpus: int = 1
     irqchip: bool = False  # interrupt controllers and timer in the kernel
+    cpuid: tuple[CpuidRequest, ...] = ()  # what CPUID answers
 
 
 def detect(data: bytes) -> Format:
@@ -98,6 +102,8 @@ def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest
         guest = _MAKERS[kind](data, title, options, symbols)
     except struct.error as error:  # no reader shall let one through, no user shall see one
         raise GuestError(f"{title}: damaged: {error}") from None
+    if options.cpuid:
+        guest = replace(guest, cpuid=options.cpuid)
     if options.vcpus != 1 or options.irqchip:
         guest = replace(guest, vcpus=options.vcpus, irqchip=guest.irqchip or options.irqchip)
         guests.check_guest(guest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Final
 
@@ -62,8 +62,7 @@ class Machine:
                 for index in range(guest.vcpus):
                     vcpus.append(Vcpu(vm, index, device.run_size, self.memory))
                     resources.callback(vcpus[-1].close)
-                    if guest.host_cpuid:
-                        vcpus[-1].copy_cpuid(device.fd)
+                    _set_cpuid(vcpus[-1], guest, device)
             self.vcpus = tuple(vcpus)
             self.vcpu = self.vcpus[0]
             for vcpu in self.vcpus:
@@ -100,6 +99,19 @@ class Machine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _set_cpuid(vcpu: Vcpu, guest: Guest, device: Device) -> None:
+    if not guest.cpuid:
+        if guest.host_cpuid:
+            vcpu.copy_cpuid(device.fd)
+        return
+    from kdash.backends.kvm.cpuid import set_cpuid  # for those who ask
+    from kdash.backends.kvm.cpuid_request import HOST, NONE
+    from kdash.backends.kvm.state_calls import MachineCalls
+
+    with closing(MachineCalls(vcpu.fd, device.path)) as calls:
+        set_cpuid(calls, (HOST if guest.host_cpuid else NONE, *guest.cpuid), vcpu.index)
 
 
 def _check_count(device: Device, wanted: int) -> None:

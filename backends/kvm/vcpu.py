@@ -120,10 +120,19 @@ class Vcpu:
         self.refresh()
 
     def copy_cpuid(self, device: int) -> None:
-        """Let CPUID answer all that KVM supports, as the open `device` says."""
+        """Let CPUID answer all that KVM supports, as the open `device` says.
+
+        The APIC id is that of the VCPU: KVM tells the one of the processor it is asked on
+        (api.rst, 4.46; leaf 1 EBX 31:24, leaves 0BH and 1FH EDX of the Intel SDM, CPUID).
+        """
         entries = ffi.new("uint32_t[]", 2 + CPUID_ENTRIES * 10)  # struct kvm_cpuid2
         entries[0] = CPUID_ENTRIES
         ioctl.call_pointer(device, "KVM_GET_SUPPORTED_CPUID", entries)
+        for at in range(2, 2 + entries[0] * 10, 10):
+            if entries[at] == 1:
+                entries[at + 4] = entries[at + 4] & 0x00FF_FFFF | (self.index & 0xFF) << 24
+            elif entries[at] in (0xB, 0x1F):
+                entries[at + 6] = self.index
         ioctl.call_pointer(self.fd, "KVM_SET_CPUID2", entries)
 
     def refresh(self) -> None:

@@ -15,6 +15,7 @@ from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
+    from kdash.backends.kvm.cpuid_request import CpuidRequest
     from kdash.backends.kvm.guests import Guest
     from kdash.backends.kvm.run import Request
 
@@ -57,6 +58,7 @@ on stdout, exits are shown by `monitor exits`, other words by `monitor help`. A 
 runs on, a lost connection leaves it stopped for the next one, `kill` ends it.
 
 examples:
+  kdash vcpu run kernel.elf --cpuid 1.ecx=0x80000000
   kdash vcpu run adder.bin --set rax=2 --set rbx=0x10 --dump 0x2000:16 --format json
   kdash vcpu run kernel.elf --gdb :1234    and then: gdb kernel.elf -ex 'target remote :1234'
 
@@ -238,6 +240,10 @@ def add_guest_options(parser: argparse.ArgumentParser) -> None:
         help="interrupt controllers and timer (PIC, APICs, PIT) in the kernel")  # fmt: skip
     add("--set", type=assignment, action="append", default=[], metavar="REG=VALUE",
         help="set a register of every VCPU before the start; repeatable")  # fmt: skip
+    add("--cpuid", type=cpuid_request, action="append", default=[],
+        metavar="host|none|LEAF[:SUB].REG=VALUE",
+        help="what CPUID answers: all that KVM supports, 0 to every leaf, or a register of one"
+        " leaf as 1.ecx=0x80000000; repeatable, in order (host)")  # fmt: skip
     add("--stdin", metavar="FILE", help="input of the serial port; of a boot sector what is typed")
     add("--device", action="append", default=[], metavar="FILE.py:CLASS",
         help="add a device of your own; repeatable")  # fmt: skip
@@ -306,6 +312,16 @@ def assignment(text: str) -> tuple[str, int]:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return name.lower(), number(value)
+
+
+def cpuid_request(text: str) -> CpuidRequest:
+    """host, none, or LEAF[:SUB].REG=VALUE."""
+    from kdash.backends.kvm.cpuid_request import parse_request
+
+    try:
+        return parse_request(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def span(text: str) -> tuple[int, int]:
@@ -387,6 +403,7 @@ def guest_of(arguments: argparse.Namespace) -> Guest:
         extract=not arguments.no_extract,
         vcpus=arguments.vcpus,
         irqchip=arguments.irqchip,
+        cpuid=tuple(arguments.cpuid),
     )
     if arguments.guest is None:
         options = replace(options, registers=guests.ARTICLE_REGISTERS)

@@ -182,6 +182,21 @@ def test_a_guest_that_can_not_be_loaded_is_told(
     assert "objcopy -O binary" in capsys.readouterr().err
 
 
+@pytest.mark.kvm
+def test_cpuid_is_what_was_asked_for(guest: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    code = guest("66b8150000000fa2f4")  # mov eax,0x15; cpuid; hlt
+    found = json_of(capsys, code, "--cpuid", "0x15.ecx=0x1234")
+    assert found["vcpus"][0]["rcx"] == "0x1234"
+
+
+@pytest.mark.kvm
+def test_a_cpuid_that_kvm_refuses_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", "--cpuid", "0x80000008.eax=0x2020") == 2  # linear addresses of 32 bits
+    told = capsys.readouterr().err
+    assert "--cpuid 0x80000008.eax=0x2020: refused by KVM: KVM_SET_CPUID2" in told
+    assert told.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [[], ["run"], ["trace"], ["caps"]])
 def test_every_command_has_help_with_an_example(
     capsys: pytest.CaptureFixture[str], command: list[str]

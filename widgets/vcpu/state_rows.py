@@ -29,7 +29,7 @@ def cpuid_rows(state: CpuidState) -> list[StateRow]:
     """What the VCPU answers, then what KVM supports."""
     rows = [*_leaves("vcpu", state.own), *_leaves("kvm", state.supported)]
     if not state.own and "the VCPU's own CPUID" not in dict(state.unavailable):
-        teach = "it answers 0 to every leaf; --cpuid host gives it what KVM supports"
+        teach = "it answers 0 to every leaf; --cpuid host would give it what KVM supports"
         rows.insert(0, StateRow("vcpu", "-", "never set", teach, "muted"))
     return rows + gap_rows(state.unavailable)
 

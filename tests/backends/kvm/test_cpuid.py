@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdash.backends.kvm import cpuid
-from kdash.backends.kvm.cpuid import CpuidSetting
+from kdash.backends.kvm.cpuid_request import HOST, NONE, CpuidSetting, parse_request
 from kdash.backends.kvm.facts import GuestError, KvmError
-from kdash.backends.kvm.guests import article_guest
+from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.state_calls import MachineCalls
 from kdash.backends.kvm.state_facts import CpuidEntry
@@ -24,18 +25,26 @@ ENTRIES = st.builds(CpuidEntry, NUMBERS, NUMBERS, st.booleans(), NUMBERS, NUMBER
 
 @pytest.fixture
 def calls() -> Iterator[MachineCalls]:
-    with Machine(article_guest()) as machine:
+    with Machine(replace(article_guest(), host_cpuid=False)) as machine:
         one = MachineCalls(machine.vcpu.fd)
         yield one
         one.close()
 
 
 @pytest.mark.kvm
-def test_a_vcpu_answers_what_kvm_supports_unless_told_otherwise(calls: MachineCalls) -> None:
-    state = cpuid.read_cpuid(calls)
+def test_a_vcpu_answers_what_kvm_supports_unless_told_otherwise() -> None:
+    with Machine(article_guest()) as machine:
+        calls = MachineCalls(machine.vcpu.fd)
+        state = cpuid.read_cpuid(calls)
+        calls.close()
     assert [leaf.entry.leaf for leaf in state.own] == [leaf.entry.leaf for leaf in state.supported]
     assert state.supported[0].entry.leaf == 0
     assert state.unavailable == ()
+
+
+@pytest.mark.kvm
+def test_a_vcpu_that_was_given_none_answers_nothing(calls: MachineCalls) -> None:
+    assert cpuid.read_cpuid(calls).own == ()
 
 
 @pytest.mark.kvm
@@ -47,7 +56,7 @@ def test_what_was_set_is_what_the_vcpu_answers(calls: MachineCalls) -> None:
 
 @pytest.mark.kvm
 def test_the_hosts_set_can_be_given_to_the_vcpu(calls: MachineCalls) -> None:
-    cpuid.set_cpuid(calls, [cpuid.HOST])
+    cpuid.set_cpuid(calls, [HOST])
     own = {(entry.leaf, entry.subleaf) for entry in cpuid.get_own(calls)}
     supported = {(entry.leaf, entry.subleaf) for entry in cpuid.get_supported(calls)}
     assert own == supported
@@ -66,6 +75,11 @@ def test_a_setting_changes_its_register_alone() -> None:
     assert found == (CpuidEntry(1, 0, False, 1, 2, 9, 4), CpuidEntry(7, 1, True, 0, 6, 7, 8))
 
 
+def test_none_takes_all_leaves_away() -> None:
+    host = (CpuidEntry(1, 0, False, 1, 2, 3, 4),)
+    assert cpuid.requested([HOST, NONE], lambda: host) == ()
+
+
 def test_a_setting_of_a_leaf_that_is_not_there_adds_it() -> None:
     found = cpuid.requested([CpuidSetting(0x40000000, None, "ebx", 5)], lambda: ())
     assert found == (CpuidEntry(0x40000000, 0, False, 0, 5, 0, 0),)
@@ -74,9 +88,10 @@ def test_a_setting_of_a_leaf_that_is_not_there_adds_it() -> None:
 
 
 def test_requests_are_read_as_typed() -> None:
-    assert cpuid.parse_request("HOST") == "host"
-    assert cpuid.parse_request("1.ecx=0x80000000") == CpuidSetting(1, None, "ecx", 0x80000000)
-    assert cpuid.parse_request("0x7:1.EAX=16") == CpuidSetting(7, 1, "eax", 16)
+    assert parse_request("HOST") == "host"
+    assert parse_request("none") == NONE
+    assert parse_request("1.ecx=0x80000000") == CpuidSetting(1, None, "ecx", 0x80000000)
+    assert parse_request("0x7:1.EAX=16") == CpuidSetting(7, 1, "eax", 16)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +99,7 @@ def test_requests_are_read_as_typed() -> None:
 )
 def test_a_malformed_request_is_refused_with_what_would_be_right(text: str) -> None:
     with pytest.raises(ValueError, match=r"LEAF\[:SUB\]\.REG=VALUE|32 bits"):
-        cpuid.parse_request(text)
+        parse_request(text)
 
 
 @given(st.lists(ENTRIES, max_size=20))
@@ -131,3 +146,49 @@ def test_one_that_can_not_be_told_leaves_the_other() -> None:
     state = cpuid.read_cpuid(ScriptedCalls(answers={"KVM_GET_CPUID2": own}))
     assert len(state.own) == 1
     assert [part for part, _ in state.unavailable] == ["supported CPUID"]
+
+
+def test_the_hosts_set_has_the_apic_id_of_the_vcpu() -> None:
+    host = [CpuidEntry(1, 0, False, 0, 0x05000800, 0, 0), CpuidEntry(0xB, 0, True, 0, 0, 0, 5)]
+    own = cpuid.for_vcpu(host, 2)
+    assert (own[0].ebx, own[1].edx) == (0x02000800, 2)
+
+
+@pytest.mark.kvm
+def test_the_guest_reads_what_was_set() -> None:
+    from kdash.backends.kvm.engines import open_runner
+    from kdash.backends.kvm.guests import flat
+
+    # mov eax,0x40000000; cpuid; hlt
+    code = bytes.fromhex("66b8000000400fa2f4")
+    guest = replace(flat(code, "cpuid"), cpuid=(CpuidSetting(0x40000000, None, "ebx", 0x1234),))
+    with Machine(guest) as machine:
+        runner = open_runner(machine, "kvm")
+        while runner.ending is None:
+            runner.run()
+        assert machine.vcpu.registers().rbx == 0x1234
+
+
+@pytest.mark.kvm
+def test_each_of_several_vcpus_has_its_own_cpuid() -> None:
+    from kdash.backends.kvm.guests import flat
+
+    guest = replace(flat(b"\xf4", "hlt"), vcpus=2)
+    for asked in ((), (HOST,)):
+        check_apic_ids(replace(guest, cpuid=asked))
+
+
+def check_apic_ids(guest: Guest) -> None:
+    with Machine(guest) as machine:
+        for vcpu in machine.vcpus:
+            calls = MachineCalls(vcpu.fd)
+            leaf = next(entry for entry in cpuid.get_own(calls) if entry.leaf == 1)
+            calls.close()
+            assert leaf.ebx >> 24 == vcpu.index
+
+
+def test_the_emulator_refuses_to_set_cpuid() -> None:
+    from kdash.backends.kvm.engines import EMULATOR, open_machine
+
+    with pytest.raises(KvmError, match="the emulator can't do this: set what CPUID"):
+        open_machine(replace(article_guest(), cpuid=(HOST,)), EMULATOR)
