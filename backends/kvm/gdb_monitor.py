@@ -24,10 +24,14 @@ walk ADDR   how a linear address becomes a physical one, level by level
 catch [KIND] [PORT|ADDR]
             stop at exits, as: catch, catch HLT, catch IO 0x3f8, catch MMIO 0xfee00000
 uncatch     stop at no exit any more
+serial TEXT input of the serial port; \\n, \\r, \\t, \\xNN as in C
+keys TEXT   the same for the keyboard
 vcpus       every VCPU: where it is and what it does
 restart     load the guest anew; registers shown before are then stale (maint flush register-cache)
 help        this list
 """
+#: Commands whose argument is the rest of the line as it stands.
+TYPED: Final = ("serial", "keys")
 _COLUMNS: Final = 3
 
 
@@ -38,6 +42,8 @@ def monitor(session: VcpuSession, line: str) -> str:
     """
     words = line.split()
     name, arguments = (words[0], words[1:]) if words else ("help", [])
+    if name in TYPED:
+        arguments = [line.partition(name)[2].removeprefix(" ")]  # spaces are input too
     command = COMMANDS.get(name)
     if command is None:
         return f"no command {shown(name)}; monitor help lists them\n"
@@ -157,6 +163,33 @@ def _uncatch(session: VcpuSession, _arguments: list[str]) -> str:
     return f"stops at no exit; {len(caught)} forgotten\n"
 
 
+def _serial(session: VcpuSession, arguments: list[str]) -> str:
+    data = _typed(arguments[0])
+    session.send_serial(data).result()
+    return f"bytes given to the serial port: {len(data)}\n"
+
+
+def _keys(session: VcpuSession, arguments: list[str]) -> str:
+    data = _typed(arguments[0])
+    session.send_keys(data).result()
+    return f"keys pressed: {len(data)}\n"
+
+
+def _typed(text: str) -> bytes:
+    """Bytes of a text with C's escapes.
+
+    Raises:
+        ValueError: when an escape is none, or there is nothing.
+    """
+    try:
+        data = text.encode("latin-1").decode("unicode_escape").encode("latin-1")
+    except UnicodeError:
+        raise ValueError(f"{shown(text)} has characters or escapes beyond a byte") from None
+    if not data:
+        raise ValueError("which text?")
+    return data
+
+
 def _regs(session: VcpuSession, _arguments: list[str]) -> str:
     registers = session.snapshot().registers
     names = (*GENERAL, "rip", "rflags")
@@ -211,6 +244,8 @@ COMMANDS: Final[dict[str, Callable[[VcpuSession, list[str]], str]]] = {
     "cs": _cs,
     "code": _code,
     "regs": _regs,
+    "serial": _serial,
+    "keys": _keys,
     "walk": _walk,
     "catch": _catch,
     "uncatch": _uncatch,

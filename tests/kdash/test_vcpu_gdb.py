@@ -116,6 +116,28 @@ def test_another_host_than_the_loopback_is_warned_of(guest: str) -> None:
         process.communicate(timeout=WAIT)
 
 
+def test_the_loopback_of_ipv6_is_no_cause_for_a_warning(guest: str) -> None:
+    if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kdash", "vcpu", "run", guest, "--gdb", "[::1]:0"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        found = re.search(
+            r"waiting for gdb on \[::1\]:(\d+); connect with: gdb -ex 'target remote \[::1\]:\1'",
+            process.stderr.readline(),
+        )
+        assert found is not None
+        with socket.create_connection(("::1", int(found[1])), WAIT) as client:
+            client.sendall(b"$qC#b4")
+            assert client.recv(1) == b"+"
+    finally:
+        process.terminate()
+        process.communicate(timeout=WAIT)
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

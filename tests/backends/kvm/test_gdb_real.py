@@ -427,3 +427,20 @@ def test_next_steps_a_line_through_a_loop_of_many_instructions(
     image, _, elf = assembled(tmp_path, source)
     told = serve(image).gdb("next", "next", "p $rip", "p $rcx", file=str(elf))
     assert "$2 = 0" in told
+
+
+def test_monitor_types_on_the_serial_port(serve: Serve) -> None:
+    # mov dx, 0x3fd; in al, dx; test al, 1; jz; mov dl, 0xf8; in al, dx; hlt
+    told = serve("bafd03 ec a801 74fb b2f8 ec f4").gdb(
+        r"monitor serial \x41b", "continue", "p/x $al", r"monitor serial \u1234", "monitor serial"
+    )
+    assert "serial port: 2" in told
+    assert "$1 = 0x41" in told
+    assert "beyond a byte" in told
+    assert "which text?" in told
+
+
+def test_monitor_presses_keys(serve: Serve) -> None:
+    told = serve("e464 a801 74fa e460 f4").gdb("monitor keys a", "continue", "p/x $al")
+    assert "keys pressed: 1" in told
+    assert "$1 = 0x1e" in told  # the scan code of a
