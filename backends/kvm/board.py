@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from threading import RLock
 
 from kdash.backends.kvm.bios import Bios
 from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
@@ -17,8 +16,8 @@ from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration
 from kdash.backends.kvm.pit import Timer
 from kdash.backends.kvm.records import Steps
-from kdash.backends.kvm.uart import Serial
-from kdash.backends.kvm.user_devices import DeviceClass, make_devices
+from kdash.backends.kvm.uart import SERIAL_IRQ, Serial
+from kdash.backends.kvm.user_devices import DeviceClass, DeviceError, make_devices
 
 #: Told of logical steps in batches, in order: a record each, RIP and code before, registers after.
 OnSteps = Callable[[Steps], None]
@@ -65,8 +64,8 @@ class Board:
         on_exit: OnExit | None = None,
         devices: Sequence[DeviceClass] = (),
     ) -> None:
-        self.lock = RLock()
-        self.serial = Serial()
+        self.lock = machine.lock
+        self.serial = Serial(interrupt=_serial_interrupt(machine))
         self.debug_port = DebugPort()
         self.exit_port = ExitPort()
         self.keyboard = KeyboardController()
@@ -91,9 +90,11 @@ class Board:
         self.steps = 0  # logical steps of all VCPUs
         self.ending: Ending | None = None
         self.ended: Callable[[], None] = lambda: None  # called when a VCPU or the run has ended
+        self.interrupt: Callable[[], None] = lambda: None  # makes the VCPUs look at `ending`
         self.irqchip = machine.guest.irqchip
         self._left = set(range(machine.guest.vcpus))  # VCPUs that have not ended
         self._several = machine.guest.vcpus > 1
+        machine.failed = self._failed
         if devices:
             self._add(machine, devices)
 
@@ -131,6 +132,11 @@ class Board:
             ending = replace(ending, detail=f"{ending.detail} (VCPU {index})")
         self.end(ending)
 
+    def _failed(self, failure: DeviceError) -> None:
+        """A device raised outside of any VCPU."""
+        self.end(Ending(Outcome.UNHANDLED_EXIT, str(failure), trace=failure.trace))
+        self.interrupt()
+
     def leave_out(self, index: int) -> None:
         """VCPU `index` never started; the run may end without it."""
         with self.lock:
@@ -143,3 +149,11 @@ class Board:
                 return
             self.ending = ending
         self.ended()
+
+
+def _serial_interrupt(machine: Machine) -> Callable[[bool], None] | None:
+    """How the serial port interrupts: where KVM has the controllers by an irqfd."""
+    if not machine.guest.irqchip:
+        return None
+    raise_line = machine.irqfd(SERIAL_IRQ)
+    return lambda active: raise_line() if active else None

@@ -30,6 +30,14 @@ OPTIONAL: Final[dict[str, str]] = {
     "SET_TSS_ADDR": "real mode on Intel processors without unrestricted guests",
     "SET_IDENTITY_MAP_ADDR": "real mode on Intel processors without unrestricted guests",
     "INTERNAL_ERROR_DATA": "the bytes of an instruction that KVM can't emulate",
+    "READONLY_MEM": "ROM, as of a BIOS",
+    "IRQCHIP": "interrupt controllers (--irqchip)",
+    "PIT2": "the timer (--irqchip)",
+    "MP_STATE": "telling which VCPUs have halted (--irqchip)",
+    "IRQFD": "interrupts by devices (--irqchip)",
+    "IOEVENTFD": "devices whose writes don't stop a VCPU",
+    "COALESCED_MMIO": "devices whose writes are collected",
+    "COALESCED_PIO": "devices whose writes to ports are collected",
 }
 
 #: KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS (asm/kvm.h).

@@ -10,6 +10,7 @@ import mmap
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from threading import RLock
 from types import TracebackType
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from kdash.backends.kvm.operands import SEGMENTS as SEGMENT_ORDER
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
 from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
+from kdash.backends.kvm.user_devices import DeviceError
 
 #: Physical addresses the emulator serves; above it an access is told as beyond it.
 PHYSICAL: Final = 1 << 40
@@ -91,6 +93,7 @@ class EmulatedVcpu:
     """
 
     index = 0
+    has_ring = False
     out_rip_after: bool | None = False
     hardware: tuple[int, ...] = ()  # there are no debug registers here
     wanted_hardware: tuple[int, ...] = ()
@@ -412,13 +415,15 @@ class EmulatedMachine:
                 f"the emulator is not installed ({error})", "pip install unicorn"
             ) from None
         if guest.disk is not None:
-            raise KvmError("the emulator can't do this: BIOS services of a disk image", "use KVM")
+            raise _only_kvm("BIOS services of a disk image")
         if guest.vcpus > 1 or guest.irqchip:
             what = "interrupt controllers" if guest.irqchip else "several VCPUs"
-            raise KvmError(f"the emulator can't do this: {what}", "use KVM")
+            raise _only_kvm(what)
         if guest.cpuid:
-            raise KvmError("the emulator can't do this: set what CPUID answers", "use KVM")
+            raise _only_kvm("set what CPUID answers")
         self.guest = guest
+        self.lock = RLock()
+        self.failed: Callable[[DeviceError], None] = lambda _: None
         self.memory = EmulatedMemory()
         with ExitStack() as resources:
             resources.callback(self.memory.close)
@@ -438,6 +443,21 @@ class EmulatedMachine:
                 self.vcpu.set_register("cr3", guest.tables)
             self._resources = resources.pop_all()
 
+    def ioeventfd(self, *_arguments: Any, **_options: Any) -> None:
+        """Refused: nothing runs beside the emulator."""
+        raise _only_kvm("ioeventfd")
+
+    def irqfd(self, *_arguments: Any, **_options: Any) -> None:
+        """Refused: there are no interrupt controllers."""
+        raise _only_kvm("irqfd")
+
+    def coalesce(self, *_arguments: Any, **_options: Any) -> None:
+        """Refused: KVM alone collects writes."""
+        raise _only_kvm("coalesced writes")
+
+    def serve_events(self) -> None:
+        """There are none."""
+
     def close(self) -> None:
         """Free everything; more than once does no harm."""
         self._resources.close()
@@ -452,3 +472,7 @@ class EmulatedMachine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _only_kvm(what: str) -> KvmError:
+    return KvmError(f"the emulator can't do this: {what}", "use KVM")

@@ -1,7 +1,7 @@
 """Interrupt controllers and the timer in the kernel: PIC, IOAPIC, local APICs, PIT.
 
 Structures: <linux/kvm.h>; api.rst, 4.24 (KVM_CREATE_IRQCHIP), 4.71 (KVM_CREATE_PIT2), 4.38
-(KVM_GET_MP_STATE), 4.25 (KVM_IRQ_LINE).
+(KVM_GET_MP_STATE).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ LINES: Final = 24
 _SPEAKER: Final = 1
 #: struct kvm_pit_config: flags and 15 words of padding.
 _PIT: Final = struct.Struct("<I60x")
-_LEVEL: Final = struct.Struct("<II")  # struct kvm_irq_level
 _MP_STATE: Final = struct.Struct("<I")  # struct kvm_mp_state
+_INJECTED: Final = 8  # offset of interrupt.injected in struct kvm_vcpu_events (asm/kvm.h)
 
 #: KVM_MP_STATE_* of <linux/kvm.h>.
 RUNNABLE: Final = 0
@@ -50,15 +50,6 @@ def create(device: Device, vm: int) -> None:
     ioctl.call_bytes(vm, "KVM_CREATE_PIT2", _PIT.pack(_SPEAKER))
 
 
-def set_line(vm: int, irq: int, active: bool) -> None:
-    """Set the level of interrupt line `irq`.
-
-    Raises:
-        KvmError: when KVM refuses it.
-    """
-    ioctl.call_bytes(vm, "KVM_IRQ_LINE", _LEVEL.pack(irq, active))
-
-
 def mp_state(vcpu: int) -> int:
     """The VCPU's KVM_MP_STATE_*; INIT and SIPI that have arrived are taken by that.
 
@@ -67,6 +58,16 @@ def mp_state(vcpu: int) -> int:
     """
     (state,) = _MP_STATE.unpack(ioctl.call_bytes(vcpu, "KVM_GET_MP_STATE")[1])
     return int(state)
+
+
+def injected(vcpu: int) -> bool:
+    """Whether KVM has taken an interrupt from its controllers that the VCPU has yet to get.
+
+    Raises:
+        KvmError: when KVM refuses to tell.
+    """
+    _, events = ioctl.call_bytes(vcpu, "KVM_GET_VCPU_EVENTS")
+    return bool(events[_INJECTED])
 
 
 def set_mp_state(vcpu: int, state: int) -> None:

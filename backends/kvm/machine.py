@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from threading import RLock
 from types import TracebackType
 from typing import Final
 
-from kdash.backends.kvm import ioctl, irqchip
+from kdash.backends.kvm import coalesced, ioctl, irqchip
 from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.capability_names import CAPABILITIES
 from kdash.backends.kvm.device import DEVICE, Device, require
+from kdash.backends.kvm.eventfds import IoEvents, IrqLine, OnWrites, needs_irqchip
 from kdash.backends.kvm.facts import KvmError, Mode
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
+from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import Vcpu
 
 #: Four pages that VT-x without unrestricted guests needs for real mode (api.rst, 4.35
@@ -39,6 +43,8 @@ class Machine:
     def __init__(self, guest: Guest, path: str = DEVICE) -> None:
         self.guest = guest
         self.memory = GuestMemory()
+        self.lock = RLock()  # held while a device is called
+        self.failed: Callable[[DeviceError], None] = lambda _: None  # a device raised in a thread
         with ExitStack() as resources:
             # Closing runs backwards: VCPU, VM, memory.
             resources.callback(self.memory.close)
@@ -67,6 +73,9 @@ class Machine:
             self.vcpu = self.vcpus[0]
             for vcpu in self.vcpus:
                 self._start(vcpu)
+            self._events = IoEvents(vm, self.lock, self._device_failed)
+            resources.callback(self._events.close)
+            self._vm = vm
             self._resources = resources.pop_all()
 
     def _start(self, vcpu: Vcpu) -> None:
@@ -80,6 +89,86 @@ class Machine:
         vcpu.start(guest.mode, registers, guest.reset, guest.code_selector)
         if guest.mode is Mode.LONG and guest.tables != TABLES:
             vcpu.set_register("cr3", guest.tables)
+
+    # -- for devices
+
+    def ioeventfd(
+        self,
+        address: int,
+        size: int,
+        callback: OnWrites,
+        *,
+        datamatch: int | None = None,
+        mmio: bool = False,
+    ) -> None:
+        """Call `callback` for writes that don't stop the VCPU, in a thread of the machine.
+
+        Args:
+            address: a port, or with `mmio` a guest-physical address without memory.
+            size: bytes written: 1, 2, 4 or 8; writes of other sizes exit as ever.
+            callback: told how many such writes there were since its last call. It is never
+                called while another device is, and never twice at a time.
+            datamatch: only for this value; others exit as ever.
+            mmio: whether it is an address.
+
+        Raises:
+            ValueError: when there is no such size or value.
+            KvmError: when KVM lacks KVM_CAP_IOEVENTFD or refuses it.
+        """
+        self._require("IOEVENTFD", "writes that don't stop the VCPU")
+        self._events.add(address, size, callback, datamatch, port=not mmio)
+
+    def irqfd(self, irq: int) -> Callable[[], None]:
+        """A function that interrupts the guest by line `irq`, from any thread.
+
+        Args:
+            irq: 0 to 15 of the PICs, 0 to 23 of the IOAPIC; raised for a moment (an edge).
+
+        Raises:
+            ValueError: when there is no such line.
+            KvmError: when the machine has no interrupt controllers, KVM lacks
+                KVM_CAP_IRQFD or refuses it.
+        """
+        if not self.guest.irqchip:
+            raise needs_irqchip()
+        self._require("IRQFD", "interrupts by devices")
+        line = IrqLine(self._vm, irq)
+        self.at_close(line.close)
+        return line
+
+    def coalesce(self, addresses: range, *, mmio: bool = False) -> None:
+        """Let KVM collect writes to `addresses`; their device gets them at the next exit.
+
+        They come in order before that exit. Reads exit as ever.
+
+        Args:
+            addresses: ports, or with `mmio` guest-physical addresses without memory.
+            mmio: whether they are addresses.
+
+        Raises:
+            KvmError: when KVM lacks KVM_CAP_COALESCED_MMIO or KVM_CAP_COALESCED_PIO, or
+                refuses it.
+        """
+        page = self._require("COALESCED_MMIO", "collected writes")
+        if not mmio:
+            self._require("COALESCED_PIO", "collected writes to ports")
+        coalesced.register(self._vm, addresses, port=not mmio)
+        for vcpu in self.vcpus:
+            vcpu.use_ring(page)
+
+    def serve_events(self) -> None:
+        """Call devices for all writes to ioeventfds until now."""
+        self._events.serve()
+
+    def _device_failed(self, error: DeviceError) -> None:
+        self.failed(error)
+
+    def _require(self, name: str, purpose: str) -> int:
+        value = ioctl.call(self._vm, "KVM_CHECK_EXTENSION", CAPABILITIES[name])
+        require(value, name, purpose)
+        return value
+
+    # -- the end
 
     def at_close(self, callback: Callable[[], object]) -> None:
         """Call `callback` first when the machine is closed; the last one given first."""

@@ -175,6 +175,26 @@ struct kvm_sregs *kdash_sync_sregs(const struct kdash_vcpu *vcpu) {
     return &vcpu->run->s.regs.sregs;
 }
 
+uint32_t kdash_take_coalesced(struct kdash_vcpu *vcpu, uint32_t offset, uint8_t *writes,
+                              uint32_t capacity) {
+    struct kvm_coalesced_mmio_ring *ring = (void *)((uint8_t *)vcpu->run + offset);
+    uint32_t size = 4096 - sizeof(uint32_t) * 2, entries, taken = 0, first, last;
+
+    if (offset + 4096 > vcpu->run_size)
+        return 0;
+    entries = size / sizeof(struct kvm_coalesced_mmio);
+    first = ring->first;
+    last = __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE);
+    while (first != last && first < entries && taken < capacity) {
+        memcpy(writes + taken++ * sizeof(struct kvm_coalesced_mmio),
+               (uint8_t *)ring + 8 + first * sizeof(struct kvm_coalesced_mmio),
+               sizeof(struct kvm_coalesced_mmio));
+        first = (first + 1) % entries;
+        __atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
+    }
+    return taken;
+}
+
 int kdash_refresh(struct kdash_vcpu *vcpu) {
     int result = kdash_ioctl_pointer(vcpu->fd, KVM_GET_REGS, &vcpu->run->s.regs.regs);
 

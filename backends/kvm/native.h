@@ -167,6 +167,10 @@ int kdash_answer(struct kdash_vcpu *vcpu, struct kdash_record *record, const uin
                  uint32_t length);
 uint64_t *kdash_sync_registers(const struct kdash_vcpu *vcpu);
 struct kvm_sregs *kdash_sync_sregs(const struct kdash_vcpu *vcpu);
+/* Moves the writes that KVM coalesced, in order, out of the ring `offset` bytes into the run
+ * mapping; how many there were. One thread at a time. */
+uint32_t kdash_take_coalesced(struct kdash_vcpu *vcpu, uint32_t offset, uint8_t *writes,
+                              uint32_t capacity);
 /* Reads the registers anew, after they were set by ioctl; 0 or -errno. */
 int kdash_refresh(struct kdash_vcpu *vcpu);
 

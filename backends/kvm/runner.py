@@ -65,6 +65,7 @@ class Runner:
         self._turn = 0  # the VCPU whose turn it is in stepping
         self._slices = SLICES
         self._crew: Crew | None = None
+        self.board.interrupt = self.kick
         if len(self.runners) > 1:
             self._crew = Crew(self.runners)
             self.board.ended = self._crew.wake
@@ -125,6 +126,8 @@ class Runner:
         try:
             return go()
         finally:
+            if self.ending:
+                self.machine.serve_events()
             self.seconds += time.perf_counter() - began
 
     def _run(self) -> Slice:
@@ -182,6 +185,7 @@ class Runner:
     def stop(self, outcome: Outcome, detail: str) -> None:
         """End the run from outside: timeout, step limit, signal."""
         self.settle()
+        self.machine.serve_events()
         self.board.end(Ending(outcome, detail))
 
     # -- interruption

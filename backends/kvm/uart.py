@@ -52,13 +52,13 @@ class Serial:
         interrupt: told of every change of the interrupt line; None: the guest must poll.
     """
 
-    posted = True
     mmio: Sequence[range] = ()
 
     def __init__(
         self, base: int = SERIAL_PORT, interrupt: Callable[[bool], None] | None = None
     ) -> None:
         self.ports: Sequence[range] = (range(base, base + 8),)
+        self.posted = interrupt is None  # who waits for an interrupt can't wait for its cause
         self.sent = bytearray()
         self._base = base
         self._interrupt = interrupt
@@ -136,6 +136,8 @@ class Serial:
         else:
             self.sent += data
         if self._enabled:
+            self._empty = False  # for a moment: filled
+            self._update()
             self._empty = True
             self._update()
 
@@ -188,6 +190,7 @@ class Serial:
 
     def _receiver(self) -> int:
         value = self._received.popleft() if self._received else 0
+        self._update()  # between two bytes the line falls, for the next one's edge
         self._fill()
         self._update()
         return value

@@ -8,6 +8,10 @@
         def write(self, address, size, value): ...  # -> None
         def attach(self, machine): ...              # optional, before the guest starts
 
+`attach` may ask the machine (machine.py) for `memory`, for `ioeventfd(address, size, callback)`
+(writes that don't stop the VCPU), `irqfd(line)` (a function that interrupts the guest) and
+`coalesce(addresses)` (writes collected by KVM); all of it is closed with the machine.
+
 What such a class does is its author's; what it raises ends the run, never the program.
 """
 
@@ -25,12 +29,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from kdash.backends.kvm.facts import GuestError
+from kdash.backends.kvm.facts import GuestError, KvmError
 
 #: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4).
 LIMITS: Final = {"ports": 1 << 16, "mmio": 1 << 52}
 #: A device may also end the interpreter by sys.exit; that ends the run like any exception.
-_FAULTS: Final = (Exception, SystemExit)
+FAULTS: Final = (Exception, SystemExit)
 
 _numbers = count()
 _Result = TypeVar("_Result")
@@ -61,7 +65,7 @@ class DeviceClass:
         """
         try:
             return UserDevice(self.spec, self.build())
-        except _FAULTS as error:
+        except FAULTS as error:
             if isinstance(error, GuestError):
                 raise
             raise GuestError(f"{self.spec}: {_told(error)}") from None
@@ -112,17 +116,20 @@ class UserDevice:
 
         Raises:
             GuestError: when the device raises.
+            KvmError: when the machine can't give it what it asks for.
         """
         if attach := getattr(self._device, "attach", None):
             try:
                 attach(machine)
-            except _FAULTS as error:
+            except KvmError:
+                raise  # it tells what the machine lacks
+            except FAULTS as error:
                 raise GuestError(f"{self.spec}: attach: {_told(error)}") from None
 
     def _called(self, call: Callable[[], _Result]) -> _Result:
         try:
             return call()
-        except _FAULTS as error:
+        except FAULTS as error:
             raise DeviceError(self.name, error) from None
 
 
@@ -169,7 +176,7 @@ def _module(spec: str, path: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up there
     try:
         place.loader.exec_module(module)
-    except _FAULTS as error:
+    except FAULTS as error:
         del sys.modules[name]
         raise GuestError(f"{spec}: {_told(error)}") from None
     return module

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.coalesced import WRITE, CoalescedWrite
 from kdash.backends.kvm.exits import RawExit, decode_union
 from kdash.backends.kvm.facts import (
     ExitDetail,
@@ -22,6 +23,7 @@ from kdash.backends.kvm.facts import (
     Registers,
 )
 from kdash.backends.kvm.fpu import XSAVE_SIZE, FpuState
+from kdash.backends.kvm.layout import PAGE
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import CODE, enter_mode
 from kdash.backends.kvm.operands import SEGMENTS as SEGMENT_ORDER
@@ -83,6 +85,8 @@ class Vcpu:
         self.record_bytes: memoryview = memoryview(ffi.buffer(self._records))
         self._filled = ffi.new("uint32_t *")
         self._claimed: Any = ffi.NULL
+        self._batch = BATCH
+        self._ring = 0  # where in the run mapping coalesced writes are; 0: nowhere
         self.patience = 0  # microseconds `enter` lets a halted VCPU wait; 0: until kicked
         self._debug: tuple[int, tuple[int, ...]] = (0, ())  # control, addresses
         self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
@@ -308,7 +312,7 @@ class Vcpu:
     def run_batch(self) -> tuple[BatchEnd, int]:
         """Run at full speed; why it returned and the records filled in `record_bytes`."""
         self.set_hardware(self.wanted_hardware)
-        result = lib.kdash_run(self._native, self._records, BATCH, self._filled)
+        result = lib.kdash_run(self._native, self._records, self._batch, self._filled)
         return self._batch_end(result), self._filled[0]
 
     def step_batch(self, count: int) -> tuple[BatchEnd, int]:
@@ -410,6 +414,22 @@ class Vcpu:
         record = ffi.NULL if position is None else self._records + position
         if lib.kdash_answer(self._native, record, data, len(data)):
             raise KvmError("KVM_RUN gave an access without a place for its answer", _REPORT)
+
+    def use_ring(self, page: int) -> None:
+        """Take coalesced writes from a page of the run mapping; each exit is a batch then."""
+        self._ring = page * PAGE
+        self._batch = 1
+
+    @property
+    def has_ring(self) -> bool:
+        """Whether KVM may have collected writes."""
+        return self._ring != 0
+
+    def coalesced(self) -> list[CoalescedWrite]:
+        """Writes that KVM has collected since the last call, in order."""
+        writes = ffi.new("uint8_t[]", PAGE)
+        count = lib.kdash_take_coalesced(self._native, self._ring, writes, PAGE // WRITE.size)
+        return CoalescedWrite.unpack(bytes(ffi.buffer(writes, count * WRITE.size)))
 
     # -- interruption
 

@@ -128,6 +128,8 @@ class VcpuRunner:
 
     def _halted(self) -> None:
         """A HLT was stepped; some hosts leave the VCPU runnable then."""
+        if irqchip.injected(self.vcpu.fd):
+            return  # it is awake again; halted it would never get that interrupt
         irqchip.set_mp_state(self.vcpu.fd, irqchip.HALTED)
         self.state = VcpuState.HALTED
         self._halted_in = self.board.steps - 1
@@ -164,6 +166,7 @@ class VcpuRunner:
     def _run(self) -> Slice:
         self._stop_came, self.stepped_ip = False, None
         end, filled = self.vcpu.run_batch()
+        self._take_coalesced(None)
         posted = filled - 1 if end is BatchEnd.EXIT else filled
         if filled:
             with self.board.lock:
@@ -247,6 +250,21 @@ class VcpuRunner:
             self.settle()
             self.vcpu.out_rip_after = self.vcpu.rip == record.rip
             self.log.out_rip_after = self.vcpu.out_rip_after
+
+    def _take_coalesced(self, step: int | None) -> None:
+        """Give the writes that KVM collected to their devices."""
+        if not self.vcpu.has_ring:
+            return
+        with self.board.lock:
+            for address, port, data in self.vcpu.coalesced():
+                if port:
+                    self.bus.write_port(address, len(data), data)
+                    raw = RawExit(ExitReason.IO, IoExit("out", address, len(data), 1, data))
+                else:
+                    self.bus.write_mmio(address, data)
+                    raw = RawExit(ExitReason.MMIO, MmioExit(True, address, data))
+                # Where in the guest it was written nobody knows any more.
+                self._log(raw, self.vcpu.rip, step, "coalesced, seen here")
 
     def settle(self) -> None:
         """Let KVM finish the access that was answered last, executing nothing after it."""
@@ -341,6 +359,7 @@ class VcpuRunner:
         if self._accessed:
             count = 1
         end, filled = self.vcpu.step_batch(count)
+        self._take_coalesced(self.board.steps)
         whole = filled - 1 if end is BatchEnd.EXIT else filled
         self._count_steps(whole)
         if end is BatchEnd.BREAKPOINT or (whole and self._accessed):

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from kdash.backends.kvm import machine as machine_module
-from kdash.backends.kvm.facts import KvmError
+from kdash.backends.kvm.facts import GuestError, KvmError
 from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.run import Request, run_guest
+from kdash.backends.kvm.runner import Runner
 from kdash.backends.kvm.session import VcpuSession
+from kdash.backends.kvm.user_devices import DeviceClass
 
 pytestmark = pytest.mark.kvm
 
@@ -55,6 +57,61 @@ def test_a_thousand_machines_leave_nothing_behind() -> None:
             assert state() != before
         machine.close()
         machine.close()
+    assert state() == before
+
+
+class Busy:
+    """A device that uses all a machine offers."""
+
+    ports = range(0x30, 0x31)
+    mmio = None
+
+    def attach(self, machine: Machine) -> None:
+        machine.ioeventfd(0x30, 1, print)
+        machine.ioeventfd(0x30000, 4, print, mmio=True)
+        machine.coalesce(range(0x31, 0x32))
+        machine.irqfd(5)
+
+    def read(self, address: int, size: int) -> int:
+        return 0
+
+    def write(self, address: int, size: int, value: int) -> None:
+        pass
+
+
+def busy_guest() -> Guest:
+    return replace(article_guest(), vcpus=3, irqchip=True)
+
+
+def test_machines_with_all_they_can_have_leave_nothing_behind() -> None:
+    classes = (DeviceClass("busy.py:Busy", Busy),)
+    before = state()
+    for number in range(100):
+        with Machine(busy_guest()) as machine:
+            runner = Runner(machine, devices=classes)
+            if number % 10 == 0:
+                runner.run()
+                assert threading.active_count() == before[2] + 4
+    assert state() == before
+
+
+def test_a_device_that_fails_to_attach_leaves_nothing_behind() -> None:
+    class Failing(Busy):
+        def attach(self, machine: Machine) -> None:
+            super().attach(machine)
+            raise RuntimeError("half way")
+
+    before = state()
+    for _ in range(10):
+        with pytest.raises(GuestError, match="half way"):
+            run_guest(Request(busy_guest(), devices=(DeviceClass("x.py:F", Failing),)))
+    assert state() == before
+
+
+def test_too_many_vcpus_leave_nothing_behind() -> None:
+    before = state()
+    with pytest.raises(KvmError, match="KVM_CAP_MAX_VCPUS"):
+        Machine(replace(article_guest(), vcpus=1 << 20))
     assert state() == before
 
 

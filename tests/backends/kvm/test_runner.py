@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import RLock
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -45,6 +46,7 @@ class ReplayedVcpu:
 
     def __init__(self, exits: list[Record], completed_rip: int) -> None:
         self.index = 0
+        self.has_ring = False
         self.exits = exits
         self.completed_rip = completed_rip
         self.rip = exits[0].rip
@@ -86,7 +88,9 @@ class ReplayedVcpu:
 
 def replay(exits: list[Record], completed_rip: int) -> tuple[Runner, ReplayedVcpu]:
     vcpu = ReplayedVcpu(exits, completed_rip)
-    machine = SimpleNamespace(vcpu=vcpu, vcpus=(vcpu,), guest=article_guest())
+    machine = SimpleNamespace(
+        vcpu=vcpu, vcpus=(vcpu,), guest=article_guest(), lock=RLock(), serve_events=lambda: None
+    )
     return Runner(cast(Machine, machine)), vcpu
 
 
