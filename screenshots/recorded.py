@@ -108,6 +108,8 @@ class RecordedSession:
         memory = bytes(GUEST_BASE) + GUEST + bytes(1 << 16)
         return memory[linear_address : linear_address + length]
 
+    write_physical = write_memory
+
     def close(self) -> None:
         """Nothing to free."""
 

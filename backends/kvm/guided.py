@@ -314,6 +314,15 @@ class GuidedRun:
         """Guest memory by linear address, up to the first byte that is not mapped."""
         return self._vcpu.read_linear(linear, length)
 
+    def write_physical(self, address: int, data: bytes) -> int:
+        """Write guest memory by physical address; the bytes written, none where no memory is."""
+        self._runner.settle()
+        try:
+            self._machine.memory.write(address, data)
+        except IndexError:
+            return 0
+        return len(data)
+
     def write_memory(self, linear: int, data: bytes) -> int:
         """Write guest memory by linear address, ROM too, between two instructions.
 

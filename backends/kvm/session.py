@@ -215,6 +215,16 @@ class VcpuSession:
         """
         return self._ask(lambda: self._run.read_memory(linear_address, length)).result(timeout)
 
+    def write_physical(self, address: int, data: bytes) -> Future[int]:
+        """Write guest memory by physical address; the bytes that were written."""
+
+        def write() -> int:
+            written = self._run.write_physical(address, data)
+            self._publish()
+            return written
+
+        return self._ask(write)
+
     def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
         """Write guest memory as the VCPU sees it, ROM too; the bytes that were written.
 

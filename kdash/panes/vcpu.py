@@ -10,14 +10,15 @@ from textual import events
 from kdash.panes import vcpu_vocabulary
 from kdash.panes.vcpu_console import ConsoleKeys
 from kdash.panes.vcpu_keys import GuestKeys
+from kdash.panes.vcpu_memory import MemoryKeys
 from kdash.panes.vcpu_state import StateViews
 from kdash.widgets.pane import CommandWord
 from kdash.widgets.vcpu.arrangement import BROAD, STATE_VIEWS
-from kdash.widgets.vcpu.memory import Examine
+from kdash.widgets.vcpu.memory_lines import Examine
 from kdash.widgets.vcpu.parts import VcpuParts
 
 
-class VcpuPane(StateViews, ConsoleKeys):
+class VcpuPane(StateViews, ConsoleKeys, MemoryKeys):
     """A guest on a VCPU: step it, run it, look at it."""
 
     WORDS: ClassVar[tuple[CommandWord, ...]] = vcpu_vocabulary.WORDS
@@ -30,7 +31,7 @@ class VcpuPane(StateViews, ConsoleKeys):
         if self._session is None:
             return
         self._parts.show_view(VcpuParts.VIEWS[index])
-        self._read_memory()
+        self.look_closer()
         self.read_state()
         if self.has_focus_within:
             first = self._parts.first_shown
@@ -42,7 +43,7 @@ class VcpuPane(StateViews, ConsoleKeys):
     def on_resize(self, event: events.Resize) -> None:
         """Memory may have come on screen. The parts place themselves by their own size."""
         event.prevent_default()  # the classes of the base would only cost a pass of the styles
-        self.call_after_refresh(self._read_memory)
+        self.call_after_refresh(self.look_closer)
 
     # -- command prompt -----------------------------------------------------------------
 
@@ -69,8 +70,7 @@ class VcpuPane(StateViews, ConsoleKeys):
 
     def examine(self, what: Examine) -> None:
         """Show memory, in a view of its own where the others leave it little room."""
-        self._memory = what
         self._parts.memory_wanted = True
         if self._parts.size.width < BROAD:
             self.show_view(self.VIEWS.index("memory"))
-        self._read_memory()
+        self.show_memory(what)

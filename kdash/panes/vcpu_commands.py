@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kdash.backends.kvm.facts import RunState, Snapshot
 from kdash.panes import vcpu_words as words
 from kdash.panes.vcpu_opening import settings_to_open
 from kdash.widgets.pane import CommandError
-from kdash.widgets.vcpu.memory import Examine
+from kdash.widgets.vcpu.memory_lines import Examine
 
 if TYPE_CHECKING:
     from kdash.panes.vcpu import VcpuPane
 
 
-def carry_out(pane: VcpuPane, line: str) -> str:  # noqa: PLR0912 - one branch a word
+def carry_out(pane: VcpuPane, line: str) -> str:
     """Carry out one line.
 
     Returns:
@@ -31,7 +32,12 @@ def carry_out(pane: VcpuPane, line: str) -> str:  # noqa: PLR0912 - one branch a
         return ""
     session = pane.session
     snapshot = session.snapshot()
-    match words.parse(line, snapshot.registers, session.symbols.address):
+    command = words.parse(line, snapshot.registers, session.symbols.address)
+    return _go(pane, snapshot, command) or _change(pane, snapshot, command)
+
+
+def _go(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:
+    match command:
         case words.Step(count):
             return _step(pane, snapshot, count)
         case words.Simple(word):
@@ -47,9 +53,14 @@ def carry_out(pane: VcpuPane, line: str) -> str:  # noqa: PLR0912 - one branch a
         case words.Until(ip):
             _not_ended(snapshot)
             pane.end_slow()
-            pane.follow(session.run_until(ip))
+            pane.follow(pane.session.run_until(ip))
+    return ""
+
+
+def _change(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:
+    match command:
         case words.Break(ip):
-            pane.follow(session.add_breakpoint(ip))
+            pane.follow(pane.session.add_breakpoint(ip))
         case words.Delete(ip):
             return _delete(pane, snapshot.breakpoints, ip)
         case words.Assign(register, value):
@@ -58,6 +69,10 @@ def carry_out(pane: VcpuPane, line: str) -> str:  # noqa: PLR0912 - one branch a
             pane.walk(address)
         case words.Info(view):
             _info(pane, view)
+        case words.Poke(address, data):
+            pane.write_memory(address, data)
+        case words.Follow(expression):
+            follow_memory(pane, expression)
         case Examine() as what:
             pane.examine(what)
     return ""
@@ -88,6 +103,13 @@ def _simple(pane: VcpuPane, snapshot: Snapshot, word: str) -> None:
         "reload": pane.reload,
     }
     actions[word]()
+
+
+def follow_memory(pane: VcpuPane, expression: str) -> None:
+    """Let the memory shown follow an expression, or stay where it is."""
+    what = pane.memory_shown
+    assert what is not None  # since there is a session
+    pane.examine(replace(what, follow=expression))
 
 
 def _pause(pane: VcpuPane) -> None:

@@ -13,7 +13,7 @@ from kdash.panes.vcpu_words import GENERAL, SETTABLE
 from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS
 
 MOST_PATHS = 50
-TAKE_ADDRESSES = ("until", "break", "delete", "walk")
+TAKE_ADDRESSES = ("until", "break", "delete", "walk", "follow")
 VIEWS = (*PARTS, *STATE_VIEWS)
 _SPECIAL = re.compile(r"([\s\"'\\])")  # what the shell's rules give a meaning
 

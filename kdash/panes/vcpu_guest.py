@@ -20,14 +20,12 @@ from kdash.settings import Settings
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane, Tone
-from kdash.widgets.vcpu.memory import Examine
 from kdash.widgets.vcpu.parts import VcpuParts
 from kdash.widgets.vcpu.rate import Rate
 from kdash.widgets.vcpu.status import FINE
 
 LOOK = 1 / 15  # seconds between two looks at a guest that runs
 SHELL_LINES = 2  # the tab line and the footer
-FIRST_MEMORY = 256  # bytes shown before the first x, from the first instruction on
 
 
 class GuestPane(Pane):
@@ -43,8 +41,6 @@ class GuestPane(Pane):
         self._parts = VcpuParts()
         self._shown: Snapshot | None = None
         self._stop: Snapshot | None = None  # the latest one at which the guest stood still
-        self._memory: Examine | None = None
-        self._read: tuple[Examine | None, Snapshot | None] = (None, None)
         self._rate = Rate()
         self._speed = ""  # in words, while the guest runs
         self._timer: Timer | None = None
@@ -80,7 +76,7 @@ class GuestPane(Pane):
         """Show the guest of a session that is new."""
         snapshot = session.snapshot()
         self._stop = None
-        self._memory = Examine(snapshot.registers.linear_ip, FIRST_MEMORY)
+        self.guest_is_new(snapshot)
         self._draw(snapshot)
         if snapshot.engine == "emulator" and (why := why_emulated(self.settings)):
             self.notify(why, title="EMULATED", severity="warning", timeout=15, markup=False)
@@ -167,8 +163,14 @@ class GuestPane(Pane):
             self._parts.show(snapshot, self._stop)
         if not running:
             self._stop = snapshot
-            self._read_memory()
+            self.look_closer()
         self._report(snapshot)
+
+    def guest_is_new(self, snapshot: Snapshot) -> None:
+        """Another guest is about to be drawn for the first time."""
+
+    def look_closer(self) -> None:
+        """The guest stands still: ask for what is shown of it and not in a snapshot."""
 
     def _draw_status(self) -> None:
         if self._shown is not None:
@@ -186,23 +188,6 @@ class GuestPane(Pane):
         if status != self._status:
             self._status = status
             self.report_status(*status)
-
-    def _read_memory(self) -> None:
-        """Read the memory shown, once a stop: what changed since is marked then."""
-        wanted = (self._memory, self._stop)
-        if self._memory is not None and self._parts.memory.display and wanted != self._read:
-            self._read = wanted
-            self.run_worker(self._fetch_memory(self._memory), group="memory", exclusive=True)
-
-    async def _fetch_memory(self, what: Examine) -> None:
-        session = self._session
-        if session is None:
-            return
-        try:
-            data = await asyncio.to_thread(_read, session, what)
-        except (KvmError, TimeoutError):
-            return  # closed meanwhile, or busy: the next stop asks again
-        self._parts.memory.show(what, data)
 
     # -- commands to the session --------------------------------------------------------
 
@@ -240,12 +225,6 @@ class GuestPane(Pane):
         if self._session is None:
             raise CommandError("no guest is loaded here")
         return self._session
-
-
-def _read(session: Session, what: Examine) -> bytes:
-    if what.physical:
-        return session.inspect(lambda look: look.physical(what.address, what.length))
-    return session.read_memory(what.address, what.length)
 
 
 def status_words(snapshot: Snapshot) -> tuple[str, Tone]:

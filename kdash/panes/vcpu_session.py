@@ -70,5 +70,8 @@ class Session(Protocol):
     def inspect(self, question: Callable[[Inspector], Answer], timeout: float = 5.0) -> Answer:
         """What `question` finds when it looks at the machine; waits for the VCPU's thread."""
 
+    def write_physical(self, address: int, data: bytes) -> Future[int]:
+        """Write guest memory by physical address; the bytes written."""
+
     def close(self) -> None:
         """Free everything."""

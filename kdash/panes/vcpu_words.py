@@ -10,7 +10,7 @@ from kdash.backends.kvm.facts import Registers
 from kdash.panes.vcpu_vocabulary import ALIASES, WORDS
 from kdash.widgets.pane import CommandError
 from kdash.widgets.vcpu.effects import register_part
-from kdash.widgets.vcpu.memory import Examine
+from kdash.widgets.vcpu.memory_lines import Examine
 
 MOST_STEPS = 100_000_000
 MOST_SPEED = 10_000  # steps a second of an animation
@@ -24,6 +24,7 @@ GENERAL = (
 SETTABLE = (
     *GENERAL, "cs", "ds", "es", "fs", "gs", "ss", "cr0", "cr2", "cr3", "cr4", "cr8", "efer",
 )  # fmt: skip
+POKES = {"char": 1, "short": 2, "int": 4, "long": 8}  # as in C on x86_64
 UNITS = {"b": 1, "h": 2, "w": 4, "g": 8}
 FORMS = "xduc"
 _EXAMINE = re.compile(r"x(p?)(?:/(\d*)([a-z]*))?$")
@@ -63,6 +64,21 @@ class Delete:
     """Delete a breakpoint, or all."""
 
     ip: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Let the memory shown follow an expression."""
+
+    expression: str  # empty: no longer
+
+
+@dataclass(frozen=True, slots=True)
+class Poke:
+    """Write memory."""
+
+    address: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +127,23 @@ class Info:
 
 
 Command = (
-    Step | Simple | Until | Break | Delete | Assign | Examine | Animate | SelectVcpu | Walk | Info
+    Step
+    | Simple
+    | Until
+    | Break
+    | Delete
+    | Assign
+    | Examine
+    | Animate
+    | SelectVcpu
+    | Walk
+    | Info
+    | Follow
+    | Poke
 )
 
 
-def parse(  # noqa: PLR0912 - one branch a word
-    line: str, registers: Registers, lookup: Lookup = no_symbols
-) -> Command:
+def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Command:
     """Read one line.
 
     Args:
@@ -133,6 +159,15 @@ def parse(  # noqa: PLR0912 - one branch a word
     if _EXAMINE.match(word):
         return examine(word, rest, registers, lookup)
     word = ALIASES.get(word, word)
+    command = _going(word, rest) or _at_addresses(word, rest, registers, lookup)
+    if command is not None:
+        return command
+    known = ", ".join(word.word for word in WORDS)
+    raise CommandError(f"unknown command {word!r}; known: {known}")
+
+
+def _going(word: str, rest: str) -> Command | None:
+    """What lets the guest go, or chooses what goes."""
     match word:
         case "step":
             return Step(_count(rest) if rest else None)
@@ -140,12 +175,6 @@ def parse(  # noqa: PLR0912 - one branch a word
             if rest:
                 raise CommandError(f"{word} takes no argument, not {rest!r}")
             return Simple(word)
-        case "until":
-            return Until(_address("until", rest, registers, lookup))
-        case "break":
-            return Break(_address("break", rest, registers, lookup))
-        case "delete":
-            return Delete(_address("delete", rest, registers, lookup) if rest else None)
         case "animate":
             return Animate(_speed(rest) if rest else None)
         case "vcpu":
@@ -153,14 +182,29 @@ def parse(  # noqa: PLR0912 - one branch a word
             if index is None:
                 raise CommandError("vcpu needs a number, such as vcpu 1")
             return SelectVcpu(index)
+    return None
+
+
+def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) -> Command | None:
+    """What needs an address or a value."""
+    match word:
+        case "until":
+            return Until(_address("until", rest, registers, lookup))
+        case "break":
+            return Break(_address("break", rest, registers, lookup))
+        case "delete":
+            return Delete(_address("delete", rest, registers, lookup) if rest else None)
+        case "follow":
+            if rest:
+                expression("follow", rest, registers, lookup)
+            return Follow(rest)
         case "set":
             return _assignment(rest, registers, lookup)
         case "walk":
             return Walk(_address("walk", rest, registers, lookup) if rest else None)
         case "info":
             return Info(rest)
-    known = ", ".join(word.word for word in WORDS)
-    raise CommandError(f"unknown command {word!r}; known: {known}")
+    return None
 
 
 def _count(text: str) -> int:
@@ -183,7 +227,9 @@ def _address(word: str, text: str, registers: Registers, lookup: Lookup) -> int:
     return expression(word, text, registers, lookup)
 
 
-def _assignment(text: str, registers: Registers, lookup: Lookup) -> Assign:
+def _assignment(text: str, registers: Registers, lookup: Lookup) -> Assign | Poke:
+    if text.startswith("{"):
+        return _poke(text, registers, lookup)
     name, equals, value = text.removeprefix("$").partition("=")
     name, value = name.strip().lower(), value.strip()
     if not equals or not value:
@@ -191,6 +237,20 @@ def _assignment(text: str, registers: Registers, lookup: Lookup) -> Assign:
     if name not in SETTABLE:
         raise CommandError(f"set: no register {name!r}; known: {', '.join(SETTABLE)}")
     return Assign(name, expression("set", value, registers, lookup))
+
+
+def _poke(text: str, registers: Registers, lookup: Lookup) -> Poke:
+    """Gdb's form of writing memory: {char}0x1000=0x90, {int}rsp+8=1."""
+    kind, brace, rest = text[1:].partition("}")
+    address, equals, value = rest.partition("=")
+    if not (brace and equals and address.strip() and value.strip()) or kind not in POKES:
+        raise CommandError(f"set: such as set {{char}}0x1000=0x90; types: {', '.join(POKES)}")
+    size = POKES[kind]
+    number = expression("set", value.strip(), registers, lookup)
+    if number >> 8 * size and (MASK - number) >> (8 * size - 1):
+        raise CommandError(f"set: {value.strip()} does not fit the {size} bytes of {kind}")
+    data = (number & ((1 << 8 * size) - 1)).to_bytes(size, "little")
+    return Poke(expression("set", address.strip(), registers, lookup), data)
 
 
 def examine(word: str, address: str, registers: Registers, lookup: Lookup = no_symbols) -> Examine:

@@ -14,7 +14,7 @@ from kdash.exit_status import ExitStatus
 from kdash.panes import vcpu_words as words
 from kdash.panes.vcpu_opening import open_session
 from kdash.settings import Settings
-from kdash.widgets.vcpu.memory import Examine
+from kdash.widgets.vcpu.memory_lines import Examine
 from tests.kdash.test_vcpu_words import REGISTERS
 
 # mov ax,0x0e41; int 0x10; hlt

@@ -127,6 +127,8 @@ class GivenSession:
     def inspect(self, question: Callable[[Any], Any], timeout: float = 5.0) -> Any:
         return question(self.inspector)
 
+    write_physical = write_memory
+
     def close(self) -> None:
         self.closed = True
 
@@ -532,6 +534,38 @@ async def test_what_is_typed_on_the_text_screen_goes_to_the_keyboard() -> None:
         assert session.asked == [("keys", b"a"), ("keys", b"\r")]
 
 
+async def test_memory_follows_a_register() -> None:
+    there = snapshot(registers=Registers(rsp=0x20, rip=0x1003), steps=1)
+    app, _ = given(snapshot(registers=Registers(rsp=0x10, rip=0x1000)), there)
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("x/16b 0")
+        app.pane.run_command("follow rsp")
+        await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  10 11"))
+        await pilot.press("s")
+        await until(pilot, lambda: drawn(parts(app).memory).startswith("0020  20 21"))
+        with pytest.raises(CommandError, match="'stack' is no number and no register"):
+            app.pane.run_command("follow stack")
+
+
+async def test_memory_and_registers_are_set_in_place() -> None:
+    app, session = given(snapshot())
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("x/16b 0x10")
+        await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  10 11"))
+        parts(app).memory.focus()
+        await pilot.press("l", "enter", *"ee", "escape")
+        await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  ee*11"))
+        parts(app).registers.focus()
+        await pilot.press("l", "enter", "9", "enter")
+        app.pane.run_command("set {short}0x12=-2")
+        await pilot.pause()
+        assert session.asked == [
+            ("write", 0x10, b"\xee"),
+            ("set", "rax", 9),
+            ("write", 0x12, b"\xfe\xff"),
+        ]
+
+
 async def test_leaving_closes_the_session() -> None:
     app, session = given(snapshot())
     async with app.run_test(size=SMALL):
@@ -687,6 +721,18 @@ async def test_what_is_typed_reaches_a_guest_that_polls_its_serial_port(tmp_path
         parts(app).serial.focus()
         await pilot.press("enter", *"hi", "!")
         await until(pilot, lambda: "hi!" in drawn(parts(app).serial))
+
+
+@pytest.mark.kvm
+async def test_memory_is_set_and_shown_by_physical_address(tmp_path: Path) -> None:
+    app = real(tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("set {int}0x2000=0x11223344")
+        app.pane.run_command("xp/4b 0x2000")
+        await until(pilot, lambda: "2000  44 33 22 11" in drawn(parts(app).memory))
+        parts(app).memory.focus()
+        await pilot.press("l", "enter", *"77", "escape")
+        await until(pilot, lambda: "2000  77*33 22 11" in drawn(parts(app).memory))
 
 
 @pytest.mark.kvm

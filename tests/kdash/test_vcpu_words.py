@@ -7,7 +7,7 @@ import pytest
 from kdash.backends.kvm.facts import Registers, Segment
 from kdash.panes import vcpu_words as words
 from kdash.widgets.pane import CommandError
-from kdash.widgets.vcpu.memory import Examine
+from kdash.widgets.vcpu.memory_lines import Examine
 
 REGISTERS = Registers(rax=0x1234, rsp=0x8000, rip=0x1003, ds=Segment(base=0x500))
 
@@ -76,3 +76,22 @@ def test_a_mistake_is_told_with_what_would_be_right(line: str, told: str) -> Non
     with pytest.raises(CommandError) as error:
         words.parse(line, REGISTERS)
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "data"),
+    [
+        ("set {char}0x10=0xff", b"\xff"),
+        ("set {char}0x10=-1", b"\xff"),
+        ("set {int}0x10=1", b"\1\0\0\0"),
+        ("set {long} 0x10 = rax", b"\2" + bytes(7)),
+    ],
+)
+def test_memory_is_set_in_gdbs_form(line: str, data: bytes) -> None:
+    assert words.parse(line, Registers(rax=2)) == words.Poke(0x10, data)
+
+
+@pytest.mark.parametrize("line", ["set {char}0x10=256", "set {float}1=1", "set {int}=1"])
+def test_memory_that_cant_be_set_like_that_is_refused(line: str) -> None:
+    with pytest.raises(CommandError):
+        words.parse(line, Registers())

@@ -1,118 +1,256 @@
-"""A stretch of guest memory; bytes that changed since the last stop are marked."""
+"""A stretch of guest memory: followed, scrolled, changed bytes marked, set in place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import ClassVar
 
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from kdash.widgets.key_taker import KeyTaker
+from kdash.widgets.vcpu.memory_lines import (
+    Cursor,
+    Examine,
+    address_digits,
+    bytes_a_row,
+    memory_lines,
+    value_text,
+)
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
 
 EMPTY = "no memory shown: try :x/64b 0x1000"
+EDITING = "hex digits set it, Enter ends"
+HEX = frozenset("0123456789abcdef")
+TOP = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
-class Examine:
-    """What to show of memory: gdb's x/NFU ADDRESS, or QEMU's xp/NFU for physical addresses."""
+class MemoryView(LinePart, KeyTaker):
+    """Draws what `x` asked for; moving beyond it asks for what lies there."""
 
-    address: int  # linear, or guest-physical
-    count: int = 64  # values
-    unit: int = 1  # bytes a value: 1, 2, 4 or 8
-    form: str = "x"  # x hexadecimal, d signed, u unsigned, c character
-    physical: bool = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h,left", "value(-1)", "Left", show=False, id="memory.left",
+                tooltip="Previous value"),
+        Binding("l,right", "value(1)", "Right", show=False, id="memory.right",
+                tooltip="Next value"),
+        Binding("enter", "edit", "Set", show=False, id="memory.set",
+                tooltip="Set the value under the cursor: type hexadecimal digits"),
+    ]  # fmt: skip
 
-    @property
-    def length(self) -> int:
-        """Bytes to read."""
-        return self.count * self.unit
+    class Wanted(Message):
+        """Other memory shall be shown."""
 
+        def __init__(self, what: Examine) -> None:
+            super().__init__()
+            self.what = what
 
-def value_text(data: bytes, form: str) -> str:
-    """One value in the form asked for; every value of a form and size has the same width."""
-    number = int.from_bytes(data, "little", signed=form == "d")
-    if form in "du":
-        most = len(str((1 << 8 * len(data)) - 1))
-        return f"{number:>{most}d}"
-    if form == "c":
-        return _character(data[0])
-    return f"{number:0{2 * len(data)}x}"
+    class Edited(Message):
+        """Bytes shall be written."""
 
-
-def _character(code: int) -> str:
-    return chr(code) if 0x20 <= code < 0x7F else "."
-
-
-def memory_lines(what: Examine, data: bytes, old: bytes, width: int) -> list[Line]:
-    """Lines of address, values and text; a value that differs from `old` is bold with `*`.
-
-    Args:
-        what: What was asked for.
-        data: The bytes at `what.address`; fewer than asked for where memory ends.
-        old: The bytes there at the previous stop, empty when nothing is to be compared.
-        width: Cells there are.
-    """
-    digits = max(4, len(f"{what.address + max(0, len(data) - 1):x}"))
-    per_value = len(value_text(bytes(what.unit), what.form)) + 1
-    row = next(
-        (n for n in (32, 16, 8, 4) if digits + 2 + n // what.unit * per_value + 1 + n <= width),
-        max(what.unit, 4),
-    )
-    lines = [
-        Line(
-            (
-                Piece(f"{what.address + start:0{digits}x}  ", "muted"),
-                *_values(what, data[start : start + row], old[start : start + row], row),
-                Piece(" " + "".join(map(_character, data[start : start + row])), "muted"),
-            )
-        )
-        for start in range(0, len(data), row)
-    ]
-    if len(data) < what.length:
-        end = what.address + len(data)
-        lines.append(Line((Piece(f"no memory at 0x{end:x}", "warning"),)))
-    return lines
-
-
-def _values(what: Examine, data: bytes, old: bytes, row: int) -> Iterator[Piece]:
-    unit = what.unit
-    for place in range(0, row, unit):
-        value = data[place : place + unit]
-        if not value:
-            yield Piece(" " * (len(value_text(bytes(unit), what.form)) + 1))
-        elif old and value != old[place : place + unit]:
-            yield Piece(f"{value_text(value, what.form)}*", "changed")
-        else:
-            yield Piece(f"{value_text(value, what.form)} ", "" if any(value) else "muted")
-
-
-class MemoryView(LinePart):
-    """Draws what `x` asked for."""
+        def __init__(self, address: int, data: bytes, *, physical: bool) -> None:
+            super().__init__()
+            self.address = address
+            self.data = data
+            self.physical = physical
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("Memory", id=id)
         self._what: Examine | None = None
         self._data = b""
-        self._old = b""
+        self._reference: tuple[int, bytes] = (0, b"")  # address and bytes at the stop before
+        self._home = 0  # the address last asked for by a person
+        self._cursor: int | None = None  # address of the value under it
+        self._typed = ""
 
     @property
     def what(self) -> Examine | None:
         """What is shown, None before the first `x`."""
         return self._what
 
-    def show(self, what: Examine, data: bytes) -> None:
-        """Draw `data`, and mark what differs from the data shown before for the same `what`."""
-        self._old = self._data if what == self._what else b""
+    def show(self, what: Examine, data: bytes, *, stop: bool = True) -> None:
+        """Draw `data`.
+
+        Args:
+            what: What was asked for.
+            data: The bytes there, fewer where memory ends.
+            stop: The guest has stopped since `show` was called last: what differs from the bytes
+                shown then is marked from now on.
+        """
+        old = self._what
+        if old is None or old.physical != what.physical:
+            self._reference, self._cursor = (0, b""), None
+        elif stop:
+            self._reference = (old.address, self._data)
+        if old is None or (old.follow, old.unit) != (what.follow, what.unit):
+            self._home, self._cursor = what.address, None
         self._what, self._data = what, data
-        kind = "physical " if what.physical else ""
-        note = f"{kind}{what.address:x}" if data or kind else ""
-        self.set_title("Memory", note)
+        if self._cursor is not None and not what.address <= self._cursor < what.end:
+            self._cursor = None
         self.lay_out()
 
     def lay_out(self) -> None:
         """Make the lines for the room there is."""
-        width = self.room.width
+        width, what = self.room.width, self._what
         if not width:
             return
-        if self._what is None:
+        if what is None:
             self.set_lines([Line((Piece(EMPTY, "muted"),))])
-        else:
-            self.set_lines(memory_lines(self._what, self._data, self._old, width))
+            return
+        space = "physical" if what.physical else "linear"
+        note = f"{what.follow} = {what.address:x} {space}" if what.follow else (
+            f"{what.address:x} {space}" if self._data else ""
+        )  # fmt: skip
+        self.set_title("Memory", EDITING if self.takes_keys else note)
+        cursor = None
+        if self._cursor is not None and (self.has_focus or self.takes_keys):
+            cursor = Cursor(self._cursor, self._typed if self.takes_keys else None)
+        self.set_lines(memory_lines(what, self._data, self._reference, width, cursor))
+
+    # -- cursor -------------------------------------------------------------------------
+
+    @property
+    def _row(self) -> int:
+        assert self._what is not None
+        return bytes_a_row(self._what, len(self._data), self.room.width)
+
+    def _go(self, address: int) -> None:
+        """Put the cursor on the value at `address`; ask for memory that is not shown."""
+        what = self._what
+        if what is None:
+            return
+        address = max(0, address)
+        if address + what.unit > TOP:
+            return
+        self._cursor, self._typed = address, ""
+        rows = max(1, self.size.height)
+        if address < what.address or address >= what.end:
+            behind = address < what.address
+            top = address - (address - what.address) % self._row
+            start = max(0, top) if behind else max(0, top - (rows - 1) * self._row)
+            count = max(what.length, rows * self._row) // what.unit
+            if not behind:
+                count = (top + self._row - start) // what.unit
+            self.post_message(self.Wanted(replace(what, address=start, count=count, follow="")))
+            return
+        self.lay_out()
+        self._reveal()
+
+    def _reveal(self) -> None:
+        if self._what is None or self._cursor is None:
+            return
+        line = (self._cursor - self._what.address) // self._row
+        top, height = self.scroll_offset.y, self.size.height
+        if line < top or line >= top + height:
+            y = line if line < top else line - height + 1
+            self.scroll_to(y=y, animate=False, force=True)
+
+    def _place(self) -> int:
+        """Where the cursor is; the first value on screen unless it was moved."""
+        assert self._what is not None
+        if self._cursor is not None:
+            return self._cursor
+        return self._what.address + self.scroll_offset.y * self._row
+
+    def action_value(self, by: int) -> None:
+        """Move by values."""
+        if self._what is not None:
+            self._go(self._place() + by * self._what.unit if self._cursor is not None
+                     else self._place())  # fmt: skip
+
+    def action_move(self, by: int) -> None:
+        """Move by lines; the first key only shows where the cursor is."""
+        if self._what is not None:
+            known = self._cursor is not None
+            self._go(self._place() + by * self._row if known else self._place())
+
+    def action_half_page(self, direction: int) -> None:
+        """Move by half a page."""
+        if self._what is not None:
+            self._go(self._place() + direction * max(1, self.size.height // 2) * self._row)
+
+    def action_edge(self, direction: int) -> None:
+        """Back to the address asked for, or to the end of what is shown."""
+        if self._what is not None:
+            self._go(self._home if direction < 0 else self._what.end - self._what.unit)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the value clicked; a double click sets it."""
+        what, offset = self._what, event.get_content_offset(self)
+        if what is None or offset is None:
+            return
+        column = offset.x - address_digits(what, len(self._data)) - 2
+        cells = len(value_text(bytes(what.unit), what.form)) + 1
+        index = column // cells
+        if column >= 0 and index < self._row // what.unit:
+            line = offset.y + self.scroll_offset.y
+            self._go(what.address + line * self._row + index * what.unit)
+            if event.chain == 2:
+                self.action_edit()
+
+    def on_focus(self) -> None:
+        """The cursor shows."""
+        self.lay_out()
+
+    def on_blur(self) -> None:
+        """The cursor goes, and what was half typed."""
+        self._stop_editing()
+        self.lay_out()
+
+    def on_resize(self) -> None:
+        """Keep the cursor in view."""
+        self.lay_out()
+        self._reveal()
+
+    # -- setting ------------------------------------------------------------------------
+
+    def action_edit(self) -> None:
+        """Let digits set the value under the cursor."""
+        if self._what is None:
+            return
+        if self._what.form != "x":
+            self.post_message(self.Wanted(replace(self._what, form="x")))
+        if self._cursor is None:
+            self._cursor = self._place()
+        self.takes_keys, self._typed = True, ""
+        self.refresh_bindings()
+        self.lay_out()
+
+    def _stop_editing(self) -> None:
+        if self.takes_keys:
+            self.takes_keys, self._typed = False, ""
+            self.refresh_bindings()
+            self.lay_out()
+
+    def on_key(self, event: events.Key) -> None:
+        """While a value is being set, digits belong to it."""
+        if not self.takes_keys or self._what is None:
+            super().on_key(event)
+            return
+        event.stop()
+        event.prevent_default()
+        moves = {"left": -1, "right": 1, "up": -self._row, "down": self._row}
+        typed = (event.character or "").lower()
+        if event.key in ("escape", "enter"):
+            if event.key == "enter" and self._typed:
+                self._set(self._typed)
+            self._stop_editing()
+        elif event.key == "backspace":
+            self._typed = self._typed[:-1]
+            self.lay_out()
+        elif event.key in moves:
+            by = moves[event.key]
+            self._go(self._place() + (by * self._what.unit if abs(by) == 1 else by))
+        elif typed in HEX and typed:
+            self._typed += typed
+            if len(self._typed) == 2 * self._what.unit:
+                self._set(self._typed)
+                self._go(self._place() + self._what.unit)
+            else:
+                self.lay_out()
+
+    def _set(self, digits: str) -> None:
+        assert self._what is not None
+        data = int(digits, 16).to_bytes(self._what.unit, "little")
+        self._typed = ""
+        self.post_message(self.Edited(self._place(), data, physical=self._what.physical))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kdash.widgets.vcpu.memory import Examine, MemoryView, memory_lines, value_text
-
-from .made import PartApp, drawn
+from kdash.widgets.vcpu.memory import MemoryView
+from kdash.widgets.vcpu.memory_lines import Examine, memory_lines, value_text
+from tests.widgets.vcpu.made import PartApp, drawn
 
 
 @pytest.mark.parametrize(
@@ -23,24 +23,24 @@ def test_a_value_is_shown_in_its_form(data: bytes, form: str, text: str) -> None
 
 
 def test_a_line_holds_address_values_and_text() -> None:
-    lines = memory_lines(Examine(0x1000, 8), b"4\n\x1b[31mX", b"", 40)
+    lines = memory_lines(Examine(0x1000, 8), b"4\n\x1b[31mX", (0, b""), 40)
     assert [line.text for line in lines] == ["1000  34 0a 1b 5b 33 31 6d 58  4..[31mX"]
 
 
 def test_a_byte_that_changed_is_marked() -> None:
-    line = memory_lines(Examine(0, 4), b"\x01\x02\x03\x04", b"\x01\xff\x03\x04", 30)[0]
+    line = memory_lines(Examine(0, 4), b"\x01\x02\x03\x04", (0, b"\x01\xff\x03\x04"), 30)[0]
     assert "01 02*03 04 " in line.text
 
 
 def test_where_memory_ends_it_is_said() -> None:
-    assert memory_lines(Examine(0x1F_FFFC, 16), b"\x00" * 4, b"", 60)[-1].text == (
+    assert memory_lines(Examine(0x1F_FFFC, 16), b"\x00" * 4, (0, b""), 60)[-1].text == (
         "no memory at 0x200000"
     )
 
 
 @pytest.mark.parametrize(("width", "bytes_a_line"), [(30, 4), (49, 8), (73, 16), (150, 32)])
 def test_lines_are_as_long_as_the_room_allows(width: int, bytes_a_line: int) -> None:
-    lines = memory_lines(Examine(0x1000, 64), bytes(64), b"", width)
+    lines = memory_lines(Examine(0x1000, 64), bytes(64), (0, b""), width)
     assert len(lines) == 64 // bytes_a_line
     assert all(line.width <= width for line in lines)
 
@@ -60,3 +60,78 @@ async def test_before_the_first_x_the_view_says_how_to_ask() -> None:
     view = MemoryView()
     async with PartApp(view).run_test(size=(60, 6)):
         assert ":x/64b 0x1000" in drawn(view)
+
+
+class MemoryApp(PartApp):
+    def __init__(self) -> None:
+        self.view = MemoryView()
+        self.memory = bytearray(range(256)) * 16
+        super().__init__(self.view)
+
+    def on_mount(self) -> None:
+        self.view.focus()
+        self.read(Examine(0x100, 32))
+
+    def read(self, what: Examine) -> None:
+        data = bytes(self.memory[what.address : what.end])
+        self.view.show(what, data, stop=False)
+
+    def on_memory_view_wanted(self, event: MemoryView.Wanted) -> None:
+        self.heard.append((event.what.address, event.what.length))
+        self.read(event.what)
+
+    def on_memory_view_edited(self, event: MemoryView.Edited) -> None:
+        self.heard.append((event.address, event.data))
+
+
+async def test_moving_beyond_what_was_examined_shows_what_lies_there() -> None:
+    app = MemoryApp()
+    async with app.run_test(size=(60, 6)) as pilot:
+        await pilot.press("j", "k")
+        await pilot.pause()
+        assert drawn(app.view).startswith("00f8  f8 f9")
+        await pilot.press("pagedown", "pagedown", "pagedown")
+        await pilot.pause()
+        assert "0140  40 41" in drawn(app.view)
+        await pilot.press("g", "g")
+        await pilot.pause()
+        assert "0100  00 01" in drawn(app.view)
+        assert all(length == 48 for _, length in app.heard)
+
+
+async def test_memory_begins_at_zero() -> None:
+    app = MemoryApp()
+    async with app.run_test(size=(60, 6)) as pilot:
+        app.read(Examine(4, 32))
+        await pilot.press("j", "k", "k", "k")
+        await pilot.pause()
+        assert app.heard == [(0, 48)]
+
+
+async def test_digits_set_the_value_under_the_cursor_and_go_on_to_the_next() -> None:
+    app = MemoryApp()
+    async with app.run_test(size=(60, 6)) as pilot:
+        await pilot.press("l", "l", "enter", *"a5", "7")
+        assert "a5" not in drawn(app.view)  # nothing is shown that the guest does not hold
+        assert "7_" in drawn(app.view)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.heard == [(0x101, b"\xa5"), (0x102, b"\x07")]
+
+
+async def test_a_word_is_written_in_the_order_of_the_processor() -> None:
+    app = MemoryApp()
+    async with app.run_test(size=(60, 6)) as pilot:
+        app.read(Examine(0x100, 8, 4))
+        await pilot.press("enter", *"12345678", "escape", "j")
+        await pilot.pause()
+        assert app.heard == [(0x100, b"\x78\x56\x34\x12")]
+
+
+async def test_the_title_says_whose_addresses_they_are() -> None:
+    view = MemoryView()
+    async with PartApp(view).run_test(size=(60, 6)):
+        view.show(Examine(0x7FD8, 4, follow="rsp"), bytes(4))
+        assert "rsp = 7fd8 linear" in str(view.border_title)
+        view.show(Examine(0x7FD8, 4, physical=True), bytes(4))
+        assert "7fd8 physical" in str(view.border_title)
