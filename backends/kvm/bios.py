@@ -6,6 +6,7 @@ specification 6.5, 15.1 (E820); IBM/MS INT 13 extensions as in the EDD specifica
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
@@ -18,7 +19,8 @@ from kdash.backends.kvm.bios_layout import (
     EQUIPMENT,
     WAIT,
 )
-from kdash.backends.kvm.bios_text import COLUMNS, Memory, TextConsole
+from kdash.backends.kvm.bios_text import Memory, TextConsole
+from kdash.backends.kvm.bios_video import VideoServices
 from kdash.backends.kvm.keyboard import KeyboardController
 from kdash.backends.kvm.keys import Key
 from kdash.backends.kvm.layout import EXTENDED, memory_map
@@ -28,6 +30,9 @@ _UNSUPPORTED: Final = 0x86
 #: Ticks of the timer a day: 1,573,040 (0x1800b0).
 _TICKS_A_DAY: Final = 0x1800B0
 _SECONDS_A_DAY: Final = 86400
+_NAP: Final = 0.02  # seconds
+#: Words a block move of int 15h takes at most.
+_MOST_WORDS: Final = 0x8000
 
 
 class _Machine(Protocol):
@@ -67,8 +72,10 @@ class Bios:
         self.awaits_key = False  # the guest halts in int 16h until one is pressed
         self.disk = Disk(disk)
         self.text = TextConsole(machine.memory)
+        self._wait_of: tuple[int, ...] | None = None  # who waits by int 15h
+        self._wait_until = 0.0
         self._services: dict[int, Callable[[Frame], None]] = {
-            0x10: self._video,
+            0x10: VideoServices(self.text, machine.memory).serve,
             0x11: self._equipment,
             0x12: self._conventional,
             0x13: lambda frame: serve_disk(frame, self.disk),
@@ -92,52 +99,6 @@ class Bios:
         except IndexError:  # a buffer where no memory is
             frame.fail(_UNSUPPORTED)
         frame.commit()
-
-    # -- int 10h
-
-    def _video(self, frame: Frame) -> None:
-        text, page = self.text, frame.high("rbx")
-        match frame.high("rax"):
-            case 0x00:
-                text.clear()
-            case 0x02:
-                text.cursor = (frame.high("rdx"), frame.low("rdx"))
-            case 0x03:
-                row, column = text.cursor
-                frame.set16("rdx", row << 8 | column)
-                frame.set16("rcx", 0x0607)
-            case 0x06 | 0x07 as function:
-                self._scroll(frame, 1 if function == 0x06 else -1)
-            case 0x08:
-                character, attribute = text.cell()
-                frame.set16("rax", attribute << 8 | character)
-            case 0x09:
-                text.repeat(frame.low("rax"), frame.low("rbx"), frame.word("rcx"))
-            case 0x0A:
-                text.repeat(frame.low("rax"), None, frame.word("rcx"))
-            case 0x0E:
-                text.teletype(frame.low("rax"))
-            case 0x0F:
-                frame.set16("rax", COLUMNS << 8 | 3)
-                frame.set16("rbx", frame.low("rbx"))
-            case 0x13 if page == 0:
-                self._string(frame)
-
-    def _scroll(self, frame: Frame, direction: int) -> None:
-        window = (frame.high("rcx"), frame.low("rcx"), frame.high("rdx"), frame.low("rdx"))
-        self.text.scroll(direction * frame.low("rax"), frame.high("rbx"), window)
-
-    def _string(self, frame: Frame) -> None:
-        """Write a string; AL bit 0: the cursor follows, bit 1: each with its attribute."""
-        form, length = frame.low("rax"), frame.word("rcx")
-        cell = 2 if form & 2 else 1
-        data = frame.read("es", frame.word("rbp"), length * cell)
-        before = self.text.cursor
-        self.text.cursor = (frame.high("rdx"), frame.low("rdx"))
-        for at in range(0, len(data), cell):
-            self.text.teletype(data[at], data[at + 1] if cell == 2 else frame.low("rbx"))
-        if not form & 1:
-            self.text.cursor = before
 
     # -- int 11h, 12h, 15h
 
@@ -164,10 +125,41 @@ class Bios:
             frame.set16("rax", 1 if function == 0x2402 else 0)
             frame.set16("rbx", 3 if function == 0x2403 else frame.word("rbx"))
             frame.carry(False)
-        elif function >> 8 == 0x86:  # wait: time is the guest's own
-            frame.carry(False)
+        elif function >> 8 == 0x86:
+            self._wait(frame)
+        elif function >> 8 == 0x87:
+            self._move_block(frame)
         else:
             frame.fail(_UNSUPPORTED)
+
+    def _wait(self, frame: Frame) -> None:
+        """CX:DX microseconds, in short naps: between two the run can be stopped."""
+        length = (frame.word("rcx") << 16 | frame.word("rdx")) / 1e6
+        caller, now = frame.caller, time.monotonic()
+        if self._wait_of != caller:
+            self._wait_of, self._wait_until = caller, now + length
+        rest = self._wait_until - now
+        if 0 < rest <= length + _NAP:
+            time.sleep(min(rest, _NAP))
+            frame.again()
+            return
+        self._wait_of = None
+        frame.carry(False)
+
+    def _move_block(self, frame: Frame) -> None:
+        """CX words from and to the bases of the third and fourth descriptor at ES:SI."""
+        table = frame.read("es", frame.word("rsi"), 0x20)
+        source, target = (
+            int.from_bytes(table[at + 2 : at + 5], "little") | table[at + 7] << 24
+            for at in (0x10, 0x18)
+        )
+        words = frame.word("rcx")
+        if words > _MOST_WORDS:
+            frame.fail(_UNSUPPORTED)
+            return
+        frame.write_physical(target, frame.read_physical(source, 2 * words))
+        frame.set_high("rax", 0)
+        frame.carry(False)
 
     def _memory_map(self, frame: Frame) -> None:
         """E820: the entry that EBX counts, 20 bytes at ES:DI."""
@@ -229,6 +221,8 @@ class Bios:
             case 0x04:
                 frame.set16("rcx", _bcd(now.year // 100) << 8 | _bcd(now.year % 100))
                 frame.set16("rdx", _bcd(now.month) << 8 | _bcd(now.day))
+            case 0x01 | 0x03 | 0x05:
+                pass  # the clock is the host's
             case _:
                 frame.carry(True)
                 return

@@ -28,6 +28,14 @@ _FLOPPIES: Final = {
     1474560: (80, 2, 18),
     2949120: (80, 2, 36),
 }
+#: Types of floppy drives, as function 8 tells them in BL.
+_FLOPPY_TYPES: Final = {
+    (40, 2, 9): 1,
+    (80, 2, 15): 2,
+    (80, 2, 9): 3,
+    (80, 2, 18): 4,
+    (80, 2, 36): 5,
+}
 _HEADS: Final = 16
 _SECTORS: Final = 63
 _MOST_CYLINDERS: Final = 1024
@@ -89,7 +97,7 @@ def serve_disk(frame: Frame, disk: Disk) -> None:
 def _call(function: int, frame: Frame, disk: Disk) -> int | None:
     """The status; None where AH holds something else."""
     match function:
-        case 0x00 | 0x05 | 0x0D | 0x10 | 0x11 | 0x14:
+        case 0x00 | 0x05 | 0x0C | 0x0D | 0x10 | 0x11 | 0x14 | 0x16 | 0x47:
             return _OK
         case 0x01:
             return disk.status
@@ -149,8 +157,9 @@ def _parameters(frame: Frame, disk: Disk) -> int:
     cylinders, heads, sectors = disk.geometry
     last = cylinders - 1
     frame.set16("rcx", (last & 0xFF) << 8 | (last >> 8 & 3) << 6 | sectors)
+    floppy = frame.low("rdx") == _FLOPPY  # asked for before DL tells the count of drives
     frame.set16("rdx", (heads - 1) << 8 | 1)
-    frame.set16("rbx", 0)
+    frame.set16("rbx", _FLOPPY_TYPES.get(disk.geometry, 0) if floppy else 0)
     frame.set16("rax", 0)
     return _OK
 

@@ -107,6 +107,19 @@ class Frame:
         """Go on at an offset in the BIOS's segment, not back to the caller."""
         self._set["rip"] = offset
 
+    def again(self) -> None:
+        """Make the same call once more."""
+        self.jump(self.vector * STUB)
+
+    @property
+    def caller(self) -> tuple[int, ...]:
+        """What tells this call from others: its stack and where it returns to."""
+        stack = self._registers.ss.base + (self._registers.rsp & 0xFFFF)
+        try:
+            return (stack, *self._memory.read(stack, 4))
+        except IndexError:
+            return (stack,)
+
     def address(self, segment: str, offset: int) -> int:
         """The physical address of an offset in a segment register's segment."""
         register = getattr(self._registers, segment)

@@ -28,7 +28,9 @@ _ENDLESS: Final = (0x00, 0x06)
 _NOTHING_TO_BOOT: Final = (0x18, 0x19)
 
 DATA: Final = 0x400
+VIDEO_MODE: Final = 0x449
 CURSOR: Final = 0x450  # column and row, page 0
+CURSOR_SHAPE: Final = 0x460  # last and first line
 CONVENTIONAL_KIB: Final = 639
 #: One disk drive's worth of nothing beside: 80x25 colour, a mathematics coprocessor.
 EQUIPMENT: Final = 0x0022
@@ -64,10 +66,10 @@ def bios_data() -> bytes:
 
     put(0x410, "<H", EQUIPMENT)
     put(0x413, "<H", CONVENTIONAL_KIB)
-    put(0x449, "B", 3)  # video mode
+    put(VIDEO_MODE, "B", 3)
     put(0x44A, "<H", 80)  # columns
     put(0x44C, "<H", 80 * 25 * 2)  # bytes of a page
-    put(0x460, "<H", 0x0607)  # cursor lines
+    put(CURSOR_SHAPE, "<H", 0x0607)
     put(0x463, "<H", 0x3D4)  # CRT controller
     put(0x475, "B", 1)  # hard disks
     put(0x484, "B", 24)  # rows less one

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from kdash.backends.kvm.bios_layout import BIOS_PORT
 from kdash.backends.kvm.disassembly import LONGEST, decode
 from kdash.backends.kvm.facts import ExitReason
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
@@ -53,9 +54,10 @@ def _back(record: Record, length: int) -> int:
 def reveals_out(record: Record) -> bool:
     """Whether this OUT can show where the host leaves RIP: a single one, not OUTS.
 
-    For port 0x7e KVM always returns with RIP behind it (kvm_fast_pio_out).
+    For port 0x7e KVM always returns with RIP behind it (kvm_fast_pio_out); after a BIOS call
+    RIP may be elsewhere.
     """
-    if record.port == SKIPPED_PORT or _is_repeated_outs(record.code):
+    if record.port in (SKIPPED_PORT, BIOS_PORT) or _is_repeated_outs(record.code):
         return False
     return record.before[-1:] not in (b"\x6e", b"\x6f")
 

@@ -317,3 +317,95 @@ def test_what_is_written_to_the_disk_stays_beside_the_image() -> None:
     disk.write(1, b"x" * 512)
     assert disk.read(0, 2) == bytes(512) + b"x" * 512
     assert image == bytes(1024)
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+def test_the_video_mode_set_is_the_one_told(boot: Boot) -> None:
+    report = boot(
+        """mov $0x0013, %ax
+        int $0x10
+        mov $0x0f, %ah
+        int $0x10
+        mov %al, %bl
+        mov $0x0e41, %ax
+        int $0x10
+        mov $0x0003, %ax
+        int $0x10
+        hlt""",
+        (0x449, 1),
+        (0xB8000, 2),
+    )
+    assert report.registers.rbx & 0xFF == 0x13
+    assert report.memory == {0x449: b"\3", 0xB8000: b" \7"}
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+def test_the_cursors_shape_is_kept_and_a_vga_is_told(boot: Boot) -> None:
+    report = boot(
+        """mov $1, %ah
+        mov $0x2607, %cx
+        int $0x10
+        xor %cx, %cx
+        mov $3, %ah
+        int $0x10
+        mov $0x1a00, %ax
+        int $0x10
+        hlt"""
+    )
+    registers = report.registers
+    assert (registers.rcx, registers.rbx, registers.rax & 0xFF) == (0x2607, 8, 0x1A)
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_wait_takes_its_time(boot: Boot, stepped: bool) -> None:
+    report = boot(
+        """clc
+        mov $0x86, %ah
+        mov $0, %cx
+        mov $50000, %dx
+        int $0x15
+        setc %bl
+        hlt""",
+        stepped=stepped,
+    )
+    assert report.registers.rbx & 0xFF == 0
+    assert report.exits["IO"] > 2  # in naps
+    assert report.seconds >= 0.05
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+def test_a_wait_can_be_interrupted(assemble: Callable[[str], bytes]) -> None:
+    code = assemble("mov $0x86, %ah; mov $0xffff, %cx; int $0x15; hlt")
+    assert run_guest(Request(boot_guest(code, "boot"), timeout=0.2)).outcome is Outcome.TIMEOUT
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+def test_a_block_is_moved_beyond_1_mib(boot: Boot) -> None:
+    report = boot(
+        """mov $0x87, %ah
+        mov $8, %cx
+        mov $table, %si
+        int $0x15
+        hlt
+        table: .quad 0, 0
+        .word 0xffff, 0x7c00; .byte 0, 0x93, 0, 0
+        .word 0xffff, 0x0000; .byte 0x20, 0x93, 0, 0""",
+        (0x7C00, 16),
+        (0x200000, 16),
+    )
+    assert report.memory[0x7C00] == report.memory[0x200000]
+    assert report.registers.rax >> 8 & 0xFF == 0
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+def test_a_floppys_type_is_told_with_its_geometry(boot: Boot) -> None:
+    report = boot("mov $8, %ah; mov $0, %dl; int $0x13; hlt", rest=bytes(1474560 - 512))
+    registers = report.registers
+    assert (registers.rbx, registers.rcx, registers.rdx) == (4, 0x4F12, 0x0101)
