@@ -98,9 +98,8 @@ class MemoryView(LinePart, KeyTaker):
             self.set_lines([Line((Piece(EMPTY, "muted"),))])
             return
         space = "physical" if what.physical else "linear"
-        note = f"{what.follow} = {what.address:x} {space}" if what.follow else (
-            f"{what.address:x} {space}" if self._data else ""
-        )  # fmt: skip
+        note = f"{space} {what.address:x}" if self._data or what.physical else ""
+        note += f" = {what.follow}" if what.follow else ""
         self.set_title("Memory", EDITING if self.takes_keys else note)
         cursor = None
         if self._cursor is not None and (self.has_focus or self.takes_keys):

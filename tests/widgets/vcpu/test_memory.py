@@ -132,6 +132,6 @@ async def test_the_title_says_whose_addresses_they_are() -> None:
     view = MemoryView()
     async with PartApp(view).run_test(size=(60, 6)):
         view.show(Examine(0x7FD8, 4, follow="rsp"), bytes(4))
-        assert "rsp = 7fd8 linear" in str(view.border_title)
+        assert "linear 7fd8 = rsp" in str(view.border_title)
         view.show(Examine(0x7FD8, 4, physical=True), bytes(4))
-        assert "7fd8 physical" in str(view.border_title)
+        assert "physical 7fd8" in str(view.border_title)
