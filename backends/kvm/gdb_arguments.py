@@ -6,6 +6,8 @@ from typing import Final
 
 #: Digits of a number in a packet: 64 bits.
 _DIGITS: Final = 16
+#: Seconds the VCPU's thread is waited for; a device of the user may hold it up.
+PATIENCE: Final = 5.0
 _CONSOLE: Final = 1024  # characters in one O packet
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kdash.backends.kvm.facts import KvmError, RunState, Snapshot
-from kdash.backends.kvm.gdb_arguments import MalformedError, console, number, octets, pair
+from kdash.backends.kvm.gdb_arguments import PATIENCE, MalformedError, console, number, octets, pair
 from kdash.backends.kvm.gdb_monitor import monitor, shown, vcpu_count, vcpu_line
 from kdash.backends.kvm.gdb_packets import PACKET_SIZE
 from kdash.backends.kvm.gdb_state import StateCommands
@@ -86,7 +86,9 @@ class Debugger:
             return self._answer(data)
         except MalformedError:
             return [_MALFORMED]
-        except (ValueError, KvmError, TimeoutError) as error:
+        except TimeoutError:
+            return [b"E.the VCPU's thread does not answer; a device holds it up"]
+        except (ValueError, KvmError) as error:
             return [b"E." + shown(str(error)).encode()]
 
     def _answer(self, data: bytes) -> list[bytes]:
@@ -190,7 +192,7 @@ class Debugger:
         done, self.running = self.running, None
         if done.exception() is not None:
             return self._tell_end(self.session.snapshot())
-        snapshot = done.result()
+        snapshot = done.result(0)
         if has_ended(snapshot):
             return self._tell_end(snapshot)
         if self._within_range(snapshot):
@@ -240,7 +242,7 @@ class Debugger:
 
     def _set_rip(self, address: bytes) -> None:
         if address:
-            self.session.set_register("rip", number(address)).result()
+            self.session.set_register("rip", number(address)).result(PATIENCE)
 
     def _vcont(self, arguments: bytes) -> Reply:
         """Step the VCPU that shall step, alone; else let all go."""
@@ -259,7 +261,7 @@ class Debugger:
 
     def _restart(self, _arguments: bytes) -> Reply:
         self._end_told = False
-        self.session.restart().result()
+        self.session.restart().result(PATIENCE)
         return None  # R has no answer
 
     # -- state
@@ -307,7 +309,7 @@ class Debugger:
         if not 1 <= chosen <= vcpu_count(self.session):
             raise MalformedError
         if chosen - 1 != self.session.snapshot().vcpu:
-            self.session.select_vcpu(chosen - 1).result()
+            self.session.select_vcpu(chosen - 1).result(PATIENCE)
 
     def _is_alive(self, arguments: bytes) -> Reply:
         return _OK if 1 <= number(arguments) <= vcpu_count(self.session) else _NO_THREAD

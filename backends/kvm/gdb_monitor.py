@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from kdash.backends.kvm.facts import Mode, Registers, Segment, Snapshot, StopKind
+from kdash.backends.kvm.gdb_arguments import PATIENCE
 from kdash.backends.kvm.gdb_target_xml import CONTROLS, GENERAL, SELECTORS
 from kdash.backends.kvm.session import VcpuSession
 from kdash.backends.kvm.stop_requests import Wanted, exit_filter
@@ -152,26 +153,26 @@ def _catch(session: VcpuSession, arguments: list[str]) -> str:
     exits = exit_filter(
         kind, None if mmio else next(iter(where), None), next(iter(where), None) if mmio else None
     )
-    session.add_stop(Wanted(StopKind.EXIT, exits=exits)).result()
+    session.add_stop(Wanted(StopKind.EXIT, exits=exits)).result(PATIENCE)
     return f"stops at {exits}\n"
 
 
 def _uncatch(session: VcpuSession, _arguments: list[str]) -> str:
     caught = [one for one in session.snapshot().stops if one.kind is StopKind.EXIT]
     for one in caught:
-        session.remove_stop(one.number).result()
+        session.remove_stop(one.number).result(PATIENCE)
     return f"stops at no exit; {len(caught)} forgotten\n"
 
 
 def _serial(session: VcpuSession, arguments: list[str]) -> str:
     data = _typed(arguments[0])
-    session.send_serial(data).result()
+    session.send_serial(data).result(PATIENCE)
     return f"bytes given to the serial port: {len(data)}\n"
 
 
 def _keys(session: VcpuSession, arguments: list[str]) -> str:
     data = _typed(arguments[0])
-    session.send_keys(data).result()
+    session.send_keys(data).result(PATIENCE)
     return f"keys pressed: {len(data)}\n"
 
 
@@ -230,7 +231,7 @@ def vcpu_line(snapshot: Snapshot, index: int) -> str:
 
 
 def _restart(session: VcpuSession, _arguments: list[str]) -> str:
-    registers = session.restart().result().registers
+    registers = session.restart().result(PATIENCE).registers
     return f"loaded anew, at {registers.linear_ip:#x}\n"
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from kdash.backends.kvm.facts import KvmError, Registers
 from kdash.backends.kvm.fpu import FpuState, in_use
+from kdash.backends.kvm.gdb_arguments import PATIENCE
 from kdash.backends.kvm.gdb_target_xml import (
     FPU_CONTROLS,
     HALVES,
@@ -104,11 +105,11 @@ def _write(session: VcpuSession, name: str, value: int, registers: Registers) ->
         name, value = "rflags", registers.rflags & ~_LOW | value
     if name in HALVES:
         value |= getattr(registers, name) & ~_LOW
-    session.set_register(name, value).result()
+    session.set_register(name, value).result(PATIENCE)
 
 
 def _write_fpu(session: VcpuSession, values: dict[int, bytes]) -> None:
-    before = session.fpu().result()
+    before = session.fpu().result(PATIENCE)
     if before is None:
         raise KvmError("the emulator's x87 and SSE registers can't be set", "use --engine kvm")
     after = before
@@ -116,7 +117,7 @@ def _write_fpu(session: VcpuSession, values: dict[int, bytes]) -> None:
         if value != _fpu_bytes(REGISTERS[number].name, before):
             after = _with(after, REGISTERS[number].name, value)
     if after != before:
-        session.set_fpu(after).result()
+        session.set_fpu(after).result(PATIENCE)
 
 
 def _with(fpu: FpuState, name: str, value: bytes) -> FpuState:

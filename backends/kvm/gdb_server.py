@@ -17,6 +17,7 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Final
 
 from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.kvm.gdb_arguments import PATIENCE
 from kdash.backends.kvm.gdb_commands import Debugger
 from kdash.backends.kvm.gdb_connection import Connection, LostError
 from kdash.backends.kvm.gdb_stops import has_ended
@@ -24,8 +25,6 @@ from kdash.backends.kvm.session import VcpuSession
 
 #: Reads of what a client left behind before it closed its connection.
 _LOOKS: Final = 8
-#: Seconds a guest that shall stop is waited for; a device of the user may hold it up.
-STOP: Final = 5.0
 
 
 class ServeEnd(Enum):
@@ -226,9 +225,9 @@ class GdbServer:
 
     def _stop_guest(self) -> None:
         try:
-            self._session.pause().result(STOP)
+            self._session.pause().result(PATIENCE)
         except TimeoutError:
-            self._narrate(f"the guest did not stop within {STOP:g} s; a device holds it up")
+            self._narrate(f"the guest did not stop within {PATIENCE:g} s; a device holds it up")
 
 
 def _listen(host: str, port: int) -> socket.socket:

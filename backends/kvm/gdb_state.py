@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kdash.backends.kvm.gdb_arguments import MalformedError, number, octets, pair
+from kdash.backends.kvm.gdb_arguments import PATIENCE, MalformedError, number, octets, pair
 from kdash.backends.kvm.gdb_packets import PACKET_SIZE
 from kdash.backends.kvm.gdb_registers import (
     all_registers,
@@ -35,7 +35,9 @@ class StateCommands:
 
     def read_registers(self, _arguments: bytes) -> bytes:
         """`g`."""
-        return all_registers(self._session.snapshot().registers, self._session.fpu().result())
+        return all_registers(
+            self._session.snapshot().registers, self._session.fpu().result(PATIENCE)
+        )
 
     def write_registers(self, arguments: bytes) -> bytes:
         """`G`: those that are given and known."""
@@ -51,7 +53,7 @@ class StateCommands:
     def read_register(self, arguments: bytes) -> bytes:
         """`p`."""
         place = _place(arguments)
-        fpu = self._session.fpu().result() if is_fpu(place) else None
+        fpu = self._session.fpu().result(PATIENCE) if is_fpu(place) else None
         value = register_bytes(place, self._session.snapshot().registers, fpu)
         return hexadecimal(value, place)
 
@@ -83,7 +85,7 @@ class StateCommands:
         return self._write(address, data)
 
     def _write(self, address: int, data: bytes) -> bytes:
-        written = self._session.write_memory(address, data).result()
+        written = self._session.write_memory(address, data).result(PATIENCE)
         return _OK if written == len(data) else _NO_MEMORY
 
 

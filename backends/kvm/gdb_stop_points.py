@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from kdash.backends.kvm.facts import Registers, Snapshot, StopKind
+from kdash.backends.kvm.gdb_arguments import PATIENCE
 from kdash.backends.kvm.session import VcpuSession
 from kdash.backends.kvm.stop_requests import Wanted
 
@@ -81,7 +82,7 @@ class StopPoints:
                 self._session.remove_stop(self._placed.pop(key))
         for key in wanted - self._placed.keys():
             if breakpoints or key[0].type > 1:
-                self._placed[key] = self._session.add_stop(_request(*key)).result()
+                self._placed[key] = self._session.add_stop(_request(*key)).result(PATIENCE)
 
     def reason(self, snapshot: Snapshot) -> bytes | None:
         """Which of them stopped the guest, for a stop reply; None: none did.

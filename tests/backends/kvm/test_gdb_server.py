@@ -13,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdash.backends.kvm import gdb_registers, gdb_server
 from kdash.backends.kvm.facts import Mode, RunState
 from kdash.backends.kvm.gdb_connection import WAITING
 from kdash.backends.kvm.gdb_packets import PACKET_SIZE
 from kdash.backends.kvm.gdb_server import GdbServer, ServeEnd
 from kdash.backends.kvm.guests import flat
 from kdash.backends.kvm.session import VcpuSession
+from kdash.backends.kvm.user_devices import DeviceClass
 
 from .gdb_client import WAIT, Client, Served, packet
 
@@ -471,6 +473,38 @@ def test_random_packets_never_end_the_server(debugged: Served, packets: list[byt
 @pytest.fixture
 def debugged(serve: Serve) -> Served:
     return serve(SPIN)
+
+
+def test_a_device_that_holds_the_guest_up_does_not_hold_up_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release, entered = threading.Event(), threading.Event()
+
+    class Slow:
+        ports = range(0x10, 0x11)
+        mmio = None
+
+        def read(self, address: int, size: int) -> int:
+            entered.set()
+            release.wait(WAIT)
+            return 0
+
+        def write(self, address: int, size: int, value: int) -> None: ...
+
+    for module in (gdb_server, gdb_registers):
+        monkeypatch.setattr(module, "PATIENCE", 0.05)
+    guest = flat(bytes.fromhex("e410 ebfc"), "test guest")
+    served = Served(VcpuSession(guest, devices=[DeviceClass("test:Slow", Slow)]))
+    try:
+        with served.client() as client:
+            client.send(b"c")
+            assert entered.wait(WAIT)
+        with served.client() as client:
+            assert client.ask(b"P0=0100000000000000").startswith(b"E.the VCPU's thread does not")
+        assert any("did not stop" in line for line in served.told)
+    finally:
+        release.set()
+        served.close()
 
 
 def test_nothing_is_left_behind() -> None:
