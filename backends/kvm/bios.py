@@ -21,6 +21,7 @@ from kdash.backends.kvm.bios_layout import (
 )
 from kdash.backends.kvm.bios_text import Memory, TextConsole
 from kdash.backends.kvm.bios_video import VideoServices
+from kdash.backends.kvm.device_state import State
 from kdash.backends.kvm.keyboard import KeyboardController
 from kdash.backends.kvm.keys import Key
 from kdash.backends.kvm.layout import EXTENDED, memory_map
@@ -99,6 +100,20 @@ class Bios:
         except IndexError:  # a buffer where no memory is
             frame.fail(_UNSUPPORTED)
         frame.commit()
+
+    def save(self) -> State:
+        """Disk and printed text; the screen and the cursor are in memory."""
+        return {
+            "disk": self.disk.save(),
+            "sent": self.text.sent.total,
+            "awaits_key": self.awaits_key,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go back."""
+        self.disk.restore(state["disk"])
+        self.text.sent.cut(state["sent"])
+        self.awaits_key = state["awaits_key"]
 
     # -- int 11h, 12h, 15h
 

@@ -10,6 +10,7 @@ import struct
 from typing import Final
 
 from kdash.backends.kvm.bios_frame import Frame
+from kdash.backends.kvm.device_state import State
 
 SECTOR: Final = 512
 #: Sectors a call may move, as of most BIOSes.
@@ -50,6 +51,7 @@ class Disk:
     def __init__(self, image: bytes) -> None:
         self._image = image
         self._written: dict[int, bytes] = {}
+        self._undo: list[tuple[int, bytes | None]] = []  # of each write: sector, what it held
         self.sectors = -(-len(image) // SECTOR)
         self.status = _OK  # of the last call
         self.geometry = _FLOPPIES.get(len(image)) or self._hard()
@@ -75,7 +77,23 @@ class Disk:
     def write(self, sector: int, data: bytes) -> None:
         """Whole sectors, kept beside the image."""
         for at in range(0, len(data), SECTOR):
-            self._written[sector + at // SECTOR] = data[at : at + SECTOR]
+            number = sector + at // SECTOR
+            self._undo.append((number, self._written.get(number)))
+            self._written[number] = data[at : at + SECTOR]
+
+    def save(self) -> State:
+        """How many sectors were written."""
+        return {"status": self.status, "writes": len(self._undo)}
+
+    def restore(self, state: State) -> None:
+        """Take later writes back."""
+        self.status = state["status"]
+        while len(self._undo) > state["writes"]:
+            number, before = self._undo.pop()
+            if before is None:
+                del self._written[number]
+            else:
+                self._written[number] = before
 
 
 def serve_disk(frame: Frame, disk: Disk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from kdash.backends.kvm.bios_layout import CURSOR
+from kdash.backends.kvm.device_state import Sent
 
 SCREEN: Final = 0xB8000
 COLUMNS: Final = 80
@@ -33,7 +34,7 @@ class TextConsole:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self.sent = bytearray()  # printed so far, a bounded tail
+        self.sent = Sent()  # printed so far, a bounded tail
 
     @property
     def cursor(self) -> tuple[int, int]:
@@ -55,7 +56,7 @@ class TextConsole:
         """Keep what is printed."""
         self.sent += bytes((character,)) * count
         if len(self.sent) > KEPT:
-            del self.sent[: -KEPT // 2]
+            self.sent.keep(KEPT // 2)
 
     def teletype(self, character: int, attribute: int | None = None) -> None:
         """Print at the cursor and move on, with bell, backspace, line feed and return."""

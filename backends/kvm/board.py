@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
 
 from kdash.backends.kvm.bios import Bios
+from kdash.backends.kvm.device_state import Saved
 from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
 from kdash.backends.kvm.exit_log import ExitLog
 from kdash.backends.kvm.facts import Exit, Outcome
@@ -17,7 +19,15 @@ from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration
 from kdash.backends.kvm.pit import Timer
 from kdash.backends.kvm.records import Steps
 from kdash.backends.kvm.uart import SERIAL_IRQ, Serial
-from kdash.backends.kvm.user_devices import DeviceClass, DeviceError, make_devices
+from kdash.backends.kvm.user_devices import (
+    DeviceClass,
+    DeviceError,
+    UserDevice,
+    make_devices,
+)
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.recorder import Recorder
 
 #: Told of logical steps in batches, in order: a record each, RIP and code before, registers after.
 OnSteps = Callable[[Steps], None]
@@ -70,15 +80,18 @@ class Board:
         self.exit_port = ExitPort()
         self.keyboard = KeyboardController()
         memory = machine.guest.memory
+        self._cmos = Cmos(memory)
+        self._configuration = FirmwareConfiguration(memory, machine.guest.vcpus)
+        self._timer = Timer()
         self.bus = Bus(
             (
                 self.serial,
                 self.debug_port,
                 self.exit_port,
                 self.keyboard,
-                Cmos(memory),
-                FirmwareConfiguration(memory, machine.guest.vcpus),
-                Timer(),
+                self._cmos,
+                self._configuration,
+                self._timer,
             )
         )
         self.bios: Bios | None = None
@@ -87,6 +100,8 @@ class Board:
             self.bus.add(self.bios)
         self.keys_may_come = False  # who waits for a key need not be ended
         self.log = ExitLog(on_exit)
+        self.recorder: Recorder | None = None  # keeps what steps change
+        self._users: tuple[UserDevice, ...] = ()
         self.steps = 0  # logical steps of all VCPUs
         self.ending: Ending | None = None
         self.ended: Callable[[], None] = lambda: None  # called when a VCPU or the run has ended
@@ -100,7 +115,8 @@ class Board:
 
     def _add(self, machine: Machine, devices: Sequence[DeviceClass]) -> None:
         memory = [range(region.start, region.end) for region in machine.guest.regions]
-        for device in make_devices(devices, memory):
+        self._users = make_devices(devices, memory)
+        for device in self._users:
             self.bus.add(device)
             device.attach(machine)
 
@@ -120,6 +136,57 @@ class Board:
             self.serial.receive(data)
         else:
             self.type(data)
+
+    # -- going back
+
+    def _saved(self) -> dict[str, Saved]:
+        """All whose state a recording keeps, by name."""
+        devices: dict[str, Saved] = {
+            "serial": self.serial,
+            "debug_port": self.debug_port,
+            "exit_port": self.exit_port,
+            "keyboard": self.keyboard,
+            "cmos": self._cmos,
+            "configuration": self._configuration,
+            "timer": self._timer,
+            "log": self.log,
+        }
+        if self.bios is not None:
+            devices["bios"] = self.bios
+        for number, device in enumerate(self._users):
+            if device.keeps_state:
+                devices[f"device {number}"] = device
+        return devices
+
+    @property
+    def unsaved(self) -> tuple[str, ...]:
+        """Names of the user's devices whose state can't be kept."""
+        return tuple(device.name for device in self._users if not device.keeps_state)
+
+    def save(self) -> dict[str, Any]:
+        """The state of all devices, of the log and of who has ended, as JSON can hold it.
+
+        Raises:
+            DeviceError: when a user's device raises.
+        """
+        state: dict[str, Any] = {name: one.save() for name, one in self._saved().items()}
+        return state | {"left": sorted(self._left)}
+
+    def restore(self, state: Mapping[str, Any], steps: int) -> None:
+        """Become what was saved, at so many steps; the run goes on from there.
+
+        Raises:
+            DeviceError: when a user's device raises.
+        """
+        self.steps = steps
+        self.ending = None
+        self._left = set(state["left"])
+        for name, one in self._saved().items():
+            one.restore(state[name])
+
+    def has_left(self, index: int) -> bool:
+        """Whether VCPU `index` has ended."""
+        return index not in self._left
 
     def finish(self, index: int, ending: Ending) -> None:
         """VCPU `index` has ended, and with it the run; by HLT when it is the last to halt."""

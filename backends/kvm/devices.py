@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
+from kdash.backends.kvm.device_state import Sent, State
+
 EXIT_PORT: Final = 0xF4
 DEBUG_PORTS: Final = (0xE9, 0x402)
 
@@ -37,7 +39,7 @@ class DebugPort:
     ports: Sequence[range] = tuple(range(port, port + 1) for port in DEBUG_PORTS)
 
     def __init__(self) -> None:
-        self.sent = bytearray()
+        self.sent = Sent()
 
     def read(self, address: int, size: int) -> int:  # noqa: ARG002
         """0xe9, by which guests know that the port is there."""
@@ -46,6 +48,14 @@ class DebugPort:
     def write(self, address: int, size: int, data: bytes) -> None:  # noqa: ARG002
         """Collect the low byte of each element."""
         self.sent += data[::size]
+
+    def save(self) -> State:
+        """How far output had come."""
+        return {"sent": self.sent.total}
+
+    def restore(self, state: State) -> None:
+        """Forget what was sent later."""
+        self.sent.cut(state["sent"])
 
 
 class ExitPort:
@@ -66,6 +76,14 @@ class ExitPort:
         """Remember the first value written."""
         if self.value is None:
             self.value = int.from_bytes(data[:size], "little")
+
+    def save(self) -> State:
+        """What was written."""
+        return {"value": self.value}
+
+    def restore(self, state: State) -> None:
+        """Go back."""
+        self.value = state["value"]
 
 
 class Bus:

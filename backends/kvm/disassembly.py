@@ -164,3 +164,11 @@ def length_to_step_over(code: bytes, ip: int, bits: int) -> int | None:
         return None
     calls = (FlowControl.CALL, FlowControl.INDIRECT_CALL, FlowControl.INTERRUPT)
     return decoded.len if decoded.flow_control in calls else None
+
+
+def returns(code: bytes, ip: int, bits: int) -> bool:
+    """Whether an instruction returns from a call or an interrupt."""
+    from iced_x86 import FlowControl
+
+    decoded = decode(code, ip, bits)
+    return bool(decoded) and decoded.flow_control == FlowControl.RETURN

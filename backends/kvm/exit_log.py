@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
+from kdash.backends.kvm.device_state import State
 from kdash.backends.kvm.exit_reasons import UNCOUNTED, exit_name
 from kdash.backends.kvm.exits import RawExit, decode_union, meaning, normalised_count
 from kdash.backends.kvm.facts import Exit, ExitDetail, ExitReason, IoExit, MmioExit
@@ -18,6 +19,10 @@ from kdash.backends.kvm.records import ACCESS, RECORD, Record
 
 #: Exits kept; at least one batch.
 WINDOW: Final = 512
+
+
+#: An exit as it is kept: raw, index, RIP, step, text of its instruction, VCPU.
+Logged = tuple[RawExit, int, int, int | None, str, int]
 
 
 class _Batch:
@@ -38,10 +43,16 @@ class _Batch:
             self._told = [self._tell(index) for index in range(self.first, self.last + 1)]
         return self._told
 
-    def _tell(self, index: int) -> Exit:
+    def raw(self) -> list[Logged]:
+        return [self._raw(index) for index in range(self.first, self.last + 1)]
+
+    def _raw(self, index: int) -> Logged:
         record = Record.unpack(self._records, (index - self.first) * RECORD.size)
         ip = instruction_ip(record, self._log.out_rip_after)
-        return tell(raw_of(record), index, ip, None, vcpu=self._vcpu)
+        return raw_of(record), index, ip, None, "", self._vcpu
+
+    def _tell(self, index: int) -> Exit:
+        return tell(*self._raw(index))
 
 
 class _Single:
@@ -59,6 +70,9 @@ class _Single:
         if self._told is None:
             self._told = [tell(self._raw, self.first, *self._where)]
         return self._told
+
+    def raw(self) -> list[Logged]:
+        return [(self._raw, self.first, *self._where)]
 
 
 class ExitLog:
@@ -150,6 +164,35 @@ class ExitLog:
         if self._listener:
             for told in entry.tell():
                 self._listener(told)
+
+    def since(self, index: int) -> list[Logged]:
+        """The exits kept from `index` on: raw, index, RIP, step, instruction's text, VCPU."""
+        found: list[Logged] = []
+        for entry in reversed(self._kept):
+            if entry.last < index:
+                break
+            found[:0] = [one for one in entry.raw() if one[1] >= index]
+        return found
+
+    def save(self) -> State:
+        """All that is counted."""
+        return {
+            "counts": [[reason, count] for reason, count in self.counts.items()],
+            "ports": [[port, *counts] for port, counts in self.ports.items()],
+            "mmio": self.mmio,
+            "next": self.next_index,
+        }
+
+    def restore(self, state: State) -> None:
+        """Count from what was saved; exits that came later are forgotten."""
+        self.counts = Counter(dict(state["counts"]))
+        self.ports = {port: [read, written] for port, read, written in state["ports"]}
+        self.mmio = list(state["mmio"])
+        self.next_index = state["next"]
+        kept = [one for entry in self._kept for one in entry.raw() if one[1] < self.next_index]
+        self._kept = deque(
+            _Single(raw, index, (ip, step, code, vcpu)) for raw, index, ip, step, code, vcpu in kept
+        )
 
     def latest(self, count: int) -> tuple[Exit, ...]:
         """The last exits, at most `count` (and WINDOW), oldest first."""

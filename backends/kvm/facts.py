@@ -324,6 +324,7 @@ class RecordingView:
     bytes: int  # memory taken
     limit: int  # memory allowed
     state_as_of: int = 0  # step whose FPU, MSR and device state is shown at `position`
+    unsaved: tuple[str, ...] = ()  # devices of the user whose state does not go back
 
     @property
     def replay(self) -> bool:
@@ -357,6 +358,7 @@ class Snapshot:
     vcpu: int = 0  # the one whose registers, code and changes these are
     vcpus: tuple[VcpuBrief, ...] = ()  # all of the machine's; empty: there is one
     recording: RecordingView | None = None  # None: nothing is recorded
+    unrecorded: str = ""  # why nothing will be
     stops: tuple[StopPoint, ...] = ()  # breakpoints included
     stopped_at: tuple[int, ...] = ()  # numbers of the stop points that stopped it
     step_rate: float = 0.0  # steps a second since it was let go, where it is stepped
@@ -392,6 +394,14 @@ class KvmError(Exception):
         self.cause = cause
         self.remedy = remedy
         self.errno = errno
+
+
+class PastError(Exception):
+    """What was asked would drop the recorded future of the moment shown; confirmed it does."""
+
+
+class NotRecorded(Exception):  # noqa: N818 - it says what it is
+    """There is no past to go to; the message says why."""
 
 
 class GuestError(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import disassembly
@@ -14,6 +15,7 @@ from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import (
     Instruction,
+    PastError,
     Registers,
     RunState,
     Snapshot,
@@ -24,6 +26,8 @@ from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.output import OnOutput, OutputTap
+from kdash.backends.kvm.past import Past, Search
+from kdash.backends.kvm.recording import LIMIT
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.run import set_registers
 from kdash.backends.kvm.runner import Slice
@@ -45,6 +49,8 @@ EXITS: Final = 200
 SERIAL: Final = 64 * 1024
 #: Seconds a stopped guest is shown later at most, for the sake of its source lines.
 LINES_WAIT: Final = 0.15
+#: Bytes of output kept, for moments in the past.
+SENT: Final = 1 << 20
 #: Kicks a second while the guest goes, each a chance to show it and to take commands.
 TICKS: Final = 15
 
@@ -55,6 +61,8 @@ class Start:
 
     registers: Mapping[str, int] = field(default_factory=dict)
     stdin: bytes = b""  # input of the serial port; of a boot sector what is typed
+    record: bool | None = None  # whether steps are recorded; None: where memory is small
+    record_limit: int = LIMIT  # bytes the recording may take
 
 
 AS_LOADED: Final = Start()
@@ -68,6 +76,7 @@ class Pace:
     until: int | None = None  # RIP to stop at
     over: bool = False  # stop when the instruction at CS:IP has come back
     exits: ExitFilter | None = None  # exits to stop at
+    stepped: bool = False  # step by step, so that all of it is recorded
 
     @property
     def is_free(self) -> bool:
@@ -114,14 +123,17 @@ class GuidedRun:
             sent.append(self._runner.bios.text.sent)
         self._tap = OutputTap(sent)
         self._machine = machine
+        start = self._start
+        self._past = Past(machine, self._runner, self._engine, start.record, start.record_limit)
         self._inspector: Inspector | None = None
-        self._screen = ScreenReader(machine.memory)
+        self._screen = ScreenReader(self._past)
         self._state = RunState.READY
         self._before = [vcpu.registers() for vcpu in machine.vcpus]
         self._selected = 0
         self._pace = None
         self._left: int | None = None
         self._stopping = Stopping(self._runner, self.stops, hardware=machine.hardware_breakpoints)
+        self._places: tuple[Place, ...] = ()  # to stop at, of the pace
         self.broken = False  # KVM refused to go on; only a restart does
         self._runner.board.keys_may_come = True
         self.waiting = False  # for a key; only one lets the guest go on
@@ -147,6 +159,7 @@ class GuidedRun:
         """Free the machine; more than once does no harm."""
         if self._inspector is not None:
             self._inspector.close()
+        self._past.close()
         self._machine.close()
 
     def restart(self) -> None:
@@ -157,8 +170,9 @@ class GuidedRun:
             GuestError: when a device does not fit it; the old one stays.
         """
         old, new = self._machine, open_machine(self._guest, self._engine, self._path)
-        inspector = self._inspector
+        inspector, past = self._inspector, self._past
         self._begin_machine(new)
+        past.close()
         if inspector is not None:
             inspector.close()
         self.stops.forget_hits()
@@ -167,11 +181,16 @@ class GuidedRun:
     # -- going
 
     def begin(self, pace: Pace) -> None:
-        """Set a pace; `advance` then goes it. Nothing happens after the end of a run."""
-        if self._runner.ending or self.broken:
+        """Set a pace; `advance` then goes it. Nothing happens after the end of a run.
+
+        In the past it goes through the recording, and on where that ends.
+        """
+        if (self._runner.ending or self.broken) and not self._past.active:
             return
         self._runner.settle()
-        self._before = [vcpu.registers() for vcpu in self._machine.vcpus]
+        self._past.begin()
+        self._past.settle()
+        self._remember()
         places: tuple[Place, ...] = ()
         if pace.over:
             places = self._return_of_call()
@@ -183,13 +202,18 @@ class GuidedRun:
         self._left = pace.steps
         self._state = RunState.RUNNING
         self._began = self._runner.steps, self._runner.seconds
+        self._places = places
         self._stopping.begin(places, pace.exits, self._selected if pace.over else None)
         self._runner.start_ticks(TICKS)
 
     def linear(self, ip: int) -> int:
         """The linear address of an RIP value in the code segment there is now."""
-        registers = self._vcpu.registers()
+        registers = self._past.registers(self._selected)
         return replace(registers, rip=ip).linear_ip
+
+    def _remember(self) -> None:
+        """What is shown now is what changes are told against."""
+        self._before = [self._past.registers(vcpu.index) for vcpu in self._machine.vcpus]
 
     def _return_of_call(self) -> tuple[Place, ...]:
         """Where the call at CS:IP comes back to, and RSP when it does; empty for no call."""
@@ -221,8 +245,10 @@ class GuidedRun:
         return self.going
 
     def _slice(self, pace: Pace) -> Slice:
+        if self._past.active:
+            return self._replay(pace)
         before = self._runner.steps
-        if pace.is_free:
+        if pace.is_free and not pace.stepped:
             end = self._stopping.run()
         elif self._left is None:
             end = self._stopping.step(STEPS_A_SLICE)
@@ -233,6 +259,16 @@ class GuidedRun:
             self._selected = self._stopping.vcpu
         return end
 
+    def _replay(self, pace: Pace) -> Slice:
+        """A slice of the recording; what it leaves of the pace is gone live."""
+        search = Search(self.stops, self._places, pace.exits)
+        end, passed = self._past.replay(search, self._left)
+        if self._left is not None:
+            self._left -= passed
+        self._selected = self._past.arrived
+        over = self._runner.ending and not self._past.active
+        return Slice.ENDED if over and end is Slice.AGAIN else end
+
     def stop(self) -> None:
         """Stop between two instructions."""
         if self._pace is None:
@@ -241,7 +277,69 @@ class GuidedRun:
         self.waiting = False
         self._runner.stop_ticks()
         self._runner.settle()
+        self._past.settle()
         self._state = RunState.STOPPED
+
+    # -- going back
+
+    def step_back(self, count: int = 1) -> None:
+        """Go so many moments back, at most to the first that is recorded.
+
+        Raises:
+            NotRecorded: when there is no past.
+        """
+        self._go_back(lambda past: past.back(count))
+
+    def reverse_next(self) -> None:
+        """Go one step back, a call that has returned as a whole.
+
+        Raises:
+            NotRecorded: when there is no past.
+        """
+        self._go_back(lambda past: past.back_over(self._selected))
+
+    def reverse_continue(self, exits: bool = False) -> None:
+        """Go back to a stop point, to the last exit if `exits`, else to the first moment.
+
+        Raises:
+            NotRecorded: when there is no past.
+        """
+        search = Search(self.stops, exits=ExitFilter() if exits else None)
+        self._go_back(lambda past: past.back_to(search))
+
+    def seek(self, moment: int) -> None:
+        """Show the moment nearest to `moment`.
+
+        Raises:
+            NotRecorded: when there is no past.
+        """
+        self._go_back(lambda past: past.seek(moment))
+
+    def _go_back(self, go: Callable[[Past], object]) -> None:
+        self.stop()
+        self._past.check()
+        self._remember()
+        go(self._past)
+        if self._past.active:
+            self._selected = self._past.vcpu
+        self._state = RunState.STOPPED
+
+    def run_from_here(self) -> None:
+        """Make the moment shown the guest's state; what came later is forgotten.
+
+        Raises:
+            KvmError: when KVM refuses a state.
+        """
+        self.stop()
+        self._past.resume()
+        self._state = RunState.STOPPED
+
+    def _change(self, confirm: bool, what: str) -> None:
+        """Make sure that the guest is where it is shown, before something changes it."""
+        if self._past.active and not confirm:
+            raise PastError(f"{what} {self._past.future}")
+        self._runner.settle()
+        self._past.resume()
 
     # -- looking and changing
 
@@ -275,15 +373,22 @@ class GuidedRun:
         self.stops.remove(number)
         self._stopping.arm()
 
-    def set_register(self, name: str, value: int) -> None:
+    def set_register(self, name: str, value: int, confirm: bool = False) -> None:
         """Set a register between two instructions.
+
+        Args:
+            name: of the register.
+            value: its new value.
+            confirm: in the past, go on and forget what came later.
 
         Raises:
             ValueError: when there is no such register or the value does not fit.
             KvmError: when KVM refuses the value.
+            PastError: in the past, unless confirmed.
         """
-        self._runner.settle()
+        self._change(confirm, f"setting {name}")
         self._vcpu.set_register(name, value)
+        self._past.edited()
 
     def select_vcpu(self, index: int) -> None:
         """Show, step and change VCPU `index` from now on.
@@ -312,63 +417,77 @@ class GuidedRun:
 
     def read_memory(self, linear: int, length: int) -> bytes:
         """Guest memory by linear address, up to the first byte that is not mapped."""
-        return self._vcpu.read_linear(linear, length)
+        return self._past.read_linear(self._selected, linear, length)
 
-    def write_physical(self, address: int, data: bytes) -> int:
-        """Write guest memory by physical address; the bytes written, none where no memory is."""
-        self._runner.settle()
+    def write_physical(self, address: int, data: bytes, confirm: bool = False) -> int:
+        """Write guest memory by physical address; the bytes written, none where no memory is.
+
+        Raises:
+            PastError: in the past, unless confirmed.
+        """
+        self._change(confirm, "writing memory")
         try:
             self._machine.memory.write(address, data)
         except IndexError:
             return 0
+        self._past.edited()
         return len(data)
 
-    def write_memory(self, linear: int, data: bytes) -> int:
+    def write_memory(self, linear: int, data: bytes, confirm: bool = False) -> int:
         """Write guest memory by linear address, ROM too, between two instructions.
 
         Returns:
             Bytes written, up to the first that is not mapped.
+
+        Raises:
+            PastError: in the past, unless confirmed.
         """
-        self._runner.settle()
-        return self._vcpu.write_linear(linear, data)
+        self._change(confirm, "writing memory")
+        written = self._vcpu.write_linear(linear, data)
+        self._past.edited()
+        return written
 
     def fpu(self) -> FpuState | None:
         """The x87 and SSE registers; None where the engine does not tell them."""
         self._runner.settle()
         return self._vcpu.fpu()
 
-    def set_fpu(self, state: FpuState) -> None:
+    def set_fpu(self, state: FpuState, confirm: bool = False) -> None:
         """Set the x87 and SSE registers.
 
         Raises:
             KvmError: when the engine can't.
+            PastError: in the past, unless confirmed.
         """
-        self._runner.settle()
+        self._change(confirm, "setting registers")
         self._vcpu.set_fpu(state)
+        self._past.edited()
 
     def snapshot(self) -> Snapshot:
         """All there is to show now."""
-        runner, registers = self._runner, self._vcpu.registers()
-        ending = runner.ending
-        if self._pace is None and (ending or self.broken):
+        runner, past = self._runner, self._past
+        registers = past.registers(self._selected)
+        ending = None if past.active else runner.ending
+        if self._pace is None and (ending or (self.broken and not past.active)):
             self._state = RunState.ENDED
         self._tap.pass_on(self.on_output)
         for sent in (runner.serial.sent, runner.debug_port.sent):
-            if len(sent) > 2 * SERIAL:
-                del sent[:-SERIAL]
+            if len(sent) > 2 * SENT:
+                sent.keep(SENT)
         self._tap.shortened()
+        serial, debug_port, teletype = past.sent()
         return Snapshot(
             guest=self._guest.title,
             engine=self._engine,
             state=self._state,
-            steps=runner.steps,
-            exits_total=runner.log.total,
+            steps=past.steps,
+            exits_total=past.exits_total,
             seconds=runner.seconds,
             registers=registers,
             changed=changed(self._before[self._selected], registers),
             disassembly=self._code(registers),
-            exits=runner.log.latest(EXITS),
-            serial=bytes(runner.serial.sent[-SERIAL:]),
+            exits=past.exits(EXITS),
+            serial=serial[-SERIAL:],
             outcome=ending.outcome if ending else None,
             detail=ending.detail if ending else self._stopping.verdict.text,
             exit_value=ending.value if ending else 0,
@@ -378,10 +497,12 @@ class GuidedRun:
             stopped_at=self._stopping.verdict.numbers,
             step_rate=self._step_rate(),
             screen=self._screen.read(),
-            debug_port=bytes(runner.debug_port.sent[-SERIAL:]),
-            teletype=bytes(runner.bios.text.sent[-SERIAL:]) if runner.bios else b"",
+            debug_port=debug_port[-SERIAL:],
+            teletype=teletype[-SERIAL:],
             vcpu=self._selected,
             vcpus=self._briefs(),
+            recording=past.view(),
+            unrecorded=past.why_not,
         )
 
     def _code(self, registers: Registers) -> tuple[Instruction, ...]:
@@ -397,7 +518,7 @@ class GuidedRun:
     def _briefs(self) -> tuple[VcpuBrief, ...]:
         if len(self._runner.runners) == 1:
             return ()
-        return tuple(one.brief() for one in self._runner.runners)
+        return tuple(self._past.brief(one.brief()) for one in self._runner.runners)
 
     def _breakpoints(self, registers: Registers) -> frozenset[int]:
         """RIP values of the breakpoints in the code segment there is now."""
@@ -425,4 +546,4 @@ class GuidedRun:
         return self._guest.symbols
 
     def _reader(self) -> Callable[[int, int], bytes]:
-        return self._vcpu.read_linear
+        return partial(self._past.read_linear, self._selected)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from kdash.backends.kvm.device_state import State, restore_fields, save_fields
 from kdash.backends.kvm.keys import Key
 
 DATA_PORT: Final = 0x60
@@ -44,6 +45,11 @@ _ENABLE, _DISABLE, _DEFAULTS, _RESET, _ECHO, _IDENTIFY = 0xF4, 0xF5, 0xF6, 0xFF,
 _WRITE_COMMAND_BYTE, _WRITE_OUTPUT, _WRITE_ANSWER = 0x60, 0xD1, 0xD2
 _PULSE: Final = 0xF0  # and up: pulses the output lines whose bits are 0
 
+_STATE: Final = (
+    "reset", "_taken", "_codes", "_answers", "_latest", "_command_byte", "_output", "_status",
+    "_scans", "_expects", "_keyboard_expects",
+)  # fmt: skip
+
 
 class KeyboardController:
     """The controller with its keyboard.
@@ -60,7 +66,8 @@ class KeyboardController:
         self.reset = False  # asked for
         self._interrupt = interrupt
         self._line = False
-        self._keys: deque[Key] = deque()
+        self._keys: list[Key] = []  # all that were pressed
+        self._taken = 0  # of them
         self._codes: deque[int] = deque()  # of a key being read by its codes
         self._answers: deque[int] = deque()  # to commands
         self._latest = 0  # read once more where nothing new came
@@ -80,19 +87,29 @@ class KeyboardController:
 
     def peek(self) -> Key | None:
         """The next key, left where it is."""
-        return self._keys[0] if self._keys else None
+        return self._keys[self._taken] if self._taken < len(self._keys) else None
 
     def take(self) -> Key | None:
         """The next key, as a BIOS takes it."""
         self._codes.clear()
-        key = self._keys.popleft() if self._keys else None
+        key = self.peek()
+        self._taken += key is not None
         self._update()
         return key
 
     def forget(self) -> None:
         """Drop what is typed ahead."""
-        self._keys.clear()
+        self._taken = len(self._keys)
         self._codes.clear()
+        self._update()
+
+    def save(self) -> State:
+        """Its registers, and how many of the keys were taken."""
+        return save_fields(self, _STATE)
+
+    def restore(self, state: State) -> None:
+        """Go back; keys that were taken later wait again."""
+        restore_fields(self, _STATE, state)
         self._update()
 
     # -- the guest's side
@@ -125,8 +142,9 @@ class KeyboardController:
         return self._scans and not self._command_byte & _DISABLED and bool(self._next_codes())
 
     def _next_codes(self) -> deque[int]:
-        while not self._codes and self._keys:
-            self._codes += self._keys.popleft().codes
+        while not self._codes and (key := self.peek()):
+            self._taken += 1
+            self._codes += key.codes
         return self._codes
 
     def _command(self, command: int) -> None:

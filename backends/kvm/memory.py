@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from kdash.backends.kvm import ioctl
@@ -13,6 +14,19 @@ from kdash.backends.kvm.layout import PAGE
 
 #: KVM_MEM_READONLY of <linux/kvm.h>: the guest reads memory, its writes exit as MMIO.
 READONLY: Final = 1 << 1
+#: KVM_MEM_LOG_DIRTY_PAGES.
+LOG_DIRTY_PAGES: Final = 1 << 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One memory slot."""
+
+    number: int
+    guest: int  # guest-physical address
+    size: int  # bytes
+    readonly: bool
+    host: Any  # uint8_t *
 
 
 class GuestMemory:
@@ -24,6 +38,9 @@ class GuestMemory:
     def __init__(self) -> None:
         self.native = ffi.new("struct kdash_memory *")
         self._slots: list[tuple[int, mmap.mmap, Any]] = []
+        self._readonly: list[bool] = []
+        self.vm = -1
+        self.on_write: Callable[[int, int], None] | None = None  # told of address and bytes
 
     def add(self, vm: int, guest: int, size: int, *, readonly: bool = False) -> None:
         """Give the VM `size` bytes at guest-physical `guest`, zeroed.
@@ -57,6 +74,8 @@ class GuestMemory:
             ) from None
         view = ffi.from_buffer("uint8_t[]", mapping, require_writable=True)
         self._slots.append((guest, mapping, view))
+        self._readonly.append(readonly)
+        self.vm = vm
         region = ffi.new("struct kvm_userspace_memory_region *")
         region.slot, region.flags = number, READONLY if readonly else 0
         region.guest_phys_addr, region.memory_size = guest, size
@@ -77,6 +96,31 @@ class GuestMemory:
         for mapping, offset, length in list(self._spans(physical, len(data))):
             mapping[offset : offset + length] = data[done : done + length]
             done += length
+        if self.on_write is not None:
+            self.on_write(physical, len(data))
+
+    def slots(self) -> tuple[Slot, ...]:
+        """All of them, by number."""
+        return tuple(
+            Slot(number, guest, len(mapping), readonly, self.native.slots[number].host)
+            for number, ((guest, mapping, _), readonly) in enumerate(
+                zip(self._slots, self._readonly, strict=True)
+            )
+        )
+
+    def log_writes(self) -> None:
+        """Let KVM note which pages the guest writes (KVM_GET_DIRTY_LOG).
+
+        Raises:
+            KvmError: when it can't.
+        """
+        for slot in self.slots():
+            if not slot.readonly:
+                region = ffi.new("struct kvm_userspace_memory_region *")
+                region.slot, region.flags = slot.number, LOG_DIRTY_PAGES
+                region.guest_phys_addr, region.memory_size = slot.guest, slot.size
+                region.userspace_addr = int(ffi.cast("uintptr_t", slot.host))
+                ioctl.call_pointer(self.vm, "KVM_SET_USER_MEMORY_REGION", region)
 
     def write_linear(self, paging: Any, linear: int, data: bytes) -> int:
         """Write at a linear address, page by page.

@@ -1,5 +1,5 @@
 /* The VCPU loop: KVM_RUN in batches, a record for each step or exit. */
-#include "native.h"
+#include "record.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -205,7 +205,7 @@ int kdash_refresh(struct kdash_vcpu *vcpu) {
 
 /* ---- what is at CS:IP ---- */
 
-static int is_prefix(uint8_t byte, int bits) {
+int kdash_is_prefix(uint8_t byte, int bits) {
     switch (byte) {
     case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65:
     case 0x66: case 0x67: case 0xf0: case 0xf2: case 0xf3:
@@ -225,7 +225,7 @@ int kdash_classify(const uint8_t *code, uint32_t length, int bits, uint32_t *ins
     uint32_t i = 0;
 
     *instruction_length = 0;
-    for (; i < length && is_prefix(code[i], bits); i++)
+    for (; i < length && kdash_is_prefix(code[i], bits); i++)
         repeated |= code[i] == 0xf2 || code[i] == 0xf3;
     if (i == length)
         return KDASH_UNKNOWN;
@@ -236,7 +236,7 @@ int kdash_classify(const uint8_t *code, uint32_t length, int bits, uint32_t *ins
     return repeated && is_string(code[i]) ? KDASH_REP : KDASH_PLAIN;
 }
 
-static int code_bits(const struct kvm_sregs *sregs) {
+int kdash_code_bits(const struct kvm_sregs *sregs) {
     if (!(sregs->cr0 & 1))
         return 16;
     if ((sregs->efer & 0x400) && sregs->cs.l)
@@ -251,7 +251,7 @@ static void fill_code(const struct kdash_vcpu *vcpu, struct kdash_record *record
     uint64_t linear = record->rip;
     uint32_t wanted = KDASH_WINDOW, got;
 
-    record->bits = (uint16_t)code_bits(sregs);
+    record->bits = (uint16_t)kdash_code_bits(sregs);
     if (record->bits != 64)
         linear = (linear + sregs->cs.base) & 0xffffffff;
     record->code_length =
@@ -477,9 +477,15 @@ int kdash_vcpu_stops_met(struct kdash_vcpu *vcpu) {
 
     if (vcpu->stops == NULL)
         return 0;
-    if (code_bits(sregs) != 64)
+    if (kdash_code_bits(sregs) != 64)
         linear = (linear + sregs->cs.base) & 0xffffffff;
     return kdash_stops_met(vcpu->stops, vcpu->memory, &paging, linear, regs->rsp);
+}
+
+static int record_step(struct kdash_vcpu *vcpu, const struct kdash_record *record) {
+    uint32_t changes = kdash_changes(record->code, record->code_length, record->bits);
+
+    return kdash_recording_enter(vcpu->recording, vcpu->index, KDASH_STEP, changes, NULL, 0);
 }
 
 int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
@@ -508,6 +514,11 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
         if (record->reason != KVM_EXIT_DEBUG) {
             result = KDASH_EXIT;
             break;
+        }
+        if (vcpu->recording != NULL) {
+            result = record_step(vcpu, record);
+            if (result != 0)
+                break;
         }
         if (kdash_vcpu_stops_met(vcpu)) {
             result = KDASH_BREAKPOINT;

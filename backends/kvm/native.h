@@ -99,6 +99,7 @@ struct kdash_record {
 
 struct kvm_run;
 struct kvm_sregs;
+struct kdash_recording;
 
 struct kdash_vcpu {
     int fd;
@@ -112,6 +113,8 @@ struct kdash_vcpu {
     int thread;               /* kernel id of the thread that runs it, 0: none */
     int ticking;
     void *timer;
+    struct kdash_recording *recording; /* takes every step; NULL: nothing is recorded */
+    uint32_t index;           /* of the VCPU, in the recording */
     uint64_t returned[KDASH_REASONS]; /* how often KVM_RUN returned with each reason */
     uint8_t posted[KDASH_POSTED]; /* ports whose OUTs need no answer before the guest goes on */
     uint8_t claimed[KDASH_POSTED]; /* ports with a device; an IN from any other reads all ones */
@@ -150,6 +153,11 @@ void kdash_record_fill(struct kdash_vcpu *vcpu, struct kdash_record *record);
 
 /* What is at CS:IP: KDASH_PLAIN ..., and for HLT its length. */
 int kdash_classify(const uint8_t *code, uint32_t length, int bits, uint32_t *instruction_length);
+
+/* Default size of the code that runs with these registers: 16, 32 or 64. */
+int kdash_code_bits(const struct kvm_sregs *sregs);
+/* Whether a byte is a prefix before an opcode. */
+int kdash_is_prefix(uint8_t byte, int bits);
 
 /* Makes the running thread return from KVM_RUN soon; from any thread. */
 int kdash_kick(struct kdash_vcpu *vcpu);

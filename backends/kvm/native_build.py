@@ -48,6 +48,10 @@ IOCTLS = (
     "KVM_IOEVENTFD",
     "KVM_REGISTER_COALESCED_MMIO",
     "KVM_INTERRUPT",
+    "KVM_SET_XCRS",
+    "KVM_SET_MSRS",
+    "KVM_SET_DEBUGREGS",
+    "KVM_SET_VCPU_EVENTS",
 )
 
 CONSTANTS = (
@@ -80,13 +84,13 @@ struct kvm_guest_debug { uint32_t control; struct kvm_guest_debug_arch arch; ...
 
 
 def declarations() -> str:
-    """The part of native.h that cffi reads."""
-    text = (HERE / "native.h").read_text(encoding="utf-8")
-    return text.split("/* CDEF BEGIN */")[1].split("/* CDEF END */")[0]
+    """The parts of the headers that cffi reads."""
+    texts = [(HERE / header).read_text(encoding="utf-8") for header in ("native.h", "record.h")]
+    return "".join(text.split("/* CDEF BEGIN */")[1].split("/* CDEF END */")[0] for text in texts)
 
 
 SOURCE = """
-#include "native.h"
+#include "record.h"
 #include <linux/version.h>
 #ifdef __clang__
 #define COMPILER __VERSION__
@@ -111,8 +115,10 @@ ffibuilder.set_source(
         "backends/kvm/pagewalk.c",
         "backends/kvm/stops.c",
         "backends/kvm/lz4.c",
+        "backends/kvm/record.c",
+        "backends/kvm/history.c",
     ],
-    depends=["backends/kvm/native.h"],
+    depends=["backends/kvm/native.h", "backends/kvm/record.h", "backends/kvm/record_inside.h"],
     include_dirs=["backends/kvm"],
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra"],
     libraries=["rt"],

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from kdash.backends.kvm.device_state import State, restore_fields, save_fields
+
 CMOS_PORTS: Final = range(0x70, 0x72)
 FW_CFG_PORTS: Final = range(0x510, 0x512)
 
@@ -66,6 +68,14 @@ class Cmos:
         if self._index not in (0x0C, 0x0D):  # read-only
             self._bytes[self._index] = value
 
+    def save(self) -> State:
+        """The index and the memory; the time is the host's."""
+        return save_fields(self, ("_index", "_bytes"))
+
+    def restore(self, state: State) -> None:
+        """Go back."""
+        restore_fields(self, ("_index", "_bytes"), state)
+
     def _value(self) -> int:
         field = _CLOCK.get(self._index)
         if field is None:
@@ -123,3 +133,11 @@ class FirmwareConfiguration:
         if address == 0x510:
             selector = int.from_bytes(data[-size:][:2], "little")
             self._item, self._place = self._items.get(selector, b""), 0
+
+    def save(self) -> State:
+        """The item selected, and how much of it was read."""
+        return save_fields(self, ("_item", "_place"))
+
+    def restore(self, state: State) -> None:
+        """Go back."""
+        restore_fields(self, ("_item", "_place"), state)

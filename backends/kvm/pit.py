@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from kdash.backends.kvm.device_state import State, restore_fields, save_fields
+
 #: Counts a second: 105/88 MHz, the colour burst's third (IBM PC/AT technical reference).
 HERTZ: Final = 105e6 / 88
 PIT_PORTS: Final = range(0x40, 0x44)
@@ -140,6 +142,17 @@ class Timer:
 
     def _now(self) -> int:
         return int(self._clock() * HERTZ)
+
+    def save(self) -> State:
+        """Counters and gate; time goes on as it does for the host."""
+        counters = [save_fields(counter, vars(counter)) for counter in self._counters]
+        return save_fields(self, ("_port_b", "_refresh")) | {"counters": counters}
+
+    def restore(self, state: State) -> None:
+        """Go back."""
+        restore_fields(self, ("_port_b", "_refresh"), state)
+        for counter, saved in zip(self._counters, state["counters"], strict=True):
+            restore_fields(counter, tuple(vars(counter)), saved)
 
     def read(self, address: int, size: int) -> int:  # noqa: ARG002 - a byte wide
         """A counter, or port 0x61; the control word can't be read."""

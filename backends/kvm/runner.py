@@ -182,6 +182,11 @@ class Runner:
         for one in self.runners:
             one.settle()
 
+    def rewound(self) -> None:
+        """Go on as the board says after it was restored."""
+        for one in self.runners:
+            one.rewound()
+
     def stop(self, outcome: Outcome, detail: str) -> None:
         """End the run from outside: timeout, step limit, signal."""
         self.settle()

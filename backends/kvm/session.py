@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
-from kdash.backends.kvm.facts import KvmError, RunState, Snapshot, TextScreen
+from kdash.backends.kvm.facts import (
+    KvmError,
+    NotRecorded,
+    PastError,
+    RunState,
+    Snapshot,
+    TextScreen,
+)
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest, article_guest
 from kdash.backends.kvm.guided import AS_LOADED, GuidedRun, Pace, Start
@@ -132,9 +139,42 @@ class VcpuSession:
         """
         return self._go(Pace(exits=exit_filter(kind, port, address)))
 
+    def run_stepped(self) -> Future[Snapshot]:
+        """Run step by step in the native loop, so that every step is recorded."""
+        return self._go(Pace(stepped=True))
+
     def pause(self) -> Future[Snapshot]:
         """Stop the guest between two instructions."""
         return self._submit(self._stop)
+
+    # -- going back; the future's NotRecorded: there is no past
+
+    def step_back(self, count: int = 1) -> Future[Snapshot]:
+        """Show the guest `count` steps earlier; a run at full speed counts as one step."""
+        return self._back(lambda: self._run.step_back(count))
+
+    def reverse_next(self) -> Future[Snapshot]:
+        """Show it one step earlier, a call that has just returned as a whole."""
+        return self._back(self._run.reverse_next)
+
+    def reverse_continue(self, exits: bool = False) -> Future[Snapshot]:
+        """Go back to a breakpoint, with `exits` also to the last exit, else to the begin."""
+        return self._back(lambda: self._run.reverse_continue(exits))
+
+    def seek(self, moment: int) -> Future[Snapshot]:
+        """Show the recorded moment nearest to `moment` (see Snapshot.recording)."""
+        return self._back(lambda: self._run.seek(moment))
+
+    def run_from_here(self) -> Future[Snapshot]:
+        """Make the moment shown the guest's state; what was recorded after it is forgotten."""
+        return self._back(self._run.run_from_here)
+
+    def _back(self, work: Callable[[], None]) -> Future[Snapshot]:
+        def back() -> None:
+            self._stop()
+            work()
+
+        return self._submit(back)
 
     def restart(self) -> Future[Snapshot]:
         """Load the guest anew into a new machine; breakpoints stay."""
@@ -147,14 +187,17 @@ class VcpuSession:
         """
         return self._submit(lambda: self._run.select_vcpu(index))
 
-    def set_register(self, name: str, value: int) -> Future[Snapshot]:
+    def set_register(self, name: str, value: int, confirm: bool = False) -> Future[Snapshot]:
         """Set a register (see `registers.NAMES`; a segment by its selector).
+
+        While a moment of the past is shown, the future's PastError says what would be
+        forgotten; with `confirm` it is, and the guest goes on from there.
 
         Raises:
             ValueError: when there is no such register or the value does not fit; at once.
         """
         check_register(name, value)
-        return self._submit(lambda: self._run.set_register(name, value))
+        return self._submit(lambda: self._run.set_register(name, value, confirm))
 
     def add_breakpoint(self, ip: int) -> Future[Snapshot]:
         """Let `run` and longer steps stop where RIP is `ip` in the code segment there is now."""
@@ -215,24 +258,28 @@ class VcpuSession:
         """
         return self._ask(lambda: self._run.read_memory(linear_address, length)).result(timeout)
 
-    def write_physical(self, address: int, data: bytes) -> Future[int]:
-        """Write guest memory by physical address; the bytes that were written."""
+    def write_physical(self, address: int, data: bytes, confirm: bool = False) -> Future[int]:
+        """Write guest memory by physical address; the bytes that were written.
+
+        In the past as `set_register`.
+        """
 
         def write() -> int:
-            written = self._run.write_physical(address, data)
+            written = self._run.write_physical(address, data, confirm)
             self._publish()
             return written
 
         return self._ask(write)
 
-    def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
+    def write_memory(self, linear_address: int, data: bytes, confirm: bool = False) -> Future[int]:
         """Write guest memory as the VCPU sees it, ROM too; the bytes that were written.
 
-        Fewer than there are where a page is not mapped or is no memory.
+        Fewer than there are where a page is not mapped or is no memory. In the past as
+        `set_register`.
         """
 
         def write() -> int:
-            written = self._run.write_memory(linear_address, data)
+            written = self._run.write_memory(linear_address, data, confirm)
             self._publish()
             return written
 
@@ -242,9 +289,9 @@ class VcpuSession:
         """The x87 and SSE registers; None where the engine does not tell them."""
         return self._ask(self._run.fpu)
 
-    def set_fpu(self, state: FpuState) -> Future[Snapshot]:
-        """Set the x87 and SSE registers."""
-        return self._submit(lambda: self._run.set_fpu(state))
+    def set_fpu(self, state: FpuState, confirm: bool = False) -> Future[Snapshot]:
+        """Set the x87 and SSE registers; in the past as `set_register`."""
+        return self._submit(lambda: self._run.set_fpu(state, confirm))
 
     def inspect(self, question: Callable[[Inspector], _Answer], timeout: float = 5.0) -> _Answer:
         """What `question` finds when it looks at the machine; the guest goes on if it runs.
@@ -317,7 +364,7 @@ class VcpuSession:
         def command() -> None:
             try:
                 work()
-            except StopError as error:  # of whoever asked; the guest is as it was
+            except (StopError, PastError, NotRecorded) as error:  # of whoever asked
                 answer.set_exception(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, someone must see it
                 self._fail(error)

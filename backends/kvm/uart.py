@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from kdash.backends.kvm.device_state import Sent, State, restore_fields, save_fields
+
 SERIAL_PORT: Final = 0x3F8
 SERIAL_IRQ: Final = 4
 _FIFO: Final = 16  # bytes
@@ -43,6 +45,11 @@ LINE_STATUS: Final = 0x60
 #: Modem status (MSR): carrier, data set ready, clear to send.
 _CONNECTED: Final = 0xB0
 
+_STATE: Final = (
+    "_taken", "_received", "_divisor", "_enabled", "_fifo", "_line_control", "_modem_control",
+    "_scratch", "_empty", "_overrun", "_modem_delta", "_loops",
+)  # fmt: skip
+
 
 class Serial:
     """A 16550A with something at its other end.
@@ -59,11 +66,12 @@ class Serial:
     ) -> None:
         self.ports: Sequence[range] = (range(base, base + 8),)
         self.posted = interrupt is None  # who waits for an interrupt can't wait for its cause
-        self.sent = bytearray()
+        self.sent = Sent()
         self._base = base
         self._interrupt = interrupt
         self._line = False
-        self._waiting: deque[int] = deque()  # input on the host's side
+        self._input = bytearray()  # all there was, on the host's side
+        self._taken = 0  # bytes of it that are in the receiver or were read
         self._received: deque[int] = deque()
         self._divisor = [12, 0]  # 9600 baud, as a BIOS leaves it
         self._enabled = 0  # IER
@@ -78,19 +86,29 @@ class Serial:
 
     def receive(self, data: bytes) -> None:
         """Bytes from the other end."""
-        self._waiting += data
+        self._input += data
         self._fill()
         self._update()
 
     @property
     def unread(self) -> int:
         """Bytes of input that the guest has not read."""
-        return len(self._waiting) + len(self._received)
+        return len(self._input) - self._taken + len(self._received)
 
     @property
     def interrupting(self) -> bool:
         """Whether the interrupt line is active."""
         return self._identification() != _NONE and bool(self._modem_control & _OUT2)
+
+    def save(self) -> State:
+        """Its registers, and how far input and output had come."""
+        return save_fields(self, _STATE) | {"sent": self.sent.total}
+
+    def restore(self, state: State) -> None:
+        """Go back; input that came later is read again."""
+        restore_fields(self, _STATE, state)
+        self.sent.cut(state["sent"])
+        self._update()
 
     # -- the bus
 
@@ -185,8 +203,11 @@ class Serial:
         return _FIFO if self._fifo else 1
 
     def _fill(self) -> None:
-        while self._waiting and not self._loops and len(self._received) < self._room:
-            self._received.append(self._waiting.popleft())
+        while (
+            self._taken < len(self._input) and not self._loops and len(self._received) < self._room
+        ):
+            self._received.append(self._input[self._taken])
+            self._taken += 1
 
     def _receiver(self) -> int:
         value = self._received.popleft() if self._received else 0

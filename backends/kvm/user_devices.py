@@ -7,6 +7,8 @@
         def read(self, address, size): ...          # -> int
         def write(self, address, size, value): ...  # -> None
         def attach(self, machine): ...              # optional, before the guest starts
+        def save(self): ...                         # optional: its state as JSON can hold it
+        def restore(self, state): ...               # optional: become what save() gave
 
 `attach` may ask the machine (machine.py) for `memory`, for `ioeventfd(address, size, callback)`
 (writes that don't stop the VCPU), `irqfd(line)` (a function that interrupts the guest) and
@@ -29,6 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
+from kdash.backends.kvm.device_state import State
 from kdash.backends.kvm.facts import GuestError, KvmError
 
 #: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4).
@@ -125,6 +128,27 @@ class UserDevice:
                 raise  # it tells what the machine lacks
             except FAULTS as error:
                 raise GuestError(f"{self.spec}: attach: {_told(error)}") from None
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the device has save() and restore(state), so that a recording can go back."""
+        return all(callable(getattr(self._device, name, None)) for name in ("save", "restore"))
+
+    def save(self) -> State:
+        """State, as the device tells it.
+
+        Raises:
+            DeviceError: when the device raises.
+        """
+        return {"state": self._called(self._device.save)}
+
+    def restore(self, state: State) -> None:
+        """Give the device what its save() gave.
+
+        Raises:
+            DeviceError: when the device raises.
+        """
+        self._called(partial(self._device.restore, state["state"]))
 
     def _called(self, call: Callable[[], _Result]) -> _Result:
         try:

@@ -97,6 +97,11 @@ class Vcpu:
             raise ioctl.failure("mmap of kvm_run", -error)
         self._stops = StopTable()
 
+    @property
+    def native(self) -> Any:
+        """Its `struct kdash_vcpu`, for the recording."""
+        return self._native
+
     def close(self) -> None:
         """Unmap and close; more than once does no harm."""
         if self._native is not None:

@@ -309,6 +309,13 @@ class VcpuRunner:
         self.vcpu.answer(data)
         return RawExit(raw.reason, MmioExit(False, detail.address, data))
 
+    def rewound(self) -> None:
+        """Go on from where the board and the VCPU were put."""
+        self._pending = self._awaits_key = False
+        if not self.board.has_left(self.vcpu.index):
+            self.ending = None
+            self.state = VcpuState.RUNNABLE
+
     # -- stepping
 
     def set_stops(
@@ -419,6 +426,8 @@ class VcpuRunner:
             self._end(raw, self._ip, self.board.steps - 1, record)
         else:
             self._check_end(self._ip)
+        if self.board.recorder is not None:
+            self.board.recorder.step(self.vcpu.index, record)
         if self.over:
             return Slice.ENDED
         if self._awaits_key:

@@ -1,0 +1,271 @@
+"""Records a machine: which of its state is kept, and how it goes back to a moment.
+
+Registers and memory come natively with every step; what else there is, x87 and SSE, MSRs,
+the kernel's interrupt controllers, is read when an instruction changes it and now and then,
+the devices' state after every exit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+from kdash.backends.kvm import ioctl
+from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.board import Board
+from kdash.backends.kvm.exit_codec import pack
+from kdash.backends.kvm.facts import Exit, KvmError, Mode, RecordingView
+from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Recording
+from kdash.backends.kvm.records import Record
+from kdash.backends.kvm.vcpu import Vcpu
+
+#: Bytes of the devices' state, as JSON.
+DEVICES_SIZE: Final = 64 << 10
+#: IP reaches so far in real mode, with the code segment at 0.
+_REACH: Final = 0xFFFF
+_NOP_HLT: Final = b"\x90\xf4"
+#: Exits that go with an entry: the latest of them.
+EXITS_AN_ENTRY: Final = 256
+
+_FPU, _MSR, _DEBUG = lib.KDASH_CHANGES_FPU, lib.KDASH_CHANGES_MSR, lib.KDASH_CHANGES_DEBUG
+_ALL: Final = lib.KDASH_CHANGES_ALL & ~(_FPU | _MSR | _DEBUG)
+#: State of a VCPU: name, bytes of its structure (asm/kvm.h) in whole words, when it changes.
+#: In the order in which it is set again.
+_VCPU_STATE: Final = (
+    ("XSAVE", 4096, _FPU),
+    ("XCRS", 392, _MSR),
+    ("MP_STATE", 8, _ALL),
+    ("DEBUGREGS", 128, _DEBUG),
+)
+#: MSRs that belong to a running guest (Intel SDM vol. 4, table 2-2): time stamp, SYSENTER,
+#: PAT, MISC_ENABLE, deadline; STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE, TSC_AUX.
+_MSRS: Final = (
+    0x10, 0x174, 0x175, 0x176, 0x1A0, 0x277, 0x6E0, 0xC000_0081, 0xC000_0082, 0xC000_0083,
+    0xC000_0084, 0xC000_0102, 0xC000_0103,
+)  # fmt: skip
+
+
+class Recorder:
+    """What records one machine, from its first step on.
+
+    Args:
+        machine: of KVM; its VCPUs are between two instructions.
+        board: its devices and exits.
+        limit: bytes of history.
+
+    Raises:
+        KvmError: when KVM refuses to log writes, or memory is out.
+    """
+
+    def __init__(self, machine: Machine, board: Board, limit: int = LIMIT) -> None:
+        self._machine = machine
+        self._board = board
+        self._exits = board.log.next_index  # of the first that no entry has
+        self._state = b""
+        self._devices = ffi.new("uint64_t[]", DEVICES_SIZE // 8)
+        self._buffers: list[Any] = []
+        self.unsaved = board.unsaved
+        self.recording = Recording(len(machine.vcpus), limit)
+        try:
+            self._add_memory()
+            for vcpu in machine.vcpus:
+                self.recording.follow(vcpu)
+                self._add_vcpu(vcpu)
+            self._area = self.recording.add(
+                "devices", DEVICES_SIZE, host=self._bytes(self._devices)
+            )
+            self._keep_devices()
+            self.recording.begin(board.steps, board.steps)
+        except BaseException:
+            self.close()
+            raise
+        board.recorder = self
+
+    def close(self) -> None:
+        """Record no more, and forget everything."""
+        self._board.recorder = None
+        self._machine.memory.on_write = None
+        self.recording.close()
+
+    @staticmethod
+    def _bytes(words: Any) -> Any:
+        return ffi.cast("uint8_t *", words)
+
+    def _add_memory(self) -> None:
+        memory = self._machine.memory
+        memory.log_writes()
+        for slot in memory.slots():
+            self.recording.add(
+                "memory", slot.size, host=slot.host, guest=slot.guest, slot=slot.number,
+                readonly=slot.readonly, fd=-1 if slot.readonly else memory.vm,
+            )  # fmt: skip
+        memory.on_write = self._written
+
+    def _written(self, physical: int, length: int) -> None:
+        """The host wrote to memory, of which KVM's log knows nothing."""
+        for area in self.recording.areas:
+            start, end = max(physical, area.guest), min(physical + length, area.guest + area.size)
+            if area.slot >= 0 and start < end:
+                self.recording.touch(area, start - area.guest, end - start)
+
+    def _add_vcpu(self, vcpu: Vcpu) -> None:
+        for name, size, when in _VCPU_STATE:
+            self._add_state(name, vcpu, ffi.new("uint64_t[]", size // 8), size, when)
+        msrs = _readable_msrs(vcpu)
+        self._add_state("MSRS", vcpu, msrs, 8 * len(msrs), _MSR)
+
+    def _add_state(self, name: str, vcpu: Vcpu, buffer: Any, size: int, when: int) -> None:
+        request = getattr(lib, f"KVM_GET_{name}")
+        if lib.kdash_ioctl_pointer(vcpu.fd, request, buffer) < 0:
+            return  # not on this host
+        self._buffers.append(buffer)
+        self.recording.add(
+            name, size, host=self._bytes(buffer), vcpu=vcpu.index, fd=vcpu.fd, request=request,
+            when=when | _ALL,
+        )  # fmt: skip
+
+    # -- recording
+
+    def step(self, vcpu: int, record: Record) -> None:
+        """Keep a step that was not finished in the native loop."""
+        changes = lib.kdash_changes(record.code, len(record.code), record.bits)
+        self._enter(vcpu, STEP, changes)
+
+    def settle(self, kind: int = JUMP) -> None:
+        """Keep what changed without a step: a run at full speed, or by someone else's hand."""
+        if self._board.log.next_index != self._exits or self.recording.differs:
+            self._enter(0, kind)
+
+    def edited(self) -> None:
+        """Keep what a person changed."""
+        self.settle(EDIT)
+
+    def _enter(self, vcpu: int, kind: int, changes: int = 0) -> None:
+        log = self._board.log
+        payload = b""
+        if log.next_index != self._exits:
+            payload = pack(log.since(max(self._exits, log.next_index - EXITS_AN_ENTRY)))
+            self._exits = log.next_index
+        if payload or kind != STEP:
+            self._keep_devices()
+        self.recording.enter(vcpu, kind, changes, payload)
+
+    def _keep_devices(self) -> None:
+        state = json.dumps(self._board.save(), separators=(",", ":")).encode()
+        if state == self._state:
+            return
+        if len(state) >= DEVICES_SIZE:
+            raise KvmError(
+                f"the devices' state has {len(state)} bytes; {DEVICES_SIZE - 1} can be recorded",
+                "let the device's save() give less, or record nothing (--record off)",
+            )
+        length = max(len(state), len(self._state)) + 1
+        ffi.buffer(self._devices)[:length] = state.ljust(length, b"\0")
+        self._state = state
+        self.recording.touch(self._area, 0, length)
+
+    # -- the moment shown
+
+    def view(self) -> RecordingView:
+        """What there is to know of it."""
+        return replace(self.recording.view(), unsaved=self.unsaved)
+
+    def devices(self) -> dict[str, Any]:
+        """The state of devices and log at the moment shown."""
+        return devices_of(self.recording)
+
+    def restore(self) -> None:
+        """Put the machine into the moment shown and drop what came later.
+
+        Raises:
+            KvmError: when KVM refuses a state.
+            DeviceError: when a user's device can't go back.
+        """
+        recording = self.recording
+        state = self.devices()
+        for vcpu in self._machine.vcpus:
+            if self._board.has_left(vcpu.index):
+                self._leave_halt(vcpu)
+        recording.cut()
+        recording.restore()
+        for vcpu in self._machine.vcpus:
+            self._restore_vcpu(vcpu)
+        self._board.restore(state, recording.steps)
+        self._state = _text(ffi.buffer(self._devices))
+        self._exits = self._board.log.next_index
+
+    def _leave_halt(self, vcpu: Vcpu) -> None:
+        """Let the VCPU do a NOP or a HLT more, in memory that is restored after it.
+
+        Where KVM emulates, a HLT that was stepped is told once more by the next run without
+        stepping, after its first instruction, whatever that is.
+        """
+        slot = next((one for one in self._machine.memory.slots() if not one.readonly), None)
+        if self._machine.guest.irqchip or slot is None or slot.guest > _REACH:
+            return
+        self._machine.memory.write(slot.guest, _NOP_HLT)
+        vcpu.start(Mode.REAL, {"rip": slot.guest, "rflags": 2})
+        vcpu.set_stepping(False)
+        while not vcpu.enter(False):
+            pass  # a kick of earlier
+
+    def _restore_vcpu(self, vcpu: Vcpu) -> None:
+        recording = self.recording
+        words = recording.words(vcpu.index)
+        ioctl.call_pointer(vcpu.fd, "KVM_SET_SREGS", recording.sregs(vcpu.index))
+        ioctl.call_pointer(vcpu.fd, "KVM_SET_REGS", words)
+        for area in recording.areas:
+            if area.vcpu == vcpu.index and area.host is not None:
+                ioctl.call_pointer(vcpu.fd, f"KVM_SET_{area.name}", area.host)
+        ioctl.call_pointer(vcpu.fd, "KVM_SET_VCPU_EVENTS", recording.events(vcpu.index))
+        vcpu.refresh()
+
+
+def devices_of(recording: Recording) -> dict[str, Any]:
+    """The state of devices and log at the moment shown; empty where a file has none."""
+    area = recording.area("devices")
+    if area is None:
+        return {}
+    try:
+        state = json.loads(_text(recording.shadow(area.number)))
+    except ValueError:
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _text(buffer: Any) -> bytes:
+    return bytes(buffer[:]).partition(b"\0")[0]
+
+
+def _readable_msrs(vcpu: Vcpu) -> Any:
+    """A `struct kvm_msrs` (asm/kvm.h): their number, then index and value of each."""
+    readable = []
+    for index in _MSRS:
+        one = ffi.new("uint64_t[]", [1, index, 0])
+        if lib.kdash_ioctl_pointer(vcpu.fd, lib.KVM_GET_MSRS, one) == 1:
+            readable.append(index)
+    words = [len(readable)]
+    for index in readable:
+        words += (index, 0)
+    return ffi.new("uint64_t[]", words)
+
+
+def exits_of(recording: Recording, moment: int) -> tuple[Exit, ...]:
+    """The exits of the step that begins at a moment."""
+    from kdash.backends.kvm.exit_codec import unpack
+
+    return tuple(unpack(recording.payload(moment)))
+
+
+def exits_before(recording: Recording, moment: int, count: int) -> tuple[Exit, ...]:
+    """The last exits before a moment, at most `count`, oldest first."""
+    from kdash.backends.kvm.exit_codec import unpack
+
+    found: list[Exit] = []
+    for payload in recording.payloads_before(moment):
+        found[:0] = unpack(payload)
+        if len(found) >= count:
+            break
+    return tuple(found[-count:])

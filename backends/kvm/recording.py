@@ -1,0 +1,335 @@
+"""The recorded past of a machine: moments, going to one, searching for one.
+
+A moment is the state before a step; the native half (record.h) holds what every step changed.
+The same object serves a machine that is being recorded and a recording from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from kdash.backends.kvm import ioctl
+from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.facts import KvmError, RecordingView, Registers
+from kdash.backends.kvm.records import REGISTER_NAMES
+from kdash.backends.kvm.registers import read_registers
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.vcpu import Vcpu
+
+#: Bytes of history unless told otherwise.
+LIMIT: Final = 512 << 20
+STEP: Final = lib.KDASH_STEP
+JUMP: Final = lib.KDASH_JUMP
+EDIT: Final = lib.KDASH_EDIT
+
+_GENERAL: Final = lib.KDASH_REGISTERS
+_SREGS_WORDS: Final = 39
+_EVENTS: Final = _GENERAL + _SREGS_WORDS
+_LINEAR: Final = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Bytes that are recorded."""
+
+    name: str  # "memory", "xsave", "devices", ...
+    number: int
+    size: int  # bytes, a multiple of 8
+    guest: int = 0  # guest-physical address of memory
+    slot: int = -1  # of memory
+    readonly: bool = False
+    vcpu: int = -1  # whose state it is
+    host: Any = None  # the bytes it is taken from; None: of a file
+
+
+class Recording:
+    """Entries and shadows of one machine; use it from the VCPU's thread alone.
+
+    Args:
+        vcpus: how many VCPUs the machine has.
+        limit: bytes it may take; the oldest entries are dropped first.
+
+    Raises:
+        KvmError: when the host has not so much memory.
+    """
+
+    def __init__(self, vcpus: int = 1, limit: int = LIMIT) -> None:
+        self.vcpu_count = vcpus
+        self.limit = limit
+        self.areas: list[Area] = []
+        self._vcpus: list[Vcpu] = []  # as long as the native half points at them
+        self._memory = ffi.new("struct kdash_memory *")
+        self._native = lib.kdash_recording_new(limit, vcpus)
+        if self._native == ffi.NULL:
+            raise _no_memory()
+
+    def close(self) -> None:
+        """Free everything; more than once does no harm."""
+        native, self._native = self._native, ffi.NULL
+        if native != ffi.NULL:
+            lib.kdash_recording_free(native)
+
+    def __del__(self) -> None:
+        self.close()
+
+    # -- what is recorded
+
+    def add(  # noqa: PLR0913 - the fields of an area
+        self,
+        name: str,
+        size: int,
+        *,
+        host: Any = None,
+        guest: int = 0,
+        slot: int = -1,
+        readonly: bool = False,
+        vcpu: int = -1,
+        fd: int = -1,
+        request: int = 0,
+        when: int = 0,
+    ) -> Area:
+        """Record `size` bytes at `host`, filled by the ioctl `request` on `fd` if there is one.
+
+        Raises:
+            KvmError: when the host has not so much memory.
+        """
+        number = lib.kdash_recording_add(
+            self._native, ffi.NULL if host is None else host, size, guest, slot, fd, request, when
+        )
+        if number < 0:
+            raise _no_memory()
+        area = Area(name, number, size, guest, slot, readonly, vcpu, host)
+        self.areas.append(area)
+        if slot >= 0:
+            place = self._memory.slots[self._memory.count]
+            place.guest, place.size = guest, size
+            place.host = lib.kdash_recording_shadow(self._native, number)
+            self._memory.count += 1
+        return area
+
+    def follow(self, vcpu: Vcpu) -> None:
+        """Record the registers of `vcpu` and each of its steps."""
+        self._vcpus.append(vcpu)
+        lib.kdash_recording_vcpu(self._native, vcpu.index, vcpu.native)
+
+    def begin(self, moment: int, steps: int) -> None:
+        """Take the state as it is as the first moment."""
+        self._check(lib.kdash_recording_begin(self._native, moment, steps))
+
+    def touch(self, area: Area, offset: int, length: int) -> None:
+        """Look for changes there at the next entry."""
+        lib.kdash_recording_touch(self._native, area.number, offset, length)
+
+    def enter(self, vcpu: int, kind: int, changes: int = 0, payload: bytes = b"") -> None:
+        """Add what changed since the last entry; the last moment is the one shown.
+
+        Raises:
+            KvmError: when KVM does not tell, or memory is out; the past is lost then.
+        """
+        error = lib.kdash_recording_enter(
+            self._native, vcpu, kind, changes, payload or ffi.NULL, len(payload)
+        )
+        self._check(error)
+
+    def append(self, entry: bytes) -> bool:
+        """Add an entry of a file; False: it can't be one."""
+        return int(lib.kdash_recording_append(self._native, entry, len(entry))) == 0
+
+    @property
+    def differs(self) -> bool:
+        """Whether registers or memory are not those of the last moment any more."""
+        return bool(self._check(lib.kdash_recording_differs(self._native)))
+
+    def _check(self, result: int) -> int:
+        if result < 0:
+            raise ioctl.failure("recording", -result)
+        return result
+
+    # -- moments
+
+    @property
+    def first(self) -> int:
+        """The oldest moment that can be shown."""
+        return int(lib.kdash_recording_first(self._native))
+
+    @property
+    def last(self) -> int:
+        """The newest."""
+        return int(lib.kdash_recording_last(self._native))
+
+    @property
+    def position(self) -> int:
+        """The one shown."""
+        return int(lib.kdash_recording_position(self._native))
+
+    @property
+    def steps(self) -> int:
+        """Logical steps done up to the moment shown."""
+        return int(lib.kdash_recording_steps(self._native))
+
+    @property
+    def in_past(self) -> bool:
+        """Whether the moment shown is not the newest."""
+        return self.position < self.last
+
+    @property
+    def memory_taken(self) -> int:
+        """Memory taken."""
+        return int(lib.kdash_recording_bytes(self._native))
+
+    def view(self) -> RecordingView:
+        """What there is to know of it."""
+        return RecordingView(
+            first=self.first,
+            last=self.last,
+            position=self.position,
+            bytes=self.memory_taken,
+            limit=self.limit,
+            state_as_of=int.from_bytes(self.shadow(0)[:8], "little"),
+        )
+
+    def seek(self, moment: int) -> int:
+        """Show the moment nearest to `moment`, and return it."""
+        moment = min(max(moment, self.first), self.last)
+        self._check(lib.kdash_recording_seek(self._native, moment))
+        return moment
+
+    def find(
+        self,
+        *,
+        backwards: bool,
+        stops: Sequence[tuple[int, int]] = (),
+        changed: Sequence[tuple[int, int]] = (),
+        exits: bool = False,
+        above: tuple[int, int] | None = None,
+    ) -> int | None:
+        """The nearest moment that fits any of these, from the moment shown on.
+
+        Args:
+            backwards: into the past; a change or exit is then found before it happens.
+            stops: linear address of CS:IP and the least RSP, of the VCPU that came there.
+            changed: guest-physical address and bytes of memory whose content changed.
+            exits: where the guest exited.
+            above: a VCPU, and what its RSP exceeds.
+        """
+        search = ffi.new("struct kdash_search *")
+        kept = (
+            ffi.new("struct kdash_breakpoint[]", list(stops)),
+            ffi.new("struct kdash_stretch[]", list(changed)),
+        )
+        search.backwards, search.payloads = backwards, exits
+        search.stops, search.stop_count = kept[0], len(stops)
+        search.ranges, search.range_count = kept[1], len(changed)
+        if above is not None:
+            search.above, (search.vcpu, search.sp) = 1, above
+        found = int(lib.kdash_recording_find(self._native, search))
+        return None if found == lib.KDASH_NO_MOMENT else found
+
+    def cut(self) -> None:
+        """Forget what comes after the moment shown."""
+        self._check(lib.kdash_recording_cut(self._native))
+
+    def restore(self) -> None:
+        """Put the moment shown into memory and the buffers of all areas."""
+        lib.kdash_recording_restore(self._native)
+
+    # -- the moment shown
+
+    def words(self, vcpu: int) -> Any:
+        """The VCPU's `struct kvm_sync_regs` as 64-bit words, to be read or loaded."""
+        return lib.kdash_recording_words(self._native, vcpu)
+
+    def registers(self, vcpu: int = 0) -> Registers:
+        """A VCPU's registers."""
+        words = self.words(vcpu)
+        sregs = ffi.cast("struct kvm_sregs *", words + _GENERAL)
+        return read_registers(ffi.unpack(words, len(REGISTER_NAMES)), sregs)
+
+    def sregs(self, vcpu: int) -> Any:
+        """Its `struct kvm_sregs`."""
+        return ffi.cast("struct kvm_sregs *", self.words(vcpu) + _GENERAL)
+
+    def events(self, vcpu: int) -> Any:
+        """Its `struct kvm_vcpu_events`."""
+        return self.words(vcpu) + _EVENTS
+
+    def shadow(self, area: int) -> Any:
+        """The bytes of an area, by its number."""
+        size = 16 if area == 0 else self.areas[area - 1].size
+        return ffi.buffer(lib.kdash_recording_shadow(self._native, area), size)
+
+    def area(self, name: str, vcpu: int = -1) -> Area | None:
+        """An area by its name, and its VCPU."""
+        for one in self.areas:
+            if one.name == name and one.vcpu == vcpu:
+                return one
+        return None
+
+    def read(self, physical: int, length: int) -> bytes:
+        """Memory by guest-physical address; IndexError where there is none."""
+        data = bytearray()
+        while len(data) < length:
+            data += self._spot(physical + len(data), length - len(data))
+        return bytes(data)
+
+    def _spot(self, physical: int, length: int) -> bytes:
+        for area in self.areas:
+            if area.slot >= 0 and area.guest <= physical < area.guest + area.size:
+                at = physical - area.guest
+                return bytes(self.shadow(area.number)[at : min(at + length, area.size)])
+        raise IndexError(f"no memory at {physical:#x}")
+
+    def read_linear(self, linear: int, length: int, vcpu: int = 0) -> bytes:
+        """Memory as a VCPU sees it, up to the first byte that is not mapped."""
+        sregs = self.sregs(vcpu)
+        paging = ffi.new("struct kdash_paging *", (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer))
+        data = ffi.new("uint8_t[]", max(length, 1))
+        got = lib.kdash_read(self._memory, paging, linear & _LINEAR, data, length)
+        return bytes(ffi.buffer(data, got))
+
+    def translate(self, linear: int, vcpu: int) -> int | None:
+        """The guest-physical address of a linear one; None: not mapped."""
+        sregs = self.sregs(vcpu)
+        paging = ffi.new("struct kdash_paging *", (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer))
+        physical = ffi.new("uint64_t *")
+        failed = lib.kdash_translate(self._memory, paging, linear & _LINEAR, physical)
+        return None if failed else int(physical[0])
+
+    # -- entries
+
+    def entry(self, moment: int) -> bytes | None:
+        """The entry that begins at `moment`, as a file holds it."""
+        size = ffi.new("uint32_t *")
+        data = lib.kdash_recording_entry(self._native, moment, size)
+        return None if data == ffi.NULL else bytes(ffi.buffer(data, size[0]))
+
+    def vcpu_at(self, moment: int) -> int:
+        """The VCPU whose step begins at `moment`, or led to the last one; else 0."""
+        size = ffi.new("uint32_t *")
+        data = lib.kdash_recording_entry(self._native, moment, size)
+        if data == ffi.NULL and moment > self.first:
+            data = lib.kdash_recording_entry(self._native, moment - 1, size)
+        return 0 if data == ffi.NULL else data[1] & 0x7F
+
+    def payload(self, moment: int) -> bytes:
+        """What came with the entry that begins at `moment`."""
+        size = ffi.new("uint32_t *")
+        data = lib.kdash_recording_payload(self._native, moment, size)
+        return b"" if data == ffi.NULL else bytes(ffi.buffer(data, size[0]))
+
+    def payloads_before(self, moment: int) -> Iterable[bytes]:
+        """What came with the entries before `moment`, the newest first."""
+        size = ffi.new("uint32_t *")
+        while True:
+            moment = int(lib.kdash_recording_payload_before(self._native, moment))
+            if moment == lib.KDASH_NO_MOMENT:
+                return
+            data = lib.kdash_recording_payload(self._native, moment, size)
+            yield bytes(ffi.buffer(data, size[0]))
+
+
+def _no_memory() -> KvmError:
+    return KvmError("no memory for a recording", "free some, or record less with --record-memory")

@@ -1,0 +1,338 @@
+"""Going back and forth in a recorded run, on the real /dev/kvm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdash.backends.kvm.boot import boot_guest
+from kdash.backends.kvm.facts import KvmError, Mode, NotRecorded, Outcome, PastError, RunState
+from kdash.backends.kvm.guests import Guest, article_guest, flat
+from kdash.backends.kvm.guided import GuidedRun, Pace, Start
+from kdash.backends.kvm.user_devices import DeviceClass
+
+pytestmark = pytest.mark.kvm
+
+Open = Callable[..., GuidedRun]
+
+
+@pytest.fixture
+def begin() -> Iterator[Open]:
+    """Opens a guest given in hexadecimal."""
+    runs: list[GuidedRun] = []
+
+    def build(code: str | Guest, **options: Any) -> GuidedRun:
+        kept = {name: options.pop(name) for name in ("devices", "start") if name in options}
+        guest = code if isinstance(code, Guest) else flat(bytes.fromhex(code), "test", **options)
+        runs.append(GuidedRun(guest, **kept))
+        return runs[-1]
+
+    yield build
+    for run in runs:
+        run.close()
+
+
+def go(run: GuidedRun, pace: Pace) -> None:
+    run.begin(pace)
+    while run.advance():
+        pass
+
+
+def state(run: GuidedRun) -> Any:
+    """All that has to be the same whenever a moment is shown."""
+    shown = run.snapshot()
+    memory = run._past.read(0, run._machine.memory.size)
+    return shown.registers, shown.steps, memory, shown.serial, shown.exits, shown.exits_total
+
+
+def walk(run: GuidedRun, steps: int) -> list[Any]:
+    """The states before and after each of so many steps."""
+    states = [state(run)]
+    for _ in range(steps):
+        go(run, Pace(steps=1))
+        states.append(state(run))
+    return states
+
+
+def back_and_forth(run: GuidedRun, steps: int) -> list[Any]:
+    """Walks there, back and there again, and finds the same states."""
+    states = walk(run, steps)
+    for expected in reversed(states[:-1]):
+        run.step_back()
+        assert state(run) == expected
+    assert walk(run, steps) == states
+    return states
+
+
+def test_a_step_back_shows_the_state_before_it(begin: Open) -> None:
+    run = begin(article_guest())
+    go(run, Pace(steps=2))
+    before = state(run)
+    go(run, Pace(steps=1))
+    run.step_back()
+    assert state(run) == before
+    view = run.snapshot().recording
+    assert view is not None
+    assert (view.first, view.position, view.last, view.replay) == (0, 2, 3, True)
+
+
+def test_time_stamps_and_random_numbers_are_the_same_again(begin: Open) -> None:
+    run = begin("0f31 89c3 0fc7f0 0f31 90 f4")  # rdtsc, mov, rdrand ax, rdtsc
+    states = back_and_forth(run, 2)
+    go(run, Pace(steps=10))
+    assert states[1][0].rax != 0
+
+
+def test_input_of_devices_is_the_same_again(begin: Open) -> None:
+    class Counter:
+        ports = range(0x10, 0x11)
+        mmio = None
+        value = 0
+
+        def read(self, address: int, size: int) -> int:
+            self.value += 1
+            return self.value
+
+        def write(self, address: int, size: int, value: int) -> None:
+            self.value = value
+
+    run = begin("e410 a20020 e410 a20120 f4", devices=(DeviceClass("counter", Counter),))
+    states = back_and_forth(run, 4)
+    assert states[-1][2][0x2000:0x2002] == b"\x01\x02"
+    view = run.snapshot().recording
+    assert view is not None
+    assert view.unsaved == ("Counter",)
+
+
+def test_a_repeated_string_instruction_goes_back_as_one_step(begin: Open) -> None:
+    # mov si, 0x1000; mov di, 0x2000; mov cx, 300; rep movsb; hlt
+    run = begin("be0010 bf0020 b92c01 f3a4 f4")
+    states = back_and_forth(run, 4)
+    assert states[4][2][0x2000:0x200C] == states[0][2][0x1000:0x100C]
+    assert states[3][2][0x2000:0x200C] == bytes(12)
+
+
+def test_code_that_changes_itself_goes_back(begin: Open) -> None:
+    run = begin("c606051040 90 f4")  # mov byte [0x1005], 0x40 (inc ax); nop; hlt
+    states = back_and_forth(run, 2)
+    assert (states[0][2][0x1005], states[1][2][0x1005]) == (0x90, 0x40)
+    assert states[2][0].rax == 1
+
+
+def test_output_is_not_sent_again(begin: Open) -> None:
+    run = begin(article_guest())
+    go(run, Pace())
+    run.seek(0)
+    assert run.snapshot().serial == b""
+    go(run, Pace())
+    assert bytes(run._runner.serial.sent) == b"4\n"
+    assert run.snapshot().outcome is Outcome.HLT
+
+
+def test_a_run_at_full_speed_is_one_step(begin: Open) -> None:
+    run = begin(article_guest())
+    before = state(run)
+    go(run, Pace())
+    after = state(run)
+    run.step_back()
+    assert state(run) == before
+    assert run.snapshot().state is RunState.STOPPED
+    go(run, Pace(steps=1))
+    assert state(run) == after
+
+
+def test_going_on_from_a_moment_needs_a_word(begin: Open) -> None:
+    run = begin(article_guest())
+    go(run, Pace(steps=7))
+    run.step_back(4)
+    with pytest.raises(PastError, match="setting rax at step 3 forgets the 4 steps"):
+        run.set_register("rax", 0x37)
+    run.set_register("rax", 0x37, confirm=True)
+    go(run, Pace())
+    shown = run.snapshot()
+    assert (shown.serial, shown.exits_total, shown.outcome) == (b"7\n", 3, Outcome.HLT)
+    assert [one.index for one in shown.exits] == [0, 1, 2]
+    run.seek(0)
+    assert run.snapshot().registers.rax == 2
+
+
+def test_the_guest_goes_on_from_a_moment(begin: Open) -> None:
+    # push ax; inc ax; out 0xe9, al; jmp back
+    run = begin("50 40 e6e9 ebfa", registers={"rsp": 0x8000})
+    go(run, Pace(steps=40))
+    expected = state(run)
+    run.seek(13)
+    run.run_from_here()
+    view = run.snapshot().recording
+    assert view is not None
+    assert (view.position, view.last) == (13, 13)
+    go(run, Pace(steps=27))
+    assert state(run) == expected
+    assert bytes(run._runner.debug_port.sent) == bytes(range(1, 11))
+
+
+def test_user_devices_that_keep_their_state_go_back_too(begin: Open) -> None:
+    class Adder:
+        ports = range(0x10, 0x11)
+        mmio = None
+        total = 0
+
+        def read(self, address: int, size: int) -> int:
+            return self.total
+
+        def write(self, address: int, size: int, value: int) -> None:
+            self.total += value
+
+        def save(self) -> int:
+            return self.total
+
+        def restore(self, state: int) -> None:
+            self.total = state
+
+    run = begin("b003 e610 e610 e610 e410 f4", devices=(DeviceClass("adder", Adder),))
+    go(run, Pace(steps=5))
+    assert run.snapshot().registers.rax == 9
+    run.seek(2)
+    run.run_from_here()
+    go(run, Pace(steps=3))
+    assert run.snapshot().registers.rax == 9
+
+
+def test_changes_by_a_person_are_moments_too(begin: Open) -> None:
+    run = begin("90 90 90 f4")
+    go(run, Pace(steps=1))
+    run.set_register("rbx", 5)
+    run.write_memory(0x3000, b"abc")
+    go(run, Pace(steps=1))
+    run.step_back(2)
+    assert (run.snapshot().registers.rbx, run.read_memory(0x3000, 3)) == (5, bytes(3))
+    run.step_back()
+    assert run.snapshot().registers.rbx == 0
+    go(run, Pace(steps=3))
+    assert run.read_memory(0x3000, 3) == b"abc"
+
+
+def test_going_back_over_a_call_leads_before_it(begin: Open) -> None:
+    run = begin("e80300 90 f4 90 40 40 c3")  # call 0x1006; nop; hlt; nop; 1006: inc inc ret
+    go(run, Pace(steps=4))
+    assert run.snapshot().registers.rip == 0x1003
+    run.reverse_next()
+    assert run.snapshot().registers.rip == 0x1000
+    go(run, Pace(steps=5))
+    run.reverse_next()
+    assert run.snapshot().registers.rip == 0x1003
+
+
+def test_going_back_stops_at_breakpoints_and_exits(begin: Open) -> None:
+    run = begin("40 e680 43 ebfa")  # inc ax; out 0x80, al; inc bx; jmp back
+    go(run, Pace(steps=20))
+    run.add_breakpoint(0x1003)
+    run.reverse_continue()
+    assert (run.snapshot().registers.rip, run.snapshot().registers.rbx) == (0x1003, 4)
+    run.reverse_continue(exits=True)
+    assert (run.snapshot().registers.rip, run.snapshot().registers.rax) == (0x1001, 5)
+    run.remove_breakpoint(0x1003)
+    run.reverse_continue()
+    assert run.snapshot().steps == 0
+
+
+def test_going_on_in_the_past_stops_at_breakpoints_then_runs_live(begin: Open) -> None:
+    run = begin("40 43 ebfc")
+    go(run, Pace(steps=30))
+    run.seek(0)
+    run.add_breakpoint(0x1001)
+    go(run, Pace())
+    assert run.snapshot().registers.rax == 1
+    go(run, Pace(steps=40))
+    assert run.snapshot().registers.rax == 2
+    run.remove_breakpoint(0x1001)
+    go(run, Pace(steps=40))
+    shown = run.snapshot()
+    assert shown.steps == 44
+    assert shown.recording is not None
+    assert not shown.recording.replay
+
+
+def test_what_a_bios_call_wrote_goes_back(begin: Open) -> None:
+    # mov ax, 0x0e41; int 10h; hlt
+    image = bytes.fromhex("b8410e cd10 f4").ljust(510, b"\0") + b"\x55\xaa"
+    run = begin(boot_guest(image, "boot"))
+    go(run, Pace())
+    assert run.snapshot().teletype == b"A"
+    run.step_back()
+    shown = run.snapshot()
+    assert shown.teletype == b""
+    assert shown.screen is None or shown.screen.cells[0] != ord("A")
+    go(run, Pace(steps=1))
+    shown = run.snapshot()
+    assert shown.screen is not None
+    assert shown.screen.cells[0] == ord("A")
+
+
+def test_page_tables_written_by_the_processor_go_back(begin: Open) -> None:
+    run = begin("488b0425 00003000 f4", mode=Mode.LONG)  # mov rax, [0x300000]
+    states = back_and_forth(run, 1)
+    assert states[0][2] != states[1][2]  # accessed bits
+
+
+def test_a_guest_that_ended_can_be_looked_back_at(begin: Open) -> None:
+    run = begin("90 0f0b", mode=Mode.LONG)  # nop; ud2, without an IDT
+    go(run, Pace(steps=5))
+    ended = run.snapshot()
+    assert ended.state is RunState.ENDED
+    run.step_back()
+    assert run.snapshot().state is RunState.STOPPED
+    assert run.snapshot().outcome is None
+    go(run, Pace(steps=5))
+    assert run.snapshot().outcome is ended.outcome
+
+
+def test_without_a_recording_nothing_goes_back(begin: Open) -> None:
+    run = begin(article_guest(), start=Start(record=False))
+    with pytest.raises(NotRecorded, match="recording is off"):
+        run.step_back()
+    go(run, Pace(steps=2))
+    assert run.snapshot().recording is None
+    assert run.snapshot().unrecorded
+
+
+def test_the_oldest_steps_are_dropped_first(begin: Open) -> None:
+    limit = 1 << 20
+    run = begin("40 ebfd", memory=0x10000, start=Start(record_limit=limit))
+    go(run, Pace(steps=150_000))
+    view = run.snapshot().recording
+    assert view is not None
+    assert 0 < view.first < view.last == 150_000
+    assert view.bytes <= limit
+    run.seek(0)
+    assert run.snapshot().steps == view.first
+    assert run.snapshot().registers.rax == (view.first + 1) // 2 & 0xFFFF
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(code=st.binary(min_size=1, max_size=40), places=st.lists(st.integers(0, 60), max_size=6))
+def test_any_guest_goes_back_to_where_it_was(code: bytes, places: list[int]) -> None:
+    run = GuidedRun(flat(code, "random", memory=0x10000))
+    try:
+        states = []
+        for _ in range(60):
+            before = run.snapshot().recording
+            states.append(state(run))
+            go(run, Pace(steps=1))
+            after = run.snapshot().recording
+            if run.snapshot().outcome or before == after:
+                break
+        states.append(state(run))
+        for place in (*places, 0, len(states) - 1):
+            run.seek(place)
+            shown = run.snapshot().recording
+            assert shown is not None
+            assert state(run) == states[shown.position]
+    except KvmError:
+        pass  # the host's KVM gave up
+    finally:
+        run.close()
