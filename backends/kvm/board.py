@@ -12,7 +12,7 @@ from kdash.backends.kvm.device_state import Saved
 from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
 from kdash.backends.kvm.exit_log import ExitLog
 from kdash.backends.kvm.facts import Exit, Outcome
-from kdash.backends.kvm.keyboard import KeyboardController
+from kdash.backends.kvm.keyboard import KEYBOARD_IRQ, KeyboardController
 from kdash.backends.kvm.keys import keys_of
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration
@@ -75,10 +75,10 @@ class Board:
         devices: Sequence[DeviceClass] = (),
     ) -> None:
         self.lock = machine.lock
-        self.serial = Serial(interrupt=_serial_interrupt(machine))
+        self.serial = Serial(interrupt=_interrupt(machine, SERIAL_IRQ))
         self.debug_port = DebugPort()
         self.exit_port = ExitPort()
-        self.keyboard = KeyboardController()
+        self.keyboard = KeyboardController(_interrupt(machine, KEYBOARD_IRQ))
         memory = machine.guest.memory
         self._cmos = Cmos(memory)
         self._configuration = FirmwareConfiguration(memory, machine.guest.vcpus)
@@ -218,9 +218,9 @@ class Board:
         self.ended()
 
 
-def _serial_interrupt(machine: Machine) -> Callable[[bool], None] | None:
-    """How the serial port interrupts: where KVM has the controllers by an irqfd."""
+def _interrupt(machine: Machine, irq: int) -> Callable[[bool], None] | None:
+    """How a device interrupts: where KVM has the controllers by an irqfd."""
     if not machine.guest.irqchip:
         return None
-    raise_line = machine.irqfd(SERIAL_IRQ)
+    raise_line = machine.irqfd(irq)
     return lambda active: raise_line() if active else None
