@@ -257,16 +257,20 @@ def test_a_guest_polls_the_controller() -> None:
 def test_a_key_interrupts_a_guest_with_interrupt_controllers() -> None:
     # xor ax,ax; mov ds,ax; mov word [0x24],handler; mov [0x26],ax;
     # mov al,0x11; out 0x20,al; mov al,8; out 0x21,al; mov al,4; out 0x21,al; mov al,1; out 0x21,al;
-    # mov al,0xfd; out 0x21,al; sti; wait: hlt; jmp wait; handler: in al,0x60; out 0xf4,al
+    # mov al,0xfd; out 0x21,al; sti; out 0xe9,al; wait: hlt; jmp wait;
+    # handler: in al,0x60; out 0xf4,al
     code = bytes.fromhex(
-        "31c0 8ed8 c70624002510 a32600 b011 e620 b008 e621 b004 e621 b001 e621 b0fd e621"
-        "fb f4 ebfd e460 e6f4"
+        "31c0 8ed8 c70624002710 a32600 b011 e620 b008 e621 b004 e621 b001 e621 b0fd e621"
+        "fb e6e9 f4 ebfd e460 e6f4"
     )
     session = VcpuSession(replace(flat(code, "keys"), irqchip=True))
     try:
         done = session.run()
+        deadline = time.monotonic() + 10
+        while not session.snapshot().debug_port and time.monotonic() < deadline:
+            time.sleep(0.005)  # its interrupt controller is not ready yet
         session.send_keys(b"q")
         ended = done.result(10)
-        assert (ended.outcome, ended.detail) == (Outcome.EXIT_PORT, "exit port: 0x10 at 0x1027")
+        assert (ended.outcome, ended.detail) == (Outcome.EXIT_PORT, "exit port: 0x10 at 0x1029")
     finally:
         session.close()
