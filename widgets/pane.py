@@ -100,7 +100,7 @@ class Pane(Container):
         """Give the keyboard to the part of the pane that uses it most."""
         for widget in self.query("*"):
             if widget.focusable:
-                widget.focus()
+                self.screen.set_focus(widget)
                 return
 
     def run_command(self, line: str) -> str:

@@ -201,7 +201,7 @@ class EntropyPane(Pane):
         """Give the keyboard to the view that is shown."""
         views = self.query(PoolView if self.view == POOL else KernelView)
         if views:
-            views.first().focus()
+            self.screen.set_focus(views.first())
         else:
             super().focus_content()
 

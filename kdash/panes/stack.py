@@ -87,7 +87,7 @@ class StackPane(Pane):
     def focus_content(self) -> None:
         """The list has the keyboard."""
         if self.query(Browser):
-            self.browser.findings.focus()
+            self.screen.set_focus(self.browser.findings)
         else:
             super().focus_content()
 

@@ -133,7 +133,8 @@ class GuestPane(Pane):
             super().focus_content()
             return
         last = self._last_focus
-        (last if last is not None and last.display else self._parts.first_shown).focus()
+        wanted = last if last is not None and last.display else self._parts.first_shown
+        self.screen.set_focus(wanted)  # at once: a prompt may be opened next
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Remember which part has the keyboard."""

@@ -154,10 +154,12 @@ async def test_keys_typed_ahead_behind_enter_belong_to_the_pane() -> None:
         for key in (":", *"step 2", "\r", "s"):
             name = {":": "colon", " ": "space", "\r": "enter"}.get(key, key)
             app.post_message(events.Key(name, key))
-        await pilot.pause(0.5)
+        session = app.active_pane._session  # type: ignore[attr-defined]
+        async with asyncio.timeout(30):
+            while session.snapshot().steps < 4:
+                await pilot.pause(0.02)
         assert not app.query_one(CommandLine).is_open
-        snapshot = app.active_pane._session.snapshot()  # type: ignore[attr-defined]
-        assert snapshot.steps == 4
+        assert session.snapshot().steps == 4
 
 
 async def test_the_prompt_closes_when_something_else_gets_the_focus() -> None:
