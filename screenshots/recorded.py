@@ -14,6 +14,7 @@ from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
 from kdash.backends.entropy.live_model import LiveModel, Sample
 from kdash.backends.kvm import facts as kvm_facts
 from kdash.backends.kvm.facts import KvmError, Snapshot
+from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.stack.facts import FileReport
 from kdash.backends.stack.wire import decode
@@ -86,6 +87,26 @@ class RecordedSession:
     def inspect(self, question: Callable[[Any], Any], timeout: float = 5.0) -> Any:
         """There is no machine."""
         raise KvmError("a recording has no machine to look at", "run the guest")
+
+    def add_stop(self, wanted: Wanted) -> Future[int]:
+        """Stay."""
+        number: Future[int] = Future()
+        number.set_result(1)
+        return number
+
+    def remove_stop(self, number: int) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
+    def ignore_stop(self, number: int, count: int) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
+    def run_to_exit(
+        self, kind: str | None = None, port: int | None = None, address: int | None = None
+    ) -> Future[Snapshot]:
+        """Go to the last snapshot."""
+        return self._go(len(self._snapshots))
 
     def send_serial(self, data: bytes) -> Future[Snapshot]:
         """Stay."""

@@ -312,6 +312,8 @@ class StopPoint:
     hits: int = 0  # times it was met with its condition true
     hardware: bool = False  # in a debug register while the guest runs at full speed
     temporary: bool = False  # gone once it stopped the guest
+    exit_name: str = ""  # of exits: "IO", "MMIO"; empty: any
+    port: int | None = None  # of exits: None: any
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, StopKind
+from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, StopKind, StopPoint
 
 #: Bytes one watchpoint can watch.
 MOST_WATCHED: Final = 4096
@@ -90,3 +90,18 @@ class Wanted:
             raise StopError(f"address {self.address:#x} has more than 64 bits")
         if self.ignore < 0:
             raise StopError(f"{self.ignore} hits can't be ignored")
+
+
+def again(point: StopPoint) -> Wanted:
+    """What asks for another stop point like `point`, its hits still to come."""
+    if point.kind is StopKind.EXIT:
+        exits = ExitFilter(point.exit_name or None, point.port, point.address)
+        return Wanted(point.kind, condition=point.condition, ignore=point.ignore, exits=exits)
+    return Wanted(
+        point.kind,
+        point.address,
+        point.length or 1,
+        point.condition,
+        point.ignore,
+        point.temporary,
+    )

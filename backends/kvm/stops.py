@@ -113,6 +113,8 @@ class Stops:
             text,
             wanted.ignore,
             temporary=wanted.temporary,
+            exit_name=wanted.exits.name or "",
+            port=wanted.exits.port,
         )
         self._stops[number] = _Stop(point, condition, wanted.exits)
         return number

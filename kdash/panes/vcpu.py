@@ -68,6 +68,12 @@ class VcpuPane(StateViews, ConsoleKeys, MemoryKeys):
         self.step_size = count
         self._draw_status()
 
+    async def action_watch(self) -> None:
+        """Ask what to watch: the memory shown where some was asked for."""
+        shown = self.memory_shown if self._parts.memory_wanted else None
+        place = f"{shown.address:#x}:{shown.unit}" if shown is not None else ""
+        await self.app.run_action(f"app.command('watch {place}')")
+
     def examine(self, what: Examine) -> None:
         """Show memory, in a view of its own where the others leave it little room."""
         self._parts.memory_wanted = True

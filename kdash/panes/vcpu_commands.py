@@ -6,9 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kdash.backends.kvm.facts import RunState, Snapshot
+from kdash.backends.kvm.facts import RunState, Snapshot, StopKind
+from kdash.backends.kvm.stop_requests import Wanted
 from kdash.panes import vcpu_words as words
 from kdash.panes.vcpu_opening import settings_to_open
+from kdash.panes.vcpu_stop_words import (
+    Break,
+    Delete,
+    Ignore,
+    StopCommand,
+    UntilExit,
+    Watch,
+)
 from kdash.widgets.pane import CommandError
 from kdash.widgets.vcpu.memory_lines import Examine
 
@@ -59,10 +68,8 @@ def _go(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:
 
 def _change(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:
     match command:
-        case words.Break(ip):
-            pane.follow(pane.session.add_breakpoint(ip))
-        case words.Delete(ip):
-            return _delete(pane, snapshot.breakpoints, ip)
+        case Break() | Watch() | UntilExit() | Delete() | Ignore():
+            return _about_stops(pane, snapshot, command)
         case words.Assign(register, value):
             _assign(pane, register, value)
         case words.Walk(address):
@@ -117,13 +124,49 @@ def _pause(pane: VcpuPane) -> None:
     pane.follow(pane.session.pause())
 
 
-def _delete(pane: VcpuPane, known: frozenset[int], ip: int | None) -> str:
-    if ip is not None and ip not in known:
-        listed = ", ".join(f"0x{one:x}" for one in sorted(known)) or "none"
-        raise CommandError(f"delete: no breakpoint at 0x{ip:x}; known: {listed}")
-    for one in known if ip is None else (ip,):
-        pane.follow(pane.session.remove_breakpoint(one))
-    return f"{len(known)} breakpoints deleted" if ip is None else ""
+def _about_stops(pane: VcpuPane, snapshot: Snapshot, command: StopCommand) -> str:
+    session = pane.session
+    match command:
+        case Break(ip, "", False):
+            pane.follow(session.add_breakpoint(ip))
+        case Break():
+            _add(pane, command.wanted(snapshot.registers))
+        case Watch(wanted):
+            _add(pane, wanted)
+            if wanted.kind in (StopKind.WATCH, StopKind.ACCESS):
+                return "the guest is stepped while memory is watched, which is slower"
+        case UntilExit(exits):
+            _not_ended(snapshot)
+            pane.end_slow()
+            pane.follow(session.run_to_exit(exits.name, exits.port, exits.address))
+        case Delete(which):
+            return _delete(pane, snapshot, which)
+        case Ignore(number, count):
+            pane.follow(session.ignore_stop(number, count))
+    return ""
+
+
+def _add(pane: VcpuPane, wanted: Wanted) -> None:
+    try:
+        pane.follow(pane.session.add_stop(wanted))
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def _delete(pane: VcpuPane, snapshot: Snapshot, which: int | None) -> str:
+    numbers = [one.number for one in snapshot.stops]
+    if which is None:
+        for number in numbers:
+            pane.follow(pane.session.remove_stop(number))
+        return f"{len(numbers)} stop points deleted"
+    if which in numbers:
+        pane.follow(pane.session.remove_stop(which))
+    elif which in snapshot.breakpoints:
+        pane.follow(pane.session.remove_breakpoint(which))
+    else:
+        listed = ", ".join(f"{one.number} ({one.where})" for one in snapshot.stops) or "none"
+        raise CommandError(f"delete: no stop point {which:#x}; known: {listed}")
+    return ""
 
 
 def _info(pane: VcpuPane, view: str) -> None:

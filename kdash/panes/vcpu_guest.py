@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import Future
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -14,6 +14,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from kdash.backends.kvm.facts import GuestError, KvmError, RunState, Snapshot
+from kdash.backends.kvm.stop_requests import again
 from kdash.panes.vcpu_opening import cause_and_remedy, open_session, why_emulated
 from kdash.panes.vcpu_session import Session
 from kdash.settings import Settings
@@ -118,12 +119,15 @@ class GuestPane(Pane):
         self.run_worker(self._reload(), group="open", exclusive=True)
 
     async def _reload(self) -> None:
-        kept = self._shown.breakpoints if self._shown is not None else frozenset()
+        kept = self._shown.stops if self._shown is not None else ()
         before = self._session
         await self._open_guest(self.settings)
         if self._session is not None and self._session is not before:
-            for ip in kept:
-                self.follow(self._session.add_breakpoint(ip))
+            for point in kept:
+                try:
+                    self.follow(self._session.add_stop(again(point)))
+                except ValueError as error:  # a name in its condition is gone
+                    self.notify(str(error), title=f"Stop {point.number} is gone", markup=False)
 
     # -- keyboard focus -----------------------------------------------------------------
 
@@ -195,12 +199,12 @@ class GuestPane(Pane):
     class Done(Message):
         """A command to the session is done."""
 
-        def __init__(self, future: Future[Snapshot], session: Session) -> None:
+        def __init__(self, future: Future[Any], session: Session) -> None:
             super().__init__()
             self.future = future
             self.session = session
 
-    def follow(self, future: Future[Snapshot]) -> None:
+    def follow(self, future: Future[Any]) -> None:
         """Draw what comes of a command to the session while it goes on and when it is done."""
         self._waiting += 1
         session = self.session

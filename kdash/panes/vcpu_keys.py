@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
@@ -12,9 +12,12 @@ from kdash.widgets.key_taker import KeyTaker, takes_keys
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.status import StatusLine
 
+if TYPE_CHECKING:
+    from kdash.widgets.vcpu.stops import StopsView
+
 NEED_GUEST = frozenset({
     "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
-    "overview", "vcpu", "animate", "speed",
+    "overview", "vcpu", "watch", "animate", "speed",
 })  # fmt: skip
 
 
@@ -22,7 +25,7 @@ class GuestKeys(AnimationKeys):
     """Step, run, break, show."""
 
     VIEWS: ClassVar[tuple[str, ...]] = (
-        "all", "code", "registers", "exits", "serial", "screen", "memory",
+        "all", "code", "registers", "exits", "serial", "screen", "memory", "stops",
     )  # fmt: skip
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,6 +40,8 @@ class GuestKeys(AnimationKeys):
                 tooltip="Run until the cursor in the code, or until an address"),
         Binding("b", "breakpoint", "Break", id="vcpu.breakpoint",
                 tooltip="Set or delete a breakpoint at the cursor in the code"),
+        Binding("w", "watch", "Watch", show=False, id="vcpu.watch", priority=True,
+                tooltip="Set a watchpoint: stop when memory changes"),
         Binding("R", "restart", "Restart", id="vcpu.restart", tooltip="Load the guest anew"),
         Binding("c", "continue", "Continue", show=False, id="vcpu.continue",
                 tooltip="Run to a breakpoint or the end"),
@@ -67,7 +72,7 @@ class GuestKeys(AnimationKeys):
         focused = self.app.focused
         if isinstance(focused, KeyTaker) and focused.takes_keys:
             return False
-        if action in ("until", "filter") and takes_keys(self.app.focused):
+        if action in ("until", "filter", "watch") and takes_keys(self.app.focused):
             return False
         if action == "retry":
             return self._session is None
@@ -110,6 +115,10 @@ class GuestKeys(AnimationKeys):
         cursor = self._parts.code.cursor
         if cursor is not None:
             self._toggle(cursor)
+
+    def on_stops_view_deleted(self, event: StopsView.Deleted) -> None:
+        """A stop point was deleted in the list."""
+        self.follow(self.session.remove_stop(event.number))
 
     def on_disassembly_view_breakpoint_toggled(
         self, event: DisassemblyView.BreakpointToggled
@@ -173,9 +182,14 @@ class GuestKeys(AnimationKeys):
             )
 
     def action_switch_view(self, direction: int) -> None:
-        """Show the next (1) or previous (-1) sub-view; the screen once the guest wrote there."""
+        """Show the next (1) or previous (-1) sub-view.
+
+        The screen comes once the guest wrote there, the stop points once there are any.
+        """
         following = (self.view + direction) % len(self.VIEWS)
-        unused = self._shown is None or self._shown.screen is None
-        if self.VIEWS[following] == "screen" and unused:
-            following += direction
+        shown = self._shown
+        while (self.VIEWS[following] == "screen" and (shown is None or shown.screen is None)) or (
+            self.VIEWS[following] == "stops" and (shown is None or not shown.stops)
+        ):
+            following = (following + direction) % len(self.VIEWS)
         self.show_view(following)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 
 if TYPE_CHECKING:
@@ -51,6 +52,20 @@ class Session(Protocol):
 
     def remove_breakpoint(self, ip: int) -> Future[Snapshot]:
         """Stop there no longer."""
+
+    def add_stop(self, wanted: Wanted) -> Future[int]:
+        """Add a stop point; ValueError at once when its condition means nothing."""
+
+    def remove_stop(self, number: int) -> Future[Snapshot]:
+        """Forget a stop point."""
+
+    def ignore_stop(self, number: int, count: int) -> Future[Snapshot]:
+        """Pass over hits of a stop point."""
+
+    def run_to_exit(
+        self, kind: str | None = None, port: int | None = None, address: int | None = None
+    ) -> Future[Snapshot]:
+        """Run to the next exit, of a kind, at a port or address."""
 
     def send_serial(self, data: bytes) -> Future[Snapshot]:
         """Input of the guest's serial port."""

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdash.backends.kvm.facts import Registers
+from kdash.panes import vcpu_stop_words
+from kdash.panes.vcpu_stop_words import StopCommand
 from kdash.panes.vcpu_vocabulary import ALIASES, WORDS
 from kdash.widgets.pane import CommandError
 from kdash.widgets.vcpu.effects import register_part
 from kdash.widgets.vcpu.memory_lines import Examine
 
+STOPS = ("b", "break", "breakpoints", "watchpoints")  # as gdb names what to list
 MOST_STEPS = 100_000_000
 MOST_SPEED = 10_000  # steps a second of an animation
 MASK = (1 << 64) - 1
@@ -50,20 +53,6 @@ class Until:
     """Run until RIP is `ip`."""
 
     ip: int
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Set a breakpoint."""
-
-    ip: int
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete a breakpoint, or all."""
-
-    ip: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +119,7 @@ Command = (
     Step
     | Simple
     | Until
-    | Break
-    | Delete
+    | StopCommand
     | Assign
     | Examine
     | Animate
@@ -159,7 +147,13 @@ def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Comma
     if _EXAMINE.match(word):
         return examine(word, rest, registers, lookup)
     word = ALIASES.get(word, word)
-    command = _going(word, rest) or _at_addresses(word, rest, registers, lookup)
+    command = (
+        vcpu_stop_words.parse(
+            word, rest, registers, lambda of, text: _address(of, text, registers, lookup)
+        )
+        or _going(word, rest)
+        or _at_addresses(word, rest, registers, lookup)
+    )
     if command is not None:
         return command
     known = ", ".join(word.word for word in WORDS)
@@ -190,10 +184,6 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
     match word:
         case "until":
             return Until(_address("until", rest, registers, lookup))
-        case "break":
-            return Break(_address("break", rest, registers, lookup))
-        case "delete":
-            return Delete(_address("delete", rest, registers, lookup) if rest else None)
         case "follow":
             if rest:
                 expression("follow", rest, registers, lookup)
@@ -203,7 +193,7 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
         case "walk":
             return Walk(_address("walk", rest, registers, lookup) if rest else None)
         case "info":
-            return Info(rest)
+            return Info("stops" if rest in STOPS else rest)
     return None
 
 

@@ -13,6 +13,7 @@ from kdash.commands import vcpu
 from kdash.exit_status import ExitStatus
 from kdash.panes import vcpu_words as words
 from kdash.panes.vcpu_opening import open_session
+from kdash.panes.vcpu_stop_words import Break
 from kdash.settings import Settings
 from kdash.widgets.vcpu.memory_lines import Examine
 from tests.kdash.test_vcpu_words import REGISTERS
@@ -127,9 +128,9 @@ def test_the_dashboard_opens_guests_by_their_content(write: Any) -> None:
     ("line", "meaning"),
     [
         ("until main", words.Until(0x1234)),
-        ("break main+4", words.Break(0x1238)),
+        ("break main+4", Break(0x1238)),
         ("x/16b main", Examine(0x1234, 16, 1)),
-        ("break rip", words.Break(REGISTERS.rip)),
+        ("break rip", Break(REGISTERS.rip)),
     ],
 )
 def test_symbols_stand_for_addresses_in_the_prompt(line: str, meaning: Any) -> None:

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Footer
 
 from kdash.app import KdashApp, Place
+from kdash.backends.kvm.conditions import ConditionError
 from kdash.backends.kvm.facts import (
     GuestError,
     KvmError,
@@ -22,10 +23,13 @@ from kdash.backends.kvm.facts import (
     Registers,
     RunState,
     Snapshot,
+    StopKind,
+    StopPoint,
     TextScreen,
     VcpuBrief,
     VcpuState,
 )
+from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 from kdash.commands.dashboard import read_settings
 from kdash.panes.vcpu import VcpuPane
@@ -121,6 +125,25 @@ class GivenSession:
         written.set_result(len(data))
         return written
 
+    def add_stop(self, wanted: Wanted) -> Future[int]:
+        answer: Future[int] = Future()
+        if "nowhere" in wanted.condition:
+            raise ConditionError(wanted.condition, 0, "'nowhere' is no register and no symbol")
+        self.asked.append(("stop", wanted))
+        answer.set_result(1)
+        return answer
+
+    def remove_stop(self, number: int) -> Future[Snapshot]:
+        return self._answer("forget", number)
+
+    def ignore_stop(self, number: int, count: int) -> Future[Snapshot]:
+        return self._answer("ignore", number, count)
+
+    def run_to_exit(
+        self, kind: str | None = None, port: int | None = None, address: int | None = None
+    ) -> Future[Snapshot]:
+        return self._answer("exit", kind, port, address)
+
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         return self.memory[linear_address : linear_address + length]
 
@@ -131,6 +154,20 @@ class GivenSession:
 
     def close(self) -> None:
         self.closed = True
+
+
+def stopped_by_a_watchpoint() -> Snapshot:
+    return snapshot(
+        state=RunState.STOPPED,
+        breakpoints=frozenset({0x1003}),
+        stops=(
+            StopPoint(1, StopKind.BREAKPOINT, "main", 0x1003, condition="rax == 5", hardware=True),
+            StopPoint(2, StopKind.WATCH, "0x2000:4", 0x2000, 4, ignore=7, hits=3),
+        ),
+        stopped_at=(2,),
+        detail="watchpoint 2: 0x0 -> 0x5",
+        step_rate=40_000.0,
+    )
 
 
 class GivenPane(VcpuPane):
@@ -354,12 +391,77 @@ async def test_a_value_that_does_not_fit_is_a_mistake_of_the_command() -> None:
 
 
 async def test_deleting_names_the_breakpoints_there_are() -> None:
-    app, session = given(snapshot(breakpoints=frozenset({0x1003, 0x1008})))
+    app, session = given(stopped_by_a_watchpoint())
     async with app.run_test(size=SMALL):
-        with pytest.raises(CommandError, match="no breakpoint at 0x1000; known: 0x1003, 0x1008"):
+        with pytest.raises(CommandError, match=r"no stop point 0x1000; known: 1 \(main\), 2 \("):
             app.pane.run_command("delete 0x1000")
-        assert app.pane.run_command("delete") == "2 breakpoints deleted"
-        assert sorted(session.asked) == [("delete", 0x1003), ("delete", 0x1008)]
+        app.pane.run_command("delete 0x1003")
+        app.pane.run_command("delete 2")
+        assert app.pane.run_command("delete") == "2 stop points deleted"
+        assert session.asked == [("delete", 0x1003), ("forget", 2), ("forget", 1), ("forget", 2)]
+
+
+async def test_stop_points_are_set_by_command() -> None:
+    app, session = given(snapshot())
+    async with app.run_test(size=SMALL):
+        app.pane.run_command("break 0x1008 if al == 3")
+        told = app.pane.run_command("watch 0x2000:4")
+        app.pane.run_command("ignore 1 5")
+        app.pane.run_command("until exit IO 0x3f8")
+        with pytest.raises(CommandError, match="no register and no symbol"):
+            app.pane.run_command("break 0x1008 if nowhere == 3")
+        assert told == "the guest is stepped while memory is watched, which is slower"
+        assert session.asked == [
+            ("stop", Wanted(StopKind.BREAKPOINT, 0x1008, condition="al == 3")),
+            ("stop", Wanted(StopKind.WATCH, 0x2000, 4)),
+            ("ignore", 1, 5),
+            ("exit", "IO", 0x3F8, None),
+        ]
+
+
+async def test_the_list_of_stop_points_comes_once_there_are_any() -> None:
+    app, session = given(stopped_by_a_watchpoint())
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("info screen")
+        await pilot.press("greater_than_sign", "greater_than_sign")
+        assert app.pane.VIEWS[app.pane.view] == "stops"
+        shown = parts(app).stops
+        assert shown is not None
+        lines = [line.text for line in shown.lines]
+        assert lines == [
+            "   1  break  main      if rax == 5  hits 0  in a debug register",
+            "▶  2  watch  0x2000:4  hits 3  ignores 7",
+        ]
+        await pilot.press("j", "d")
+        await until(pilot, lambda: session.asked == [("forget", 2)])
+        await pilot.press("less_than_sign")
+        assert app.pane.VIEWS[app.pane.view] == "memory"
+
+
+async def test_what_stopped_the_guest_is_told() -> None:
+    app, _ = given(stopped_by_a_watchpoint())
+    async with app.run_test(size=LARGE):
+        assert "watchpoint 2: 0x0 -> 0x5" in parts(app).status.lines[0].text
+        app.pane.run_command("info stops")
+        shown = parts(app).stops
+        assert shown is not None
+        title = str(shown.border_title)
+        assert "watchpoint 2: 0x0 -> 0x5, watching at 40.0k steps/s" in title
+
+
+async def test_w_asks_for_a_watchpoint_at_the_memory_shown() -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=LARGE) as pilot:
+        asked: list[str] = []
+
+        def ask(line: str) -> None:
+            asked.append(line)
+
+        app.action_command = ask  # type: ignore[attr-defined] # the whole app has the prompt
+        await pilot.press("w")
+        app.pane.run_command("x/4xw 0x2000")
+        await pilot.press("w")
+        assert asked == ["watch ", "watch 0x2000:4"]
 
 
 async def test_what_a_guest_sends_is_neither_markup_nor_command() -> None:
@@ -444,12 +546,16 @@ async def test_where_another_guest_cant_be_loaded_the_old_one_stays(tmp_path: Pa
 
 
 async def test_reload_keeps_the_breakpoints() -> None:
-    pane = GivenPane(GivenSession(snapshot(breakpoints=frozenset({0x1003}))))
+    pane = GivenPane(GivenSession(stopped_by_a_watchpoint()))
     app = PaneApp(pane)
     async with app.run_test(size=SMALL) as pilot:
         pane.given = anew = GivenSession(snapshot())
         app.pane.run_command("reload")
-        await until(pilot, lambda: anew.asked == [("break", 0x1003)])
+        await until(pilot, lambda: len(anew.asked) == 2)
+        assert anew.asked == [
+            ("stop", Wanted(StopKind.BREAKPOINT, 0x1003, condition="rax == 5")),
+            ("stop", Wanted(StopKind.WATCH, 0x2000, 4, ignore=7)),
+        ]
 
 
 class RunningPane(GivenPane):

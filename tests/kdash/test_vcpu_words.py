@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
-from kdash.backends.kvm.facts import Registers, Segment
+from kdash.backends.kvm.facts import Registers, Segment, StopKind
+from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
 from kdash.panes import vcpu_words as words
+from kdash.panes.vcpu_stop_words import Break, Delete, Ignore, UntilExit, Watch
 from kdash.widgets.pane import CommandError
 from kdash.widgets.vcpu.memory_lines import Examine
 
+WATCH, ACCESS, EXIT = StopKind.WATCH, StopKind.ACCESS, StopKind.EXIT
 REGISTERS = Registers(rax=0x1234, rsp=0x8000, rip=0x1003, ds=Segment(base=0x500))
 
 
@@ -26,10 +29,28 @@ REGISTERS = Registers(rax=0x1234, rsp=0x8000, rip=0x1003, ds=Segment(base=0x500)
         ("pause", words.Simple("pause")),
         ("restart", words.Simple("restart")),
         ("until 0x1008", words.Until(0x1008)),
-        ("break 1008h", words.Break(0x1008)),
-        ("b rip+5", words.Break(0x1008)),
-        ("delete 0x1008", words.Delete(0x1008)),
-        ("delete", words.Delete(None)),
+        ("break 1008h", Break(0x1008)),
+        ("b rip+5", Break(0x1008)),
+        ("break", Break(0x1003)),
+        ("b 0x1008 if rax == 5", Break(0x1008, "rax == 5")),
+        ("break if rax==5", Break(0x1003, "rax==5")),
+        ("tbreak 0x1008", Break(0x1008, temporary=True)),
+        ("watch 0x2000:4", Watch(Wanted(WATCH, 0x2000, 4))),
+        ("watch rsp-8", Watch(Wanted(WATCH, 0x7FF8, 2))),
+        ("awatch 0x2000 : 1 if al != 0", Watch(Wanted(ACCESS, 0x2000, 1, "al != 0"))),
+        ("catch", Watch(Wanted(EXIT))),
+        (
+            "catch io 0x3f8 if al == 10",
+            Watch(Wanted(EXIT, condition="al == 10", exits=ExitFilter("IO", 0x3F8))),
+        ),
+        ("until exit", UntilExit(ExitFilter())),
+        ("until exit 0xe9", UntilExit(ExitFilter(port=0xE9))),
+        ("until exit mmio 0xd0000000", UntilExit(ExitFilter("MMIO", address=0xD0000000))),
+        ("ignore 2 0x10", Ignore(2, 16)),
+        ("info stops", words.Info("stops")),
+        ("info breakpoints", words.Info("stops")),
+        ("delete 0x1008", Delete(0x1008)),
+        ("delete", Delete(None)),
         ("set rax=2", words.Assign("rax", 2)),
         ("set $RBX = 0x10", words.Assign("rbx", 16)),
         ("set rsp=rsp-8", words.Assign("rsp", 0x7FF8)),
@@ -61,6 +82,17 @@ def test_a_line_means(line: str, meaning: Any) -> None:
         ("until", "until needs an address, such as until 0x1003"),
         ("break nowhere", "'nowhere' is no number and no register"),
         ("break 0x10 0x20", "is no address"),
+        ("break 0x10 if", "if needs a condition, such as if rax == 5"),
+        ("watch", "watch needs ADDR or ADDR:LEN, such as watch 0x2000:4"),
+        ("watch 0x2000:", "watch needs ADDR or ADDR:LEN"),
+        ("watch 0x2000:many", "watch needs ADDR or ADDR:LEN"),
+        ("watch 0x2000:5000", "watch: 5000 bytes can't be watched; 1 to 4096 can"),
+        ("until exit FROB", "until exit: no exit 'FROB'; among those there are: IO, MMIO"),
+        ("catch IO 0x3f8 7", "catch: a kind and a port or address, such as catch IO 0x3f8"),
+        ("catch MMIO 0x10 if", "if needs a condition"),
+        ("catch HLT 3", "catch: port 0x3: an IO exit has a port"),
+        ("ignore 1", "ignore needs a stop point's number and how often"),
+        ("ignore 1 often", "ignore needs a stop point's number and how often"),
         ("set rax", "set needs a register and a value, such as set rax=2"),
         ("set xmm0=1", "no register 'xmm0'; known: rax"),
         ("set rax=0x1ffffffffffffffff", "has more than 64 bits"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-PARTS = ("code", "registers", "exits", "serial", "screen", "memory")
+PARTS = ("code", "registers", "exits", "serial", "screen", "memory", "stops")
 #: Views of state that is read on demand; one part, "state", shows them all, alone.
 STATE_VIEWS = ("control", "fpu", "msrs", "cpuid", "walk")
 BROAD = 110  # cells; from here on registers and code stand side by side

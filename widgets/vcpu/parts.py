@@ -22,6 +22,7 @@ from kdash.widgets.vcpu.status import StatusLine
 
 if TYPE_CHECKING:
     from kdash.widgets.vcpu.state_view import StateView
+    from kdash.widgets.vcpu.stops import StopsView
 
 
 @runtime_checkable
@@ -85,6 +86,8 @@ class VcpuParts(Tones):
         self.serial = SerialView(id="serial")
         self.screen_text = ScreenView(id="screen")
         self.memory = MemoryView(id="memory")
+        self.stops: StopsView | None = None  # made when it is first shown
+        self._latest: Snapshot | None = None
         self.state: StateView | None = None  # made when it is first shown
         self._layout = PartsLayout()
         self._registers_count = 0
@@ -96,10 +99,10 @@ class VcpuParts(Tones):
 
     @property
     def _framed(self) -> tuple[Widget, ...]:
-        state = () if self.state is None else (self.state,)
+        made = (part for part in (self.stops, self.state) if part is not None)
         return (
             self.code, self.exits, self.serial, self.screen_text, self.memory, self.registers,
-            *state,
+            *made,
         )  # fmt: skip
 
     def compose(self) -> ComposeResult:
@@ -146,6 +149,9 @@ class VcpuParts(Tones):
         self.registers.show(snapshot, before.registers if before else None)
         self.code.show(snapshot, before if single else None)
         self.exits.show(snapshot)
+        self._latest = snapshot
+        if self.stops is not None:
+            self.stops.show(snapshot)
         self.serial.show(
             snapshot.serial,
             debug_port=snapshot.debug_port,
@@ -168,7 +174,18 @@ class VcpuParts(Tones):
         self.view = view
         if view in STATE_VIEWS:
             self._state_view().show_view(view)
+        if view == "stops" and self.stops is None:
+            self._make_stops_view()
         self.rearrange()
+
+    def _make_stops_view(self) -> None:
+        """The list of stop points costs nothing until it is asked for."""
+        from kdash.widgets.vcpu.stops import StopsView
+
+        self.stops = StopsView(id="stops")
+        self.mount(self.stops)
+        if self._latest is not None:
+            self.stops.show(self._latest)
 
     def _state_view(self) -> StateView:
         """The list of state that is read on demand, made when it is first asked for."""

@@ -56,6 +56,9 @@ def status_line(
         parts.append((1, vcpu_tabs(snapshot)))
     if typing:
         parts.append((0, (Piece(LABEL, "accent"),)))
+    elif snapshot.state is RunState.STOPPED and snapshot.detail:
+        text = printable(snapshot.detail).replace("\n", " ")
+        parts.append((2, (Piece(text, "accent"),)))
     if rate:
         parts.append((2, (Piece(rate, "accent"),)))
     parts.append((1, (Piece("step ", "label"), Piece(f"{snapshot.steps:,}"))))
