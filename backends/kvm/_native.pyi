@@ -63,6 +63,7 @@ class _Lib:
     KVM_GET_MP_STATE: Final[int]
     KVM_TRANSLATE: Final[int]
     KVM_GET_STATS_FD: Final[int]
+    KVM_GET_DIRTY_LOG: Final[int]
     KVM_SET_MP_STATE: Final[int]
     KVM_CREATE_IRQCHIP: Final[int]
     KVM_CREATE_PIT2: Final[int]
@@ -119,6 +120,7 @@ class _Lib:
     def kdash_recording_touch(
         self, recording: Any, area: int, offset: int, length: int
     ) -> None: ...
+    def kdash_recording_written(self, recording: Any, area: int, bitmap: Any) -> int: ...
     def kdash_recording_enter(
         self, recording: Any, vcpu: int, kind: int, changes: int, payload: Any, length: int
     ) -> int: ...

@@ -6,21 +6,29 @@ questions there.
 
 from __future__ import annotations
 
+import time
+
 from kdash.backends.kvm import page_walk
+from kdash.backends.kvm.binary_stats import StatisticsFile
 from kdash.backends.kvm.control_state import read_control
 from kdash.backends.kvm.cpuid import read_cpuid
-from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.device import DEVICE, require
+from kdash.backends.kvm.dirty_log import DirtyLog
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import KvmError
+from kdash.backends.kvm.kernel_exits import ExitTrace, NotHereError
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.msrs import read_msrs
 from kdash.backends.kvm.state_calls import MachineCalls
 from kdash.backends.kvm.state_facts import (
     ControlState,
     CpuidState,
+    DirtyPages,
     ExtendedState,
+    KernelExits,
     MsrState,
     PageWalk,
+    StatisticsState,
 )
 from kdash.backends.kvm.vcpu import Vcpu
 from kdash.backends.kvm.xsave import read_fpu
@@ -40,11 +48,22 @@ class Inspector:
         self._path = path
         self._engine = engine
         self._calls: dict[int, MachineCalls] = {}
+        self._files: list[StatisticsFile] | None = None  # None: not opened yet
+        self._gaps: tuple[tuple[str, str], ...] = ()
+        self._trace: ExitTrace | None = None
+        self._no_trace = ""  # why there is none
+        self._log: DirtyLog | None = None
 
     def close(self) -> None:
         """Close what was opened; more than once does no harm."""
         while self._calls:
             self._calls.popitem()[1].close()
+        for file in self._files or ():
+            file.close()
+        self._files = None
+        if self._trace is not None:
+            self._trace.close()
+            self._trace = None
 
     def _vcpu(self, index: int) -> Vcpu:
         vcpus = getattr(self._machine, "vcpus", (self._machine.vcpu,))
@@ -103,3 +122,40 @@ class Inspector:
             part = min(length - len(found), slot.guest + slot.size - at)
             found += self._machine.memory.read(at, part)
         return found
+
+    def statistics(self) -> StatisticsState:
+        """What KVM counts; pages written and exits in the kernel from the first time on."""
+        calls = self._ask(0, "statistics")
+        if self._files is None:
+            self._open_statistics(calls)
+        exits = self._exits()
+        dirty = self._dirty()
+        found = tuple(one for file in self._files or () for one in file.read())
+        return StatisticsState(time.monotonic(), found, dirty, exits, self._gaps)
+
+    def _open_statistics(self, calls: MachineCalls) -> None:
+        self._files = []
+        try:
+            name = "BINARY_STATS_FD"
+            require(calls.capability(name), name, "statistics")
+            self._files.append(StatisticsFile(self._machine.memory.vm, "vm"))
+            for vcpu in self._machine.vcpus:
+                self._files.append(StatisticsFile(vcpu.fd, f"vcpu {vcpu.index}"))
+        except KvmError as error:
+            self._gaps = (("statistics", error.cause),)
+
+    def _exits(self) -> KernelExits:
+        if self._trace is None and not self._no_trace:
+            try:
+                self._trace = ExitTrace()
+            except NotHereError as why:
+                self._no_trace = str(why)
+        return KernelExits((), self._no_trace) if self._trace is None else self._trace.read()
+
+    def _dirty(self) -> DirtyPages:
+        try:
+            if self._log is None:
+                self._log = DirtyLog(self._machine.memory)
+            return self._log.read()
+        except KvmError as error:
+            return DirtyPages((), 0, error.cause)

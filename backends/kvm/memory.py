@@ -41,6 +41,8 @@ class GuestMemory:
         self._readonly: list[bool] = []
         self.vm = -1
         self.on_write: Callable[[int, int], None] | None = None  # told of address and bytes
+        #: Slot to the bitmap of pages written, where somebody else reads KVM's log: it clears it.
+        self.written: Callable[[int], bytes] | None = None
 
     def add(self, vm: int, guest: int, size: int, *, readonly: bool = False) -> None:
         """Give the VM `size` bytes at guest-physical `guest`, zeroed.

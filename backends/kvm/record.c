@@ -45,6 +45,7 @@ static void free_area(struct area *area) {
         munmap(area->shadow, area->size);
     free(area->dirty);
     free(area->touched);
+    free(area->written);
     free(area->sums);
 }
 
@@ -78,10 +79,11 @@ int kdash_recording_add(struct kdash_recording *recording, uint8_t *host, uint64
         area->shadow = NULL;
     area->dirty = calloc(area->bitmap_words, 8);
     area->touched = calloc(area->bitmap_words, 8);
+    area->written = calloc(area->bitmap_words, 8);
     area->sums = calloc(pages, sizeof *area->sums);
     area->size = size;
     if (area->shadow == NULL || area->dirty == NULL || area->touched == NULL ||
-        area->sums == NULL) {
+        area->written == NULL || area->sums == NULL) {
         free_area(area);
         return -ENOMEM;
     }
@@ -91,7 +93,7 @@ int kdash_recording_add(struct kdash_recording *recording, uint8_t *host, uint64
     area->fd = fd;
     area->request = request;
     area->when = when;
-    recording->fixed += size + area->bitmap_words * 16 + pages * sizeof *area->sums;
+    recording->fixed += size + area->bitmap_words * 24 + pages * sizeof *area->sums;
     return (int)recording->area_count++;
 }
 
@@ -109,7 +111,32 @@ static int read_dirty_log(struct area *area) {
     struct kvm_dirty_log log = {.slot = (uint32_t)area->slot};
 
     log.dirty_bitmap = area->dirty;
-    return ioctl(area->fd, KVM_GET_DIRTY_LOG, &log) ? -errno : 0;
+    if (ioctl(area->fd, KVM_GET_DIRTY_LOG, &log))
+        return -errno;
+    for (uint64_t i = 0; i < area->bitmap_words; i++)
+        area->written[i] |= area->dirty[i];
+    return 0;
+}
+
+int kdash_recording_written(struct kdash_recording *recording, uint32_t number,
+                            uint64_t *bitmap) {
+    struct area *area = &recording->areas[number];
+
+    if (number >= recording->area_count || area->slot < 0)
+        return -EINVAL;
+    if (area->fd >= 0) { /* reading the log clears it: the next entry shall know of it too */
+        int error = read_dirty_log(area);
+
+        if (error)
+            return error;
+        for (uint64_t i = 0; i < area->bitmap_words; i++)
+            area->touched[i] |= area->dirty[i];
+        memset(area->dirty, 0, area->bitmap_words * 8);
+        area->any_touched = 1;
+    }
+    memcpy(bitmap, area->written, area->bitmap_words * 8);
+    memset(area->written, 0, area->bitmap_words * 8);
+    return 0;
 }
 
 static int read_state(struct area *area) {
@@ -128,8 +155,10 @@ void kdash_recording_touch(struct kdash_recording *recording, uint32_t number, u
         return;
     if (length > area->size - offset)
         length = area->size - offset;
-    for (uint64_t page = offset / PAGE_BYTES; page <= (offset + length - 1) / PAGE_BYTES; page++)
+    for (uint64_t page = offset / PAGE_BYTES; page <= (offset + length - 1) / PAGE_BYTES; page++) {
         area->touched[page / 64] |= 1ull << (page % 64);
+        area->written[page / 64] |= 1ull << (page % 64);
+    }
     area->any_touched = 1;
 }
 

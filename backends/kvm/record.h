@@ -68,6 +68,9 @@ void kdash_recording_vcpu(struct kdash_recording *recording, uint32_t index,
 /* Bytes of an area were changed by someone else than the VCPUs. */
 void kdash_recording_touch(struct kdash_recording *recording, uint32_t area, uint64_t offset,
                            uint64_t length);
+/* The pages of a memory slot's area written since this was last asked, a bit each in whole
+ * words; 0 or -errno. */
+int kdash_recording_written(struct kdash_recording *recording, uint32_t area, uint64_t *bitmap);
 
 /* Adds what changed since the last entry as an entry at the end; 0 or -errno. The moment
  * shown must be the last. */

@@ -42,6 +42,7 @@ struct area {
     uint64_t *dirty;   /* a bit a page, as KVM tells it */
     uint64_t *touched; /* as we were told, or not yet compared */
     int any_touched;
+    uint64_t *written; /* either of them, since somebody asked */
     uint32_t *sums;    /* of each page: its place in sum_pages and 1, or 0 */
 };
 

@@ -87,6 +87,7 @@ class Recorder:
         """Record no more, and forget everything."""
         self._board.recorder = None
         self._machine.memory.on_write = None
+        self._machine.memory.written = None
         self.recording.close()
 
     @staticmethod
@@ -102,6 +103,7 @@ class Recorder:
                 readonly=slot.readonly, fd=-1 if slot.readonly else memory.vm,
             )  # fmt: skip
         memory.on_write = self._written
+        memory.written = self._pages_written
 
     def _written(self, physical: int, length: int) -> None:
         """The host wrote to memory, of which KVM's log knows nothing."""
@@ -109,6 +111,11 @@ class Recorder:
             start, end = max(physical, area.guest), min(physical + length, area.guest + area.size)
             if area.slot >= 0 and start < end:
                 self.recording.touch(area, start - area.guest, end - start)
+
+    def _pages_written(self, slot: int) -> bytes:
+        """Those of a slot since this was last asked; who else reads KVM's log would clear it."""
+        area = next(one for one in self.recording.areas if one.slot == slot)
+        return self.recording.written(area)
 
     def _add_vcpu(self, vcpu: Vcpu) -> None:
         for name, size, when in _VCPU_STATE:

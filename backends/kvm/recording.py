@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.facts import KvmError, RecordingView, Registers
+from kdash.backends.kvm.layout import PAGE
 from kdash.backends.kvm.records import REGISTER_NAMES
 from kdash.backends.kvm.registers import read_registers
 
@@ -122,6 +123,12 @@ class Recording:
     def touch(self, area: Area, offset: int, length: int) -> None:
         """Look for changes there at the next entry."""
         lib.kdash_recording_touch(self._native, area.number, offset, length)
+
+    def written(self, area: Area) -> bytes:
+        """Pages of a memory slot written since this was last asked: a bitmap in whole words."""
+        words = ffi.new("uint64_t[]", -(-area.size // (64 * PAGE)))
+        self._check(lib.kdash_recording_written(self._native, area.number, words))
+        return bytes(ffi.buffer(words))
 
     def enter(self, vcpu: int, kind: int, changes: int = 0, payload: bytes = b"") -> None:
         """Add what changed since the last entry; the last moment is the one shown.

@@ -7,7 +7,7 @@ the Intel SDM and the AMD APM.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kdash.backends.kvm.facts import Registers, Segment
 
@@ -231,7 +231,7 @@ class StatisticsState:
     """What KVM counts for a machine."""
 
     time: float  # monotonic, seconds
-    statistics: tuple[Statistic, ...]
+    statistics: tuple[Statistic, ...]  # of the VM first
     dirty: DirtyPages
     exits: KernelExits
-    unavailable: tuple[tuple[str, str], ...] = field(default=())
+    unavailable: tuple[tuple[str, str], ...] = ()

@@ -118,7 +118,7 @@ async def test_all_views_of_a_real_guest_that_runs_and_stops() -> None:
     app = PaneApp(GivenPane(session))  # type: ignore[arg-type] # the real one
     expected = {
         "control": "PE MP ET NE WP AM PG", "fpu": "st0", "msrs": "IA32_TSC",
-        "cpuid": "version and features", "walk": "PML4[0]",
+        "statistics": "cumulative", "cpuid": "version and features", "walk": "PML4[0]",
     }  # fmt: skip
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("space")

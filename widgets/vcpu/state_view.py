@@ -19,6 +19,7 @@ from kdash.widgets.vcpu.extended_rows import extended_rows
 from kdash.widgets.vcpu.numbers import TYPES
 from kdash.widgets.vcpu.state_row import StateRow
 from kdash.widgets.vcpu.state_rows import cpuid_rows, msr_rows, walk_rows
+from kdash.widgets.vcpu.statistics_rows import statistics_rows
 
 FILTERED = "no row passes the filter; Esc in its line drops it"
 READING = "reading ..."
@@ -29,7 +30,8 @@ class Kind(NamedTuple):
     """How one view turns its fact into rows."""
 
     title: str
-    rows: Callable[[Any, str], Sequence[StateRow]]  # (fact, type of vector elements)
+    #: (fact, the one read before it or None, type of vector elements)
+    rows: Callable[[Any, Any, str], Sequence[StateRow]]
     name: int  # cells of the columns; the meaning takes the rest
     value: int  # with room for the mark of a change
     empty: str  # what to do, where there is nothing
@@ -37,13 +39,17 @@ class Kind(NamedTuple):
 
 KINDS = {
     "control": Kind("Control and debug registers, events",
-                    lambda fact, _: control_rows(fact), 12, 17, "nothing is told"),
-    "fpu": Kind("x87, SSE and AVX", extended_rows, 8, 0, "nothing is told"),
+                    lambda fact, _, __: control_rows(fact), 12, 17, "nothing is told"),
+    "fpu": Kind("x87, SSE and AVX",
+                lambda fact, _, form: extended_rows(fact, form), 8, 0, "nothing is told"),
     "msrs": Kind("Model-specific registers",
-                 lambda fact, _: msr_rows(fact), 26, 17, "KVM lists no MSRs"),
-    "cpuid": Kind("CPUID", lambda fact, _: cpuid_rows(fact), 10, 36,
+                 lambda fact, _, __: msr_rows(fact), 26, 17, "KVM lists no MSRs"),
+    "cpuid": Kind("CPUID", lambda fact, _, __: cpuid_rows(fact), 10, 36,
                   "nothing is told"),
-    "walk": Kind("Page walk", lambda fact, _: walk_rows(fact), 12, 17,
+    "statistics": Kind("KVM's statistics, dirty pages, exits in the kernel",
+                       lambda fact, before, _: statistics_rows(fact, before), 26, 17,
+                       "KVM tells no statistics"),
+    "walk": Kind("Page walk", lambda fact, _, __: walk_rows(fact), 12, 17,
                  ":walk ADDR shows how an address is translated"),
 }  # fmt: skip
 
@@ -114,6 +120,7 @@ class StateView(Vertical):
         self.form = "u32"
         self._view = ""
         self._facts: dict[str, Any] = {}  # the newest of each view
+        self._before: dict[str, Any] = {}  # those before them
         self._values: dict[str, dict[tuple[str, str], str]] = {}  # at the latest reading
         self._note = ""
 
@@ -141,11 +148,12 @@ class StateView(Vertical):
             fact: What its row maker takes.
             note: What to say beside the title: which VCPU, which step.
         """
+        self._before[view] = self._facts.get(view)
         self._facts[view] = fact
         self._note = note
         if view != self._view:
             return
-        rows = KINDS[view].rows(fact, self.form)
+        rows = self._rows(fact)
         before = self._values.get(view)
         now = {(row.part, row.name): row.value for row in rows}
         self._values[view] = now
@@ -164,6 +172,7 @@ class StateView(Vertical):
     def forget(self) -> None:
         """Another guest: what was read is of no use."""
         self._facts.clear()
+        self._before.clear()
         self._values.clear()
         if self._view:
             self._fill()
@@ -172,10 +181,13 @@ class StateView(Vertical):
         """Rows of the newest reading, unmarked."""
         fact = self._facts.get(self._view)
         self.table.placeholder = READING
-        rows = () if fact is None else KINDS[self._view].rows(fact, self.form)
+        rows = () if fact is None else self._rows(fact)
         if fact is not None:
             self._values[self._view] = {(row.part, row.name): row.value for row in rows}
         self._set_rows(rows)
+
+    def _rows(self, fact: Any) -> Sequence[StateRow]:
+        return KINDS[self._view].rows(fact, self._before.get(self._view), self.form)
 
     def _set_rows(self, rows: Sequence[StateRow]) -> None:
         if not rows and self._view in self._facts:

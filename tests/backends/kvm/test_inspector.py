@@ -63,11 +63,26 @@ def test_after_a_restart_the_new_machine_is_looked_at(session: VcpuSession) -> N
     assert session.inspect(lambda look: look.control()).registers.cr2 == 0
 
 
+def test_statistics_count_what_happens_and_say_what_is_not_here(session: VcpuSession) -> None:
+    first = session.inspect(lambda look: look.statistics())
+    session.step(20).result(10)
+    second = session.inspect(lambda look: look.statistics())
+    assert {one.scope for one in second.statistics} == {"vm", "vcpu 0"}
+    assert [one.name for one in first.statistics] == [one.name for one in second.statistics]
+    assert any(
+        sum(new.values) > sum(old.values)
+        for old, new in zip(first.statistics, second.statistics, strict=True)
+    )
+    assert second.exits.counts or second.exits.unavailable.startswith(("needs root", "not here"))
+    assert second.dirty.unavailable == ""
+
+
 def test_looking_leaves_no_descriptor_open() -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         one = VcpuSession(flat(SPIN, "spin"))
         one.inspect(lambda look: (look.cpuid(), look.fpu(), look.msrs(), look.control()))
+        one.inspect(lambda look: look.statistics())
         one.restart().result(10)
         one.inspect(lambda look: look.cpuid())
         one.close()

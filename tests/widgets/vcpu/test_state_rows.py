@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,18 +19,23 @@ from kdash.backends.kvm.state_facts import (
     CpuidState,
     DebugRegisters,
     DescriptorTable,
+    DirtyPages,
     ExtendedState,
+    KernelExits,
     Msr,
     MsrState,
     PageLevel,
     PageWalk,
     PendingEvents,
+    Statistic,
+    StatisticsState,
 )
 from kdash.widgets.vcpu.control_rows import control_rows, event_rows
 from kdash.widgets.vcpu.extended_rows import extended_rows
 from kdash.widgets.vcpu.numbers import TYPES, elements, x87
 from kdash.widgets.vcpu.state_row import StateRow
 from kdash.widgets.vcpu.state_rows import cpuid_rows, msr_rows, walk_rows
+from kdash.widgets.vcpu.statistics_rows import statistics_rows
 
 
 def by_name(rows: list[StateRow]) -> dict[str, StateRow]:
@@ -239,3 +245,57 @@ def test_a_walk_that_stops_says_why_and_where() -> None:
     assert (rows[-1].value, rows[-1].meaning) == ("not mapped", "PTE 0x1 is not present")
     nowhere = PageLevel("PT", 1, 0x3008, None, (), None)
     assert "no memory" in walk_rows(PageWalk(0, "PAE", (nowhere,), None, 0, "x"))[1].meaning
+
+
+# -- statistics -------------------------------------------------------------------------
+
+
+def counter(name: str, value: int, kind: str = "cumulative", **fields: Any) -> Statistic:
+    wanted = {"unit": "", "exponent": 0, "base": 10, "values": (value,), **fields}
+    return Statistic(name, "vcpu 0", kind, **wanted)
+
+
+def statistics(time: float, *found: Statistic, **fields: Any) -> StatisticsState:
+    wanted = {"dirty": DirtyPages((), 512), "exits": KernelExits((), "not here: why"), **fields}
+    return StatisticsState(time, found, **wanted)
+
+
+def test_rates_are_told_between_two_readings() -> None:
+    before = statistics(10.0, counter("exits", 100), counter("state", 5, "instant"))
+    after = statistics(12.0, counter("exits", 300), counter("state", 9, "instant"))
+    rows = by_name(statistics_rows(after, before))
+    assert (rows["exits"].value, rows["exits"].meaning) == ("300", "cumulative, 100/s")
+    assert rows["state"].meaning == "instant"
+    assert by_name(statistics_rows(after))["exits"].meaning == "cumulative"
+
+
+def test_a_counter_that_went_back_has_no_rate() -> None:
+    rows = by_name(
+        statistics_rows(statistics(2.0, counter("a", 1)), statistics(1.0, counter("a", 5)))
+    )
+    assert rows["a"].meaning == "cumulative"
+
+
+def test_histograms_tell_the_buckets_that_hold_something() -> None:
+    log = counter("h", 0, "log hist", values=(1, 0, 0, 7), unit="seconds", exponent=-9)
+    linear = counter("l", 0, "linear hist", values=(0, 2), bucket=10)
+    rows = by_name(statistics_rows(statistics(1.0, log, linear)))
+    assert rows["h"].meaning == "log hist of 4: 0: 1, 4: 7, ns"
+    assert rows["l"].meaning == "linear hist of 2: 10: 2"
+
+
+def test_dirty_pages_are_stretches_of_guest_physical_memory() -> None:
+    dirty = DirtyPages((0x1000, 0x2000, 0x9000), 512)
+    rows = [row for row in statistics_rows(statistics(1.0, dirty=dirty)) if row.part == "dirty"]
+    assert [(row.name, row.value) for row in rows] == [
+        ("pages", "3"), ("1000", "2fff"), ("9000", "9fff"),
+    ]  # fmt: skip
+    assert rows[1].meaning == "2 pages, guest-physical"
+
+
+def test_exits_in_the_kernel_are_counted_or_say_why_not() -> None:
+    rows = by_name(statistics_rows(statistics(1.0)))
+    assert rows["in kernel"].meaning == "not here: why"
+    before = statistics(1.0, exits=KernelExits((("hlt", 5),)))
+    after = statistics(2.0, exits=KernelExits((("hlt", 25),)))
+    assert by_name(statistics_rows(after, before))["hlt"].meaning == "20/s"
