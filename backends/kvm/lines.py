@@ -27,6 +27,8 @@ from kdash.backends.kvm.source_files import SourceFiles
 KEPT: Final = 64
 #: Rows of one unit that are taken; a larger table is damaged or no work of a compiler.
 _MOST_ROWS: Final = 2_000_000
+#: Bytes of debug sections: twice what a kernel with all its debug information has.
+_LARGEST: Final = 2 << 30
 _ARANGES_HEADER: Final = struct.Struct("<IHIBB")
 _LONG_FORM: Final = 0xFFFF_FFF0
 
@@ -65,9 +67,9 @@ class LineTable:
     def __init__(self, data: bytes) -> None:
         from elftools.elf.elffile import ELFFile
 
-        self._dwarf: Any = ELFFile(BytesIO(data)).get_dwarf_info(
-            relocate_dwarf_sections=False, follow_links=False
-        )
+        image = ELFFile(BytesIO(data))
+        _check_size(image)
+        self._dwarf: Any = image.get_dwarf_info(relocate_dwarf_sections=False, follow_links=False)
         spans = sorted(self._spans())
         self._spans_known = spans
         self._starts = [start for start, _, _ in spans]
@@ -143,6 +145,18 @@ class _Files:
         folder = self._folders[number] if 0 <= number < len(self._folders) else ""
         path = PurePosixPath(folder) / _text(entry.name)
         return str(path.relative_to(self._folder) if path.is_relative_to(self._folder) else path)
+
+
+def _check_size(image: Any) -> None:
+    """Refuse sections that would expand to more than memory should be spent on."""
+    total = 0
+    for section in image.iter_sections():
+        if section.name.startswith(".zdebug_"):
+            raise ValueError("line tables compressed the old way (.zdebug_*); use -gz=zlib")
+        if section.name.startswith(".debug_"):
+            total += section.data_size
+    if total > _LARGEST:
+        raise ValueError(f"{total} bytes of debug sections; at most {_LARGEST} are read")
 
 
 def _rows(program: Any, files: _Files) -> Iterator[tuple[int, SourceLine | None]]:

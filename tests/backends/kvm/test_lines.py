@@ -198,3 +198,19 @@ def test_lines_beyond_the_file_are_empty(tmp_path: Path) -> None:
     assert files.line(str(tmp_path), "a.c", 1) == "one"
     assert files.line(str(tmp_path), "a.c", 2) == "�       two"
     assert files.line(str(tmp_path), "a.c", 3) == files.line(str(tmp_path), "a.c", 0) == ""
+
+
+@pytest.mark.gcc
+def test_a_debug_section_of_endless_zeros_is_refused(image: Path, tmp_path: Path) -> None:
+    data = bytearray(image.read_bytes())
+    at, count = struct.unpack_from("<Q", data, 0x28)[0], struct.unpack_from("<H", data, 0x3C)[0]
+    for number in range(count):
+        header = at + 64 * number
+        (kind,) = struct.unpack_from("<I", data, header + 4)
+        (address,) = struct.unpack_from("<Q", data, header + 16)
+        if kind == 1 and not address:  # debug sections are loaded nowhere
+            struct.pack_into("<I", data, header + 4, 8)  # SHT_NOBITS
+            struct.pack_into("<Q", data, header + 32, 1 << 40)
+    lines = Lines(bytes(data))
+    assert lines.find(0x200000, 10) is None
+    assert "bytes of debug sections" in lines.failure
