@@ -537,7 +537,7 @@ class GuidedRun:
         if self._inspector is None:
             from kdash.backends.kvm.inspector import Inspector  # for those who look
 
-            self._inspector = Inspector(self._machine, self._path, self._engine)
+            self._inspector = Inspector(self._machine, self._path, self._engine, self._past)
         return self._inspector
 
     @property

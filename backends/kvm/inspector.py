@@ -15,11 +15,13 @@ from kdash.backends.kvm.cpuid import read_cpuid
 from kdash.backends.kvm.device import DEVICE, require
 from kdash.backends.kvm.dirty_log import DirtyLog
 from kdash.backends.kvm.engines import KVM
-from kdash.backends.kvm.facts import KvmError
+from kdash.backends.kvm.facts import KvmError, Registers
 from kdash.backends.kvm.kernel_exits import ExitTrace, NotHereError
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.msrs import read_msrs
-from kdash.backends.kvm.state_calls import MachineCalls
+from kdash.backends.kvm.past import Past
+from kdash.backends.kvm.past_calls import PastCalls
+from kdash.backends.kvm.state_calls import MachineCalls, StateCalls
 from kdash.backends.kvm.state_facts import (
     ControlState,
     CpuidState,
@@ -41,12 +43,20 @@ class Inspector:
         machine: it outlives the inspector.
         path: the KVM device.
         engine: KVM or EMULATOR; of the emulator's machine only memory can be read.
+        past: where it shows a moment of a recording, the state is that moment's.
     """
 
-    def __init__(self, machine: Machine, path: str = DEVICE, engine: str = KVM) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        path: str = DEVICE,
+        engine: str = KVM,
+        past: Past | None = None,
+    ) -> None:
         self._machine = machine
         self._path = path
         self._engine = engine
+        self._past = past
         self._calls: dict[int, MachineCalls] = {}
         self._files: list[StatisticsFile] | None = None  # None: not opened yet
         self._gaps: tuple[tuple[str, str], ...] = ()
@@ -72,6 +82,21 @@ class Inspector:
         found: Vcpu = vcpus[index]
         return found
 
+    def _moment(self, index: int, what: str) -> StateCalls:
+        """The calls for the state that is shown: live, or of the recording."""
+        live = self._ask(index, what)
+        if self._past is not None and self._past.active:
+            return PastCalls(self._past.recording, index, live)
+        return live
+
+    def _registers(self, index: int) -> Registers:
+        live = self._vcpu(index)
+        return live.registers() if self._past is None else self._past.registers(index)
+
+    def _read(self, address: int, length: int) -> bytes:
+        memory = self._machine.memory if self._past is None else self._past
+        return memory.read(address, length)
+
     def _ask(self, index: int, what: str) -> MachineCalls:
         if self._engine != KVM:
             raise KvmError(f"the emulator does not tell {what}", "run the guest on /dev/kvm")
@@ -87,23 +112,23 @@ class Inspector:
         Raises:
             KvmError: when they can't be read, as of every method here.
         """
-        return read_control(self._ask(vcpu, "system registers"), self._vcpu(vcpu).registers())
+        return read_control(self._moment(vcpu, "system registers"), self._registers(vcpu))
 
     def fpu(self, vcpu: int = 0) -> ExtendedState:
         """x87, SSE and AVX registers."""
-        return read_fpu(self._ask(vcpu, "FPU and SSE registers"))
+        return read_fpu(self._moment(vcpu, "FPU and SSE registers"))
 
     def msrs(self, vcpu: int = 0) -> MsrState:
         """Model-specific registers."""
-        return read_msrs(self._ask(vcpu, "model-specific registers"))
+        return read_msrs(self._moment(vcpu, "model-specific registers"))
 
     def cpuid(self, vcpu: int = 0) -> CpuidState:
         """What CPUID answers."""
-        return read_cpuid(self._ask(vcpu, "CPUID"))
+        return read_cpuid(self._moment(vcpu, "CPUID"))
 
     def walk(self, linear: int, vcpu: int = 0) -> PageWalk:
         """How `linear` becomes a guest-physical address."""
-        return page_walk.walk(linear, self._vcpu(vcpu).registers(), self._machine.memory.read)
+        return page_walk.walk(linear, self._registers(vcpu), self._read)
 
     # -- the machine
 
@@ -120,7 +145,7 @@ class Inspector:
             if slot is None:
                 break
             part = min(length - len(found), slot.guest + slot.size - at)
-            found += self._machine.memory.read(at, part)
+            found += self._read(at, part)
         return found
 
     def statistics(self) -> StatisticsState:

@@ -98,7 +98,7 @@ class StateViews(GuestKeys):
         except Exception as error:  # noqa: BLE001 - the guest and the other views go on
             shown.fail(view, f"{type(error).__name__}: {error}")
             return
-        shown.show(view, fact, _note(snapshot))
+        shown.show(view, fact, _note(view, snapshot))
 
     def action_filter(self, prefix: str = "") -> None:
         """Filter the view on screen, or the exits."""
@@ -108,9 +108,19 @@ class StateViews(GuestKeys):
             super().action_filter(prefix)
 
 
-def _note(snapshot: Snapshot) -> str:
-    """Whose state it is."""
+#: State that the recording keeps at checkpoints and after the instructions that change it.
+KEPT_NOW_AND_THEN: Final = frozenset({"control", "fpu", "msrs"})
+
+
+def _note(view: str, snapshot: Snapshot) -> str:
+    """Whose state it is, and of when."""
     parts = [f"VCPU {snapshot.vcpu}"] if len(snapshot.vcpus) > 1 else []
     if snapshot.engine == "emulator":
         parts.append("EMULATED")
+    recording = snapshot.recording
+    if recording is not None and recording.replay:
+        if view in KEPT_NOW_AND_THEN:
+            parts.append(f"as of step {recording.state_as_of:,}")
+        elif view == "statistics":
+            parts.append("as of now: counters are not recorded")
     return ", ".join(parts)
