@@ -16,9 +16,10 @@ from kdash.backends.kvm.keyboard import KEYBOARD_IRQ, KeyboardController
 from kdash.backends.kvm.keys import keys_of
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration
+from kdash.backends.kvm.pic import Pic
 from kdash.backends.kvm.pit import Timer
 from kdash.backends.kvm.records import Steps
-from kdash.backends.kvm.uart import SERIAL_IRQ, Serial
+from kdash.backends.kvm.uart import SERIAL_ENABLE, SERIAL_IRQ, Serial
 from kdash.backends.kvm.user_devices import (
     DeviceClass,
     DeviceError,
@@ -75,10 +76,17 @@ class Board:
         devices: Sequence[DeviceClass] = (),
     ) -> None:
         self.lock = machine.lock
-        self.serial = Serial(interrupt=_interrupt(machine, SERIAL_IRQ))
+        self._vcpus = machine.vcpus
+        self.pic = _own_controller(machine)
+        self.serial = Serial(
+            interrupt=self._line(machine, SERIAL_IRQ), enabled=self._serial_interrupts
+        )
         self.debug_port = DebugPort()
         self.exit_port = ExitPort()
-        self.keyboard = KeyboardController(_interrupt(machine, KEYBOARD_IRQ))
+        self.keyboard = KeyboardController(
+            # Without the kernel's controllers the BIOS services or the guest poll it.
+            self._line(machine, KEYBOARD_IRQ) if machine.guest.irqchip else None
+        )
         memory = machine.guest.memory
         self._cmos = Cmos(memory)
         self._configuration = FirmwareConfiguration(memory, machine.guest.vcpus)
@@ -94,6 +102,8 @@ class Board:
                 self._timer,
             )
         )
+        if self.pic is not None:
+            self.bus.add(self.pic)
         self.bios: Bios | None = None
         if machine.guest.disk is not None:
             self.bios = Bios(machine, machine.guest.disk, machine.guest.memory, self.keyboard)
@@ -151,6 +161,8 @@ class Board:
             "timer": self._timer,
             "log": self.log,
         }
+        if self.pic is not None:
+            devices["pic"] = self.pic  # behind those that set its lines
         if self.bios is not None:
             devices["bios"] = self.bios
         for number, device in enumerate(self._users):
@@ -183,6 +195,7 @@ class Board:
         self._left = set(state["left"])
         for name, one in self._saved().items():
             one.restore(state[name])
+        self._serial_interrupts(self.serial.interrupts_enabled)
 
     def has_left(self, index: int) -> bool:
         """Whether VCPU `index` has ended."""
@@ -204,6 +217,32 @@ class Board:
         self.end(Ending(Outcome.UNHANDLED_EXIT, str(failure), trace=failure.trace))
         self.interrupt()
 
+    def _line(self, machine: Machine, irq: int) -> Callable[[bool], None] | None:
+        """How a device interrupts: by an irqfd, else by a controller of our own."""
+        if machine.guest.irqchip:
+            raise_line = machine.irqfd(irq)
+            return lambda active: raise_line() if active else None
+        pic = self.pic
+        return None if pic is None else lambda active: pic.set_line(irq, active)
+
+    @property
+    def input_interrupts(self) -> bool:
+        """Whether input, where it may come, would interrupt by the controller of our own."""
+        if self.pic is None or not self.keys_may_come:
+            return False
+        return self.serial.awaits_input and self.pic.lets_through(SERIAL_IRQ)
+
+    def _serial_interrupts(self, enabled: bool) -> None:
+        """Who waits for an interrupt can't wait for its cause to be told afterwards."""
+        for vcpu in self._vcpus:
+            for ports in self.serial.ports:
+                vcpu.set_posted(ports, posted=not enabled)
+            vcpu.set_posted((SERIAL_ENABLE,), posted=False)
+
+    def unposted_ports(self) -> tuple[int, ...]:
+        """Ports whose writes must be taken before the guest goes on, when it starts."""
+        return (*self.bus.unposted_ports(), SERIAL_ENABLE)
+
     def leave_out(self, index: int) -> None:
         """VCPU `index` never started; the run may end without it."""
         with self.lock:
@@ -218,9 +257,8 @@ class Board:
         self.ended()
 
 
-def _interrupt(machine: Machine, irq: int) -> Callable[[bool], None] | None:
-    """How a device interrupts: where KVM has the controllers by an irqfd."""
-    if not machine.guest.irqchip:
+def _own_controller(machine: Machine) -> Pic | None:
+    """The interrupt controller of a machine to which the kernel gives none."""
+    if machine.guest.irqchip or not machine.vcpu.takes_interrupts:
         return None
-    raise_line = machine.irqfd(irq)
-    return lambda active: raise_line() if active else None
+    return Pic()

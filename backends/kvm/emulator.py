@@ -94,6 +94,7 @@ class EmulatedVcpu:
 
     index = 0
     has_ring = False
+    takes_interrupts = False
     out_rip_after: bool | None = False
     hardware: tuple[int, ...] = ()  # there are no debug registers here
     wanted_hardware: tuple[int, ...] = ()

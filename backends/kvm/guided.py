@@ -409,6 +409,7 @@ class GuidedRun:
         """Input of the serial port; the guest reads it when it runs."""
         with self._runner.board.lock:
             self._runner.serial.receive(data)
+        self.waiting = False
 
     def send_keys(self, data: bytes) -> None:
         """Press the keys that make a terminal send `data`."""

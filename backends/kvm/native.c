@@ -195,6 +195,14 @@ uint32_t kdash_take_coalesced(struct kdash_vcpu *vcpu, uint32_t offset, uint8_t 
     return taken;
 }
 
+int kdash_interruptible(const struct kdash_vcpu *vcpu) {
+    return vcpu->run->ready_for_interrupt_injection && vcpu->run->if_flag;
+}
+
+void kdash_request_window(struct kdash_vcpu *vcpu, int wanted) {
+    vcpu->run->request_interrupt_window = (uint8_t)wanted;
+}
+
 int kdash_refresh(struct kdash_vcpu *vcpu) {
     int result = kdash_ioctl_pointer(vcpu->fd, KVM_GET_REGS, &vcpu->run->s.regs.regs);
 

@@ -179,6 +179,11 @@ struct kvm_sregs *kdash_sync_sregs(const struct kdash_vcpu *vcpu);
  * mapping; how many there were. One thread at a time. */
 uint32_t kdash_take_coalesced(struct kdash_vcpu *vcpu, uint32_t offset, uint8_t *writes,
                               uint32_t capacity);
+/* Whether the guest could take an interrupt when KVM_RUN last returned; only without interrupt
+ * controllers in the kernel. */
+int kdash_interruptible(const struct kdash_vcpu *vcpu);
+/* Asks for an exit as soon as it can, or not. */
+void kdash_request_window(struct kdash_vcpu *vcpu, int wanted);
 /* Reads the registers anew, after they were set by ioctl; 0 or -errno. */
 int kdash_refresh(struct kdash_vcpu *vcpu);
 

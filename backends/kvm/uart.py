@@ -15,6 +15,7 @@ from kdash.backends.kvm.device_state import Sent, State, restore_fields, save_fi
 
 SERIAL_PORT: Final = 0x3F8
 SERIAL_IRQ: Final = 4
+SERIAL_ENABLE: Final = SERIAL_PORT + 1  # IER
 _FIFO: Final = 16  # bytes
 
 # Interrupt enable (IER) bits.
@@ -57,15 +58,20 @@ class Serial:
     Args:
         base: the first of its eight ports.
         interrupt: told of every change of the interrupt line; None: the guest must poll.
+        enabled: told when the guest enables the first interrupt and disables the last one.
     """
 
+    posted = True
     mmio: Sequence[range] = ()
 
     def __init__(
-        self, base: int = SERIAL_PORT, interrupt: Callable[[bool], None] | None = None
+        self,
+        base: int = SERIAL_PORT,
+        interrupt: Callable[[bool], None] | None = None,
+        enabled: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.ports: Sequence[range] = (range(base, base + 8),)
-        self.posted = interrupt is None  # who waits for an interrupt can't wait for its cause
+        self._on_enabled = enabled
         self.sent = Sent()
         self._base = base
         self._interrupt = interrupt
@@ -89,6 +95,16 @@ class Serial:
         self._input += data
         self._fill()
         self._update()
+
+    @property
+    def interrupts_enabled(self) -> bool:
+        """Whether the guest has enabled an interrupt."""
+        return bool(self._enabled)
+
+    @property
+    def awaits_input(self) -> bool:
+        """Whether input would interrupt the guest."""
+        return bool(self._enabled & _ON_DATA and self._modem_control & _OUT2)
 
     @property
     def unread(self) -> int:
@@ -169,7 +185,9 @@ class Serial:
         match offset:
             case 1:
                 self._empty = self._empty or bool(value & ~self._enabled & _ON_EMPTY)
-                self._enabled = value & 0x0F
+                before, self._enabled = self._enabled, value & 0x0F
+                if bool(before) != bool(self._enabled):
+                    self._on_enabled(bool(self._enabled))
             case 2:
                 self._control_fifo(value)
             case 3:

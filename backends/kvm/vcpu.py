@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -76,6 +76,8 @@ class Vcpu:
         run_size: bytes of the run mapping.
         memory: the VM's memory, for the page walk.
     """
+
+    takes_interrupts = True
 
     def __init__(self, vm: int, index: int, run_size: int, memory: GuestMemory) -> None:
         self.index = index
@@ -435,6 +437,27 @@ class Vcpu:
         writes = ffi.new("uint8_t[]", PAGE)
         count = lib.kdash_take_coalesced(self._native, self._ring, writes, PAGE // WRITE.size)
         return CoalescedWrite.unpack(bytes(ffi.buffer(writes, count * WRITE.size)))
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether the guest can take an interrupt now; asked without interrupt controllers."""
+        return bool(lib.kdash_interruptible(self._native))
+
+    def offer_interrupt(self, acknowledge: Callable[[], int]) -> bool:
+        """Interrupt the guest if it can take that, by the vector that `acknowledge` tells.
+
+        Where it can't, KVM_RUN returns as soon as it can. Only for machines without
+        interrupt controllers in the kernel (api.rst, 4.16, KVM_INTERRUPT).
+
+        Returns:
+            Whether it takes the interrupt.
+        """
+        taken = self.interruptible
+        if taken:
+            vector = acknowledge().to_bytes(4, "little")  # struct kvm_interrupt
+            ioctl.call_bytes(self.fd, "KVM_INTERRUPT", vector)
+        lib.kdash_request_window(self._native, not taken)
+        return taken
 
     # -- interruption
 

@@ -82,7 +82,7 @@ class VcpuRunner:
         if board.irqchip:
             self.look()
         vcpu.post_all()
-        vcpu.set_posted(self.bus.unposted_ports(), posted=False)
+        vcpu.set_posted(board.unposted_ports(), posted=False)
         vcpu.set_claimed(self.bus.claimed_ports, self.bus.claimed_mmio)
 
     @property
@@ -147,6 +147,30 @@ class VcpuRunner:
         self.look()
         return end
 
+    # -- interrupts of our own controller
+
+    def _offer_interrupt(self) -> bool:
+        """Let the first VCPU take the interrupt that waits; False: it has halted and none does."""
+        pic = self.board.pic
+        if pic is None or self.vcpu.index:
+            return True
+        with self.board.lock:
+            if pic.pending:
+                self.vcpu.offer_interrupt(pic.acknowledge)
+                self.state = VcpuState.RUNNABLE
+        return not self.halted
+
+    def _waits_for_interrupt(self) -> bool:
+        """Whether the VCPU, which has halted, goes on by an interrupt there is or may come."""
+        pic = self.board.pic
+        if pic is None or self.vcpu.index or not self.vcpu.interruptible:
+            return False
+        if pic.pending:
+            return True
+        if self.board.input_interrupts:
+            self.state = VcpuState.HALTED
+        return self.halted
+
     # -- full speed
 
     def stop_at_exits(self, on: bool) -> None:
@@ -165,6 +189,8 @@ class VcpuRunner:
 
     def _run(self) -> Slice:
         self._stop_came, self.stepped_ip = False, None
+        if not self._offer_interrupt():
+            return Slice.WAITING
         end, filled = self.vcpu.run_batch()
         self._take_coalesced(None)
         posted = filled - 1 if end is BatchEnd.EXIT else filled
@@ -345,6 +371,8 @@ class VcpuRunner:
             return Slice.ENDED
         if self.board.irqchip:
             self.look()
+        elif not self._offer_interrupt():
+            return Slice.WAITING
         try:
             if self.state is VcpuState.RUNNABLE:
                 return self._step(count)
@@ -406,12 +434,18 @@ class VcpuRunner:
         with self.board.lock:
             self._log(self._answer(raw), self._ip, self.board.steps)
 
-    def _stepped(self, end: StepEnd, raw: RawExit | None, record: Record) -> Slice:
+    def _stepped(  # noqa: PLR0912 - each way a step can end
+        self, end: StepEnd, raw: RawExit | None, record: Record
+    ) -> Slice:
         if end is StepEnd.KICKED:
             return Slice.KICKED
         self._pending = False
         if end is StepEnd.HALTED:
             raw = RawExit(ExitReason.HLT, OtherExit())
+        elif raw is not None and raw.reason == ExitReason.IRQ_WINDOW_OPEN:
+            if self.vcpu.rip == record.rip:
+                return Slice.AGAIN  # before the instruction
+            raw = None
         if raw is not None and raw.reason != ExitReason.HLT:
             self._end(raw, self._ip, self.board.steps, record)
             return Slice.ENDED
@@ -466,6 +500,8 @@ class VcpuRunner:
             self._finish(Ending(Outcome.EXIT_PORT, f"exit port: {value:#x} at {ip:#x}", value))
 
     def _end(self, raw: RawExit, ip: int, step: int | None, record: Record) -> None:
+        if raw.reason == ExitReason.HLT and self._waits_for_interrupt():
+            return
         in_bios = raw.reason == ExitReason.HLT and self._in_int_16h()
         if in_bios and self.board.keys_may_come:
             # Where KVM emulates, a HLT that was stepped is told once more, one instruction on.

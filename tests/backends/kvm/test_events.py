@@ -253,22 +253,27 @@ def test_two_vcpus_share_the_ring() -> None:
 # -- the serial port
 
 
-def echo_guest() -> Guest:
+CHIPS = pytest.mark.parametrize("irqchip", [True, False], ids=["irqfd", "KVM_INTERRUPT"])
+
+
+def echo_guest(irqchip: bool = True) -> Guest:
     code = bytes.fromhex(ECHO).ljust(0x70, b"\0") + struct.pack("<HQ", 0xFFF, 0x4000)
     code = code.ljust(0x80, b"\0") + bytes.fromhex(ECHO_HANDLER)
     # An interrupt gate for vector 0x24: offset 15:0, selector, IST, type, offset 31:16, ...
     gate = struct.pack("<HHBBHII", 0x1080, CODE, 0, 0x8E, 0, 0, 0)
-    one = make_guest(code, "echo", Options(mode=Mode.LONG, irqchip=True))
+    one = make_guest(code, "echo", Options(mode=Mode.LONG, irqchip=irqchip))
     object.__setattr__(one, "parts", (Part(0x4000 + 0x24 * 16, gate),))
     return one
 
 
-def test_serial_input_interrupts_the_guest() -> None:
-    report = run(echo_guest(), stdin=b"kdash q")
+@CHIPS
+def test_serial_input_interrupts_the_guest(irqchip: bool) -> None:
+    report = run(echo_guest(irqchip), stdin=b"kdash q")
     assert (report.outcome, report.serial) == (Outcome.HLT, b"kdash q")
 
 
-def test_an_empty_transmitter_interrupts_the_guest() -> None:
+@pytest.mark.parametrize(("irqchip", "stepped"), [(True, False), (False, False), (False, True)])
+def test_an_empty_transmitter_interrupts_the_guest(irqchip: bool, stepped: bool) -> None:
     # IVT[12] = 0:1040; PIC: base 8, all masked but IRQ 4; OUT2; IER = 2 (transmitter empty); cli;
     # until [0x2000] is 5: sti; hlt; and hlt. The handler reads IIR and sends 'A' + its count.
     code = bytes.fromhex(
@@ -277,12 +282,14 @@ def test_an_empty_transmitter_interrupts_the_guest() -> None:
     ).ljust(0x40, b"\0") + bytes.fromhex(
         "bafa03ec a00020 0441 fe060020 3c46 7404 baf803 ee b020e620 cf"
     )
-    report = run(guest(code.hex(), irqchip=True))
+    report = run(guest(code.hex(), irqchip=irqchip), step_by_step=stepped)
     assert (report.outcome, report.serial) == (Outcome.HLT, b"ABCDE")
+    assert report.exits["HLT"] == 1
 
 
-def test_serial_input_wakes_a_guest_that_waits_for_it() -> None:
-    session = VcpuSession(echo_guest())
+@CHIPS
+def test_serial_input_wakes_a_guest_that_waits_for_it(irqchip: bool) -> None:
+    session = VcpuSession(echo_guest(irqchip))
     try:
         running = session.run()
         for byte in b"hello q":
@@ -291,6 +298,26 @@ def test_serial_input_wakes_a_guest_that_waits_for_it() -> None:
     finally:
         session.close()
     assert (shown.outcome, shown.serial) == (Outcome.HLT, b"hello q")
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_an_interrupt_waits_until_the_guest_can_take_it(stepped: bool) -> None:
+    # As above, but with interrupts on only after a loop of 300 rounds, and no HLT before the end.
+    code = bytes.fromhex(
+        "c706300040 10c706320000 00 b011e620b008e621b004e621b001e621b0efe621"
+        "bafc03b008ee baf903b002ee b92c01 e2fe fb ebfe"
+    ).ljust(0x40, b"\0") + bytes.fromhex("b058 bafb03 49 e6e9 f4")
+    report = run(guest(code.hex()), step_by_step=stepped)
+    assert (report.outcome, report.debug_port) == (Outcome.HLT, b"X")
+    assert report.registers.rcx == 0xFFFF  # the loop was done
+
+
+def test_a_guest_that_halts_and_waits_for_no_input_has_ended() -> None:
+    session = VcpuSession(guest("fb f4"))
+    try:
+        assert session.run().result(5).outcome is Outcome.HLT
+    finally:
+        session.close()
 
 
 def test_a_device_may_not_be_attached_where_its_attach_raises() -> None:

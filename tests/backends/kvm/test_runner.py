@@ -47,6 +47,7 @@ class ReplayedVcpu:
     def __init__(self, exits: list[Record], completed_rip: int) -> None:
         self.index = 0
         self.has_ring = False
+        self.takes_interrupts = False
         self.exits = exits
         self.completed_rip = completed_rip
         self.rip = exits[0].rip
