@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
-from kdash.backends.kvm.facts import Mode, Registers, Segment, Snapshot, StopKind
+from kdash.backends.kvm.facts import (
+    Mode,
+    NotRecorded,
+    PastError,
+    Registers,
+    Segment,
+    Snapshot,
+    StopKind,
+)
 from kdash.backends.kvm.gdb_arguments import PATIENCE
 from kdash.backends.kvm.gdb_target_xml import CONTROLS, GENERAL, SELECTORS
 from kdash.backends.kvm.session import VcpuSession
@@ -25,6 +33,10 @@ walk ADDR   how a linear address becomes a physical one, level by level
 catch [KIND] [PORT|ADDR]
             stop at exits, as: catch, catch HLT, catch IO 0x3f8, catch MMIO 0xfee00000
 uncatch     stop at no exit any more
+record [on|off]
+            whether continue records each step, so that reverse-continue finds it, or goes
+            at full speed
+resume-here after going back: make this moment the guest's state, forget what came later
 serial TEXT input of the serial port; \\n, \\r, \\t, \\xNN as in C
 keys TEXT   the same for the keyboard
 vcpus       every VCPU: where it is and what it does
@@ -36,7 +48,13 @@ TYPED: Final = ("serial", "keys")
 _COLUMNS: Final = 3
 
 
-def monitor(session: VcpuSession, line: str) -> str:
+class Recorded(Protocol):
+    """Says how `continue` goes."""
+
+    recorded: bool  # step by step, so that each can be gone back
+
+
+def monitor(session: VcpuSession, going: Recorded, line: str) -> str:
     """The answer to a line: whole lines of text.
 
     What comes from the guest is shown escaped.
@@ -45,13 +63,34 @@ def monitor(session: VcpuSession, line: str) -> str:
     name, arguments = (words[0], words[1:]) if words else ("help", [])
     if name in TYPED:
         arguments = [line.partition(name)[2].removeprefix(" ")]  # spaces are input too
-    command = COMMANDS.get(name)
-    if command is None:
-        return f"no command {shown(name)}; monitor help lists them\n"
     try:
-        return command(session, arguments)
-    except ValueError as error:
-        return f"{name}: {error}\n"
+        if name == "record":
+            return _record(session, going, arguments)
+        if name not in COMMANDS:
+            return f"no command {shown(name)}; monitor help lists them\n"
+        return COMMANDS[name](session, arguments)
+    except (ValueError, PastError) as error:
+        return f"{name}: {shown(str(error))}\n"
+
+
+def _record(session: VcpuSession, going: Recorded, arguments: list[str]) -> str:
+    if arguments not in ([], ["on"], ["off"]):
+        raise ValueError("on or off?")
+    if arguments:
+        going.recorded = arguments == ["on"]
+    snapshot = session.snapshot()
+    if snapshot.unrecorded:
+        return f"{snapshot.unrecorded}\n"
+    how = "at full speed; going back, such a run is one step"
+    if going.recorded:
+        how = "step by step, each recorded"
+    view = snapshot.recording
+    if view is None:
+        return f"continue goes {how}; nothing is recorded yet\n"
+    return (
+        f"continue goes {how}; at moment {view.position} of {view.first} to {view.last}, "
+        f"{view.bytes >> 10} KiB of {view.limit >> 20} MiB\n"
+    )
 
 
 def shown(text: str) -> str:
@@ -164,6 +203,14 @@ def _uncatch(session: VcpuSession, _arguments: list[str]) -> str:
     return f"stops at no exit; {len(caught)} forgotten\n"
 
 
+def _resume_here(session: VcpuSession, _arguments: list[str]) -> str:
+    try:
+        registers = session.run_from_here().result(PATIENCE).registers
+    except NotRecorded as reason:
+        raise ValueError(str(reason)) from None
+    return f"the guest is at {registers.linear_ip:#x}; what came later is forgotten\n"
+
+
 def _serial(session: VcpuSession, arguments: list[str]) -> str:
     data = _typed(arguments[0])
     session.send_serial(data).result(PATIENCE)
@@ -245,6 +292,7 @@ COMMANDS: Final[dict[str, Callable[[VcpuSession, list[str]], str]]] = {
     "cs": _cs,
     "code": _code,
     "regs": _regs,
+    "resume-here": _resume_here,
     "serial": _serial,
     "keys": _keys,
     "walk": _walk,

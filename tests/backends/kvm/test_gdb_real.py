@@ -375,7 +375,7 @@ def test_with_a_base_of_cs_a_breakpoint_is_rip_or_linear(
 
 def test_a_hardware_breakpoint_is_met_at_full_speed(serve: Serve) -> None:
     served = serve("b9ffff 49 75fd 90 f4")  # mov cx, 0xffff; loop: dec cx; jnz; nop; hlt
-    told = served.gdb("hbreak *0x1006", "continue", "p $rcx")
+    told = served.gdb("monitor record off", "hbreak *0x1006", "continue", "p $rcx")
     assert "Breakpoint 1, 0x0000000000001006" in told
     assert "$1 = 0" in told
     assert served.session.snapshot().steps == 0
@@ -444,3 +444,103 @@ def test_monitor_presses_keys(serve: Serve) -> None:
     told = serve("e464 a801 74fa e460 f4").gdb("monitor keys a", "continue", "p/x $al")
     assert "keys pressed: 1" in told
     assert "$1 = 0x1e" in told  # the scan code of a
+
+
+#: Counts in the word at 0x3000 and in AX, prints a byte each time.
+COUNTS = "ff060030 40 e6e9 ebf7"
+
+
+def test_it_steps_back_as_it_came(serve: Serve) -> None:
+    told = serve(COUNTS).gdb(
+        "stepi 9",
+        "p $rip",
+        "p $rax",
+        "x/1xh 0x3000",
+        "reverse-stepi",
+        "reverse-stepi 4",
+        "p $rip",
+        "p $rax",
+        "x/1xh 0x3000",
+        "stepi 5",
+        "p $rip",
+        "p $rax",
+        "x/1xh 0x3000",
+    )
+    values = re.findall(r"^\$\d = .*?(\w+)$", told, re.MULTILINE)
+    assert values == ["0x1004", "2", "0x1000", "1", "0x1004", "2"]
+    assert re.findall(r"0x3000:\s+(\w+)", told) == ["0x0003", "0x0001", "0x0003"]
+
+
+def test_it_runs_back_to_a_breakpoint(serve: Serve) -> None:
+    told = serve(COUNTS).gdb(
+        "break *0x1005", "ignore 1 3", "continue", "p $rax", "reverse-continue", "p $rax",
+        "reverse-continue", "p $rax", "continue", "p $rax",
+    )  # fmt: skip
+    assert re.findall(r"^\$\d = (\d)$", told, re.MULTILINE) == ["4", "3", "2", "3"]
+    assert told.count("Breakpoint 1, 0x0000000000001005") == 4
+
+
+def test_at_the_begin_of_the_recording_there_is_no_more_history(serve: Serve) -> None:
+    told = serve(COUNTS).gdb(
+        "reverse-stepi", "stepi 2", "reverse-stepi 2", "p $rip", "reverse-stepi", "stepi 3",
+        "reverse-continue", "p $rip",
+    )  # fmt: skip
+    assert "nothing is recorded yet" in told
+    assert told.count("No more reverse-execution history") == 3
+    assert len(re.findall(r"^\$\d = .* 0x1000$", told, re.MULTILINE)) == 2
+
+
+def test_it_goes_back_from_the_end_of_the_guest(serve: Serve) -> None:
+    served = serve("40 40 40 f4")
+    told = served.gdb(
+        "continue", "reverse-stepi", "p $rip", "reverse-stepi", "p $rax", "continue", "p $rip",
+        "continue",
+    )  # fmt: skip
+    assert told.count("the guest has ended: HLT at 0x1003") == 2
+    assert re.findall(r"^\$\d = .*?(\w+)$", told, re.MULTILINE) == ["0x1003", "2", "0x1004"]
+    assert "exited normally" in told
+
+
+def test_the_past_is_changed_only_after_resume_here(serve: Serve) -> None:
+    told = serve(COUNTS).gdb(
+        "stepi 9",
+        "reverse-stepi 7",
+        "set $rax = 40",
+        "set {char}0x3000 = 9",
+        "monitor resume-here",
+        "set $rax = 50",
+        "set {char}0x3000 = 9",
+        "stepi 3",
+        "p $rax",
+        "x/1xh 0x3000",
+        "p $rip",
+    )
+    assert "monitor resume-here makes this moment" in told
+    assert "Cannot access memory" in told
+    assert "the guest is at 0x1005; what came later is forgotten" in told
+    assert "= 50" in told
+    assert re.search(r"0x3000:\s+0x000a", told)
+
+
+def test_a_run_at_full_speed_is_one_step_back(serve: Serve) -> None:
+    told = serve(COUNTS).gdb(
+        "stepi", "monitor record off", "break *0x1007", "continue", "p $rax", "monitor record",
+        "reverse-stepi", "p $rip", "monitor record nonsense", "monitor record on",
+    )  # fmt: skip
+    assert "going back, such a run is one step" in told
+    assert re.search(r"^\$2 = .* 0x1004$", told, re.MULTILINE)
+    assert "record: on or off?" in told
+    assert "step by step, each recorded" in told
+
+
+def test_without_a_recording_going_back_is_not_offered(serve: Serve) -> None:
+    told = serve(COUNTS, engine="emulator").gdb("stepi", "reverse-stepi", "monitor record")
+    assert "Target remote does not support this command" in told
+    assert "nothing is recorded: the emulator can't" in told
+
+
+def test_two_vcpus_go_back_in_the_order_they_went(serve: Serve) -> None:
+    told = serve(TWO, vcpus=2).gdb(
+        "thread 2", "stepi 4", "thread 1", "stepi 2", "reverse-stepi 6", "thread apply all p $rip"
+    )
+    assert told.count("0x1000") >= 2
