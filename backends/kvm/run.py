@@ -15,7 +15,10 @@ from kdash.backends.kvm.exit_reasons import exit_name
 from kdash.backends.kvm.facts import Exit, GuestError, KvmError, Outcome, Registers
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.runner import Ending, OnSteps, Runner
+from kdash.backends.kvm.runner import Ending, OnSteps, Runner, Slice
+from kdash.backends.kvm.stop_requests import Wanted
+from kdash.backends.kvm.stopping import Stopping
+from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
@@ -40,6 +43,7 @@ class Request:
     engine: str = KVM  # or EMULATOR
     devices: Sequence[DeviceClass] = ()  # of the user
     stdin: bytes = b""  # input of the serial port; of a boot sector what is typed
+    stops: Sequence[Wanted] = ()  # the first one met ends the run as INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +105,21 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
         runner = open_runner(
             machine, request.engine, listeners.steps, listeners.exit, request.devices
         )
+        stops = Stops(request.guest.symbols)
+        for wanted in request.stops:
+            stops.add(wanted)
+        stopping = Stopping(runner, stops, hardware=machine.hardware_breakpoints)
+        stopping.begin()
         runner.board.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)
         runner.start_ticks(LOOKS)
         try:
-            _run(runner, request, listeners, serial)
+            _run(runner, request, listeners, serial, stopping)
         finally:
             runner.stop_ticks()
         serial.pass_on()
-        return _report(runner, request, serial)
+        stepped = request.step_by_step or request.max_steps is not None or not stopping.full_speed
+        return _report(runner, request, serial, stepped=stepped)
 
 
 def set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
@@ -151,7 +161,10 @@ class _Serial:
         return bytes(self._sent)
 
 
-def _run(runner: Runner, request: Request, listeners: Listeners, serial: _Serial) -> None:
+def _run(
+    runner: Runner, request: Request, listeners: Listeners, serial: _Serial, stopping: Stopping
+) -> None:
+    end = Slice.AGAIN
     deadline = None if request.timeout is None else time.monotonic() + request.timeout
     stepped = request.step_by_step or request.max_steps is not None
     while runner.ending is None:
@@ -165,17 +178,19 @@ def _run(runner: Runner, request: Request, listeners: Listeners, serial: _Serial
             runner.stop(Outcome.MAX_STEPS, f"{runner.steps} steps, at {runner.vcpu.rip:#x}")
         elif stepped:
             left = STEPS_A_LOOK if request.max_steps is None else request.max_steps - runner.steps
-            runner.step(min(left, STEPS_A_LOOK))
+            end = stopping.step(min(left, STEPS_A_LOOK))
         else:
-            runner.run()
+            end = stopping.run()
+        if end is Slice.BREAKPOINT:
+            rip = runner.runners[stopping.vcpu or 0].vcpu.rip
+            runner.stop(Outcome.INTERRUPTED, f"{stopping.verdict.text}, at {rip:#x}")
         serial.pass_on()
 
 
-def _report(runner: Runner, request: Request, serial: _Serial) -> Report:
+def _report(runner: Runner, request: Request, serial: _Serial, *, stepped: bool) -> Report:
     ending = runner.ending
     assert isinstance(ending, Ending)
     log, vcpu = runner.log, runner.vcpu
-    stepped = request.step_by_step or request.max_steps is not None
     return Report(
         engine=request.engine,
         outcome=ending.outcome,

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from kdash.commands.vcpu_stops import add_options as add_stop_options
+from kdash.commands.vcpu_stops import stops_of
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
 
@@ -53,6 +55,11 @@ Numbers are decimal or 0x...; sizes take K, M, G.
 A device is a class with ports and mmio (a range or None), read(address, size) -> int and
 write(address, size, value); attach(machine) if it has it. It takes over built-in ports.
 
+Stops end the run as "interrupted" and say what was met: --break main, --break '0x1008 if
+rax == 5 && dword [rsp] != 0', --watch 0x2000:4 (the bytes change), --awatch 0x2000 (they are
+read or written), --until-exit any, --until-exit IO:0x3f8. Addresses are linear, or symbols. Up
+to four breakpoints leave the guest at full speed; more, and watched memory, make it run by steps.
+
 With --gdb the guest waits for gdb (target remote) at its first instruction; its output stays
 on stdout, exits are shown by `monitor exits`, other words by `monitor help`. A detached guest
 runs on, a lost connection leaves it stopped for the next one, `kill` ends it.
@@ -60,6 +67,7 @@ runs on, a lost connection leaves it stopped for the next one, `kill` ends it.
 examples:
   kdash vcpu run kernel.elf --cpuid 1.ecx=0x80000000
   kdash vcpu run adder.bin --set rax=2 --set rbx=0x10 --dump 0x2000:16 --format json
+  kdash vcpu run kernel.elf --break 'panic if rdi != 0' --watch jiffies:8
   kdash vcpu run kernel.elf --gdb :1234    and then: gdb kernel.elf -ex 'target remote :1234'
 
 Exit status: 0 the guest halted, or wrote 0 to port 0xf4; 1 any other end;
@@ -154,6 +162,9 @@ def refuse_beside_gdb(parser: Parser, arguments: argparse.Namespace) -> None:
         "--format json": arguments.format == "json",
         "--raw-exits": arguments.raw_exits,
         "--max-steps": arguments.max_steps is not None,
+        "--break": bool(arguments.breaks),
+        "--watch": bool(arguments.watches or arguments.awatches),
+        "--until-exit": bool(arguments.exit_stops),
     }
     for option in (name for name, typed in wrong.items() if typed):
         parser.error(f"{option} does not go with --gdb; in gdb, monitor exits shows exits")
@@ -218,6 +229,7 @@ def guest_parser(name: str, description: str, epilog: str) -> Parser:
     add("--max-steps", type=count, metavar="N", help="step by step, at most N instructions")
     add("--dump", type=span, action="append", default=[], metavar="ADDR:LEN",
         help="print memory at the end; repeatable")  # fmt: skip
+    add_stop_options(parser)
     return parser
 
 
@@ -366,8 +378,10 @@ def request_of(arguments: argparse.Namespace) -> Request:
     from kdash.backends.kvm.run import Request
     from kdash.backends.kvm.user_devices import load_device
 
+    guest = guest_of(arguments)
     return Request(
-        guest_of(arguments),
+        guest,
+        stops=stops_of(arguments, guest.symbols.address),
         registers=dict(arguments.set),
         timeout=arguments.timeout,
         max_steps=arguments.max_steps,
