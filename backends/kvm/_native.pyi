@@ -72,6 +72,7 @@ class _Lib:
     KVM_REGISTER_COALESCED_MMIO: Final[int]
     KVM_INTERRUPT: Final[int]
     KDASH_STEP: Final[int]
+    KDASH_AREAS: Final[int]
     KDASH_JUMP: Final[int]
     KDASH_EDIT: Final[int]
     KDASH_STATE_WORDS: Final[int]

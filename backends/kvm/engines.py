@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kdash.backends.kvm.device import DEVICE, Device
-from kdash.backends.kvm.facts import KvmError, Probe
+from kdash.backends.kvm.facts import GuestError, KvmError, Probe
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.runner import Runner
@@ -47,6 +47,9 @@ def open_machine(guest: Guest, engine: str = KVM, path: str = DEVICE) -> Machine
     Raises:
         KvmError: when the engine can't be used.
     """
+    if guest.recorded is not None:
+        guest.recorded.recording.close()
+        raise GuestError(f"{guest.title}: a recording; look through it with kdash FILE")
     if engine == KVM:
         return Machine(guest, path)
     from kdash.backends.kvm.emulator import EmulatedMachine

@@ -70,7 +70,10 @@ def unpack(payload: bytes) -> Iterator[Exit]:
             yield tell(
                 RawExit(reason, detail), index, ip, None if step == _NO_STEP else step, code, vcpu
             )
-    except (struct.error, UnicodeDecodeError, IndexError) as error:
+    except ExitCodecError:
+        raise
+    except (struct.error, ValueError, IndexError, TypeError, AttributeError, KeyError,
+            AssertionError) as error:  # fmt: skip # fields that don't go together
         raise ExitCodecError(str(error)) from None
 
 

@@ -21,6 +21,7 @@ from kdash.backends.kvm.symbols import Symbols
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.cpuid_request import CpuidRequest
+    from kdash.backends.kvm.recording_file import Loaded
 
 LOAD: Final = 0x1000
 STACK: Final = 0x8000
@@ -80,6 +81,7 @@ class Guest:
     lines: Lines | None = None  # source lines of its addresses, where there are line tables
     disk: bytes | None = None  # a disk image: the machine has BIOS services for it
     vcpus: int = 1
+    recorded: Loaded | None = None  # a recording to be looked through; nothing to run then
     irqchip: bool = False  # PIC, IOAPIC, local APICs and PIT in the kernel
     code_selector: int = CODE  # of protected and long mode; the data segments' is the next
     host_cpuid: bool = True  # CPUID answers what KVM supports on this host

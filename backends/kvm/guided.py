@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import (
     Instruction,
@@ -26,7 +27,7 @@ from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.output import OnOutput, OutputTap
-from kdash.backends.kvm.past import Past, Search
+from kdash.backends.kvm.past import Past
 from kdash.backends.kvm.recording import LIMIT
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.run import set_registers
@@ -37,6 +38,7 @@ from kdash.backends.kvm.stopping import STEPS_A_SLICE, Stopping
 from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
+from kdash.backends.kvm.travel import Search, Travel
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu import Vcpu
 
@@ -262,10 +264,11 @@ class GuidedRun:
     def _replay(self, pace: Pace) -> Slice:
         """A slice of the recording; what it leaves of the pace is gone live."""
         search = Search(self.stops, self._places, pace.exits)
-        end, passed = self._past.replay(search, self._left)
+        travel = self._past.travel
+        end, passed = travel.replay(search, self._left)
         if self._left is not None:
             self._left -= passed
-        self._selected = self._past.arrived
+        self._selected = travel.arrived
         over = self._runner.ending and not self._past.active
         return Slice.ENDED if over and end is Slice.AGAIN else end
 
@@ -288,7 +291,7 @@ class GuidedRun:
         Raises:
             NotRecorded: when there is no past.
         """
-        self._go_back(lambda past: past.back(count))
+        self._go_back(lambda travel: travel.back(count))
 
     def reverse_next(self) -> None:
         """Go one step back, a call that has returned as a whole.
@@ -296,7 +299,7 @@ class GuidedRun:
         Raises:
             NotRecorded: when there is no past.
         """
-        self._go_back(lambda past: past.back_over(self._selected))
+        self._go_back(lambda travel: travel.back_over(self._selected))
 
     def reverse_continue(self, exits: bool = False) -> None:
         """Go back to a stop point, to the last exit if `exits`, else to the first moment.
@@ -305,7 +308,7 @@ class GuidedRun:
             NotRecorded: when there is no past.
         """
         search = Search(self.stops, exits=ExitFilter() if exits else None)
-        self._go_back(lambda past: past.back_to(search))
+        self._go_back(lambda travel: travel.back_to(search))
 
     def seek(self, moment: int) -> None:
         """Show the moment nearest to `moment`.
@@ -313,16 +316,47 @@ class GuidedRun:
         Raises:
             NotRecorded: when there is no past.
         """
-        self._go_back(lambda past: past.seek(moment))
+        self._go_back(lambda travel: travel.seek(moment))
 
-    def _go_back(self, go: Callable[[Past], object]) -> None:
+    def _go_back(self, go: Callable[[Travel], object]) -> None:
         self.stop()
-        self._past.check()
+        travel = self._past.travel
         self._remember()
-        go(self._past)
+        go(travel)
         if self._past.active:
-            self._selected = self._past.vcpu
+            self._selected = travel.vcpu
         self._state = RunState.STOPPED
+
+    def save(self, path: str, moment_only: bool = False) -> None:
+        """Write what is recorded, or the moment shown, to a file.
+
+        Raises:
+            NotRecorded: when that is off.
+            GuestFileError: when it can't be written.
+        """
+        from kdash.backends.kvm.recording_file import About, save
+
+        self.stop()
+        self._past.begin()
+        self._past.settle()
+        runner, ending, guest = self._runner, self._runner.ending, self._guest
+        sent = (runner.serial.sent, runner.debug_port.sent,
+                runner.bios.text.sent if runner.bios else Sent())  # fmt: skip
+        serial, debug_port, teletype = sent
+        about = About(
+            title=guest.title,
+            engine=self._engine,
+            load=guest.load,
+            symbols=tuple(guest.symbols.addresses.items()),
+            outcome=ending.outcome if ending else None,
+            detail=ending.detail if ending else "",
+            serial=bytes(serial),
+            debug_port=bytes(debug_port),
+            teletype=bytes(teletype),
+            dropped=(serial.dropped, debug_port.dropped, teletype.dropped),
+            unsaved=runner.board.unsaved,
+        )
+        save(path, self._past.recording, about, moment_only=moment_only)
 
     def run_from_here(self) -> None:
         """Make the moment shown the guest's state; what came later is forgotten.

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from kdash.backends.kvm.cpuid_request import CpuidRequest
 
 
+#: What a file with a recording begins with (recording_file.py).
+RECORDING: Final = b"\x89KDASH\r\n"
+
+
 class Format(Enum):
     """What a guest file is."""
 
@@ -78,11 +82,20 @@ def load_file(path: str | os.PathLike[str], options: Options | None = None) -> G
         GuestError: when it can't be started as asked.
     """
     data = guests.read_image(path)
+    if data.startswith(RECORDING):
+        return _recorded(data, Path(path).name)
     guest = make_guest(data, Path(path).name, options)
     if guest.lines is None and elf.is_elf(data) and elf.has_lines(data):
         file = Path(path).resolve()
         guest = replace(guest, lines=Lines(file, (file.parent,)))
     return guest
+
+
+def _recorded(data: bytes, title: str) -> Guest:
+    from kdash.backends.kvm.recording_file import load
+
+    loaded = load(data, title)
+    return Guest(loaded.about.title, b"", recorded=loaded)
 
 
 def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest:

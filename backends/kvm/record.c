@@ -255,7 +255,7 @@ static int read_events(const struct kdash_recording *recording) {
     for (uint32_t i = 0; i < recording->vcpu_count; i++) {
         struct kdash_vcpu *vcpu = recording->vcpus[i];
 
-        if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &vcpu->run->s.regs.events))
+        if (vcpu != NULL && ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &vcpu->run->s.regs.events))
             return -errno;
     }
     return 0;
@@ -369,6 +369,8 @@ int kdash_recording_begin(struct kdash_recording *recording, uint64_t moment, ui
     for (uint32_t i = 1; i < recording->area_count && error == 0; i++) {
         struct area *area = &recording->areas[i];
 
+        if (area->host == NULL)
+            continue;
         if (area->request)
             error = read_state(area);
         else if (area->slot >= 0 && area->fd >= 0)
@@ -378,7 +380,9 @@ int kdash_recording_begin(struct kdash_recording *recording, uint64_t moment, ui
         area->any_touched = 0;
     }
     for (uint32_t i = 0; i < recording->vcpu_count; i++)
-        memcpy(recording->words + (size_t)i * WORDS, live_words(recording->vcpus[i]), WORDS * 8);
+        if (recording->vcpus[i] != NULL)
+            memcpy(recording->words + (size_t)i * WORDS, live_words(recording->vcpus[i]),
+                   WORDS * 8);
     recording->meta[0] = recording->captured = moment;
     memcpy(recording->areas[0].shadow, recording->meta, sizeof recording->meta);
     recording->first = recording->last = recording->position = moment;

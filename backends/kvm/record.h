@@ -60,7 +60,7 @@ void kdash_recording_free(struct kdash_recording *recording);
  * Otherwise what changed is told by `touch`. Without host bytes it can only be loaded. */
 int kdash_recording_add(struct kdash_recording *recording, uint8_t *host, uint64_t size,
                         uint64_t guest, int slot, int fd, unsigned long request, uint32_t when);
-/* Makes the shadows from the host's bytes; 0 or -errno. */
+/* Makes the shadows from the host's bytes; what is of a file is put there by its reader. */
 int kdash_recording_begin(struct kdash_recording *recording, uint64_t moment, uint64_t steps);
 /* Says whose registers are recorded; they are taken as they are now. */
 void kdash_recording_vcpu(struct kdash_recording *recording, uint32_t index,

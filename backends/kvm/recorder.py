@@ -8,13 +8,12 @@ the devices' state after every exit.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any, Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.board import Board
-from kdash.backends.kvm.exit_codec import pack
+from kdash.backends.kvm.exit_codec import ExitCodecError, pack, unpack
 from kdash.backends.kvm.facts import Exit, KvmError, Mode, RecordingView
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Recording
@@ -177,7 +176,7 @@ class Recorder:
 
     def view(self) -> RecordingView:
         """What there is to know of it."""
-        return replace(self.recording.view(), unsaved=self.unsaved)
+        return self.recording.view(self.unsaved)
 
     def devices(self) -> dict[str, Any]:
         """The state of devices and log at the moment shown."""
@@ -261,18 +260,20 @@ def _readable_msrs(vcpu: Vcpu) -> Any:
 
 def exits_of(recording: Recording, moment: int) -> tuple[Exit, ...]:
     """The exits of the step that begins at a moment."""
-    from kdash.backends.kvm.exit_codec import unpack
-
-    return tuple(unpack(recording.payload(moment)))
+    try:
+        return tuple(unpack(recording.payload(moment)))
+    except ExitCodecError:
+        return ()
 
 
 def exits_before(recording: Recording, moment: int, count: int) -> tuple[Exit, ...]:
     """The last exits before a moment, at most `count`, oldest first."""
-    from kdash.backends.kvm.exit_codec import unpack
-
     found: list[Exit] = []
     for payload in recording.payloads_before(moment):
-        found[:0] = unpack(payload)
+        try:
+            found[:0] = unpack(payload)
+        except ExitCodecError:
+            break  # of a file that somebody made
         if len(found) >= count:
             break
     return tuple(found[-count:])

@@ -187,8 +187,8 @@ class Recording:
         """Memory taken."""
         return int(lib.kdash_recording_bytes(self._native))
 
-    def view(self) -> RecordingView:
-        """What there is to know of it."""
+    def view(self, unsaved: tuple[str, ...] = ()) -> RecordingView:
+        """What there is to know of it; `unsaved` names devices that don't go back."""
         return RecordingView(
             first=self.first,
             last=self.last,
@@ -196,6 +196,7 @@ class Recording:
             bytes=self.memory_taken,
             limit=self.limit,
             state_as_of=int.from_bytes(self.shadow(0)[:8], "little"),
+            unsaved=unsaved,
         )
 
     def seek(self, moment: int) -> int:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Condition, Thread, current_thread
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import (
+    GuestFileError,
     KvmError,
     NotRecorded,
     PastError,
@@ -77,7 +78,13 @@ class VcpuSession:
         engine: str = KVM,
         start: Start = AS_LOADED,
     ) -> None:
-        self._run = GuidedRun(guest or article_guest(), path, devices, engine, start)
+        guest = guest or article_guest()
+        if guest.recorded is not None:
+            from kdash.backends.kvm.recorded_run import RecordedRun
+
+            self._run = cast(GuidedRun, RecordedRun(guest.recorded))  # as far as we use it
+        else:
+            self._run = GuidedRun(guest, path, devices, engine, start)
         try:
             self._latest = self._run.snapshot()
         except BaseException:
@@ -168,6 +175,17 @@ class VcpuSession:
     def run_from_here(self) -> Future[Snapshot]:
         """Make the moment shown the guest's state; what was recorded after it is forgotten."""
         return self._back(self._run.run_from_here)
+
+    def save_recording(self, path: str) -> Future[Snapshot]:
+        """Write all that is recorded to a file, which `kdash FILE` opens.
+
+        The future's GuestError: it can't be written; NotRecorded: there is nothing.
+        """
+        return self._back(lambda: self._run.save(path))
+
+    def save_snapshot(self, path: str) -> Future[Snapshot]:
+        """Write the moment shown to a file; as `save_recording`."""
+        return self._back(lambda: self._run.save(path, moment_only=True))
 
     def _back(self, work: Callable[[], None]) -> Future[Snapshot]:
         def back() -> None:
@@ -364,7 +382,7 @@ class VcpuSession:
         def command() -> None:
             try:
                 work()
-            except (StopError, PastError, NotRecorded) as error:  # of whoever asked
+            except (StopError, PastError, NotRecorded, GuestFileError) as error:  # of whoever asked
                 answer.set_exception(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, someone must see it
                 self._fail(error)

@@ -1,0 +1,277 @@
+"""A recording from a file, to be looked through like a guest: KVM is not needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kdash.backends.kvm import disassembly
+from kdash.backends.kvm.device_state import Sent
+from kdash.backends.kvm.facts import (
+    KvmError,
+    NotRecorded,
+    RunState,
+    Snapshot,
+    StopKind,
+    VcpuBrief,
+    VcpuState,
+)
+from kdash.backends.kvm.guided import EXITS, SERIAL, Pace
+from kdash.backends.kvm.recorder import devices_of, exits_before
+from kdash.backends.kvm.recording_file import Loaded, save
+from kdash.backends.kvm.registers import changed
+from kdash.backends.kvm.runner import Slice
+from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
+from kdash.backends.kvm.stop_table import Place
+from kdash.backends.kvm.stops import Stops
+from kdash.backends.kvm.symbols import Symbols
+from kdash.backends.kvm.text_screen import ScreenReader
+from kdash.backends.kvm.travel import Search, Travel
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.inspector import Inspector
+
+_READ_ONLY = "a recording can be looked through, not changed or run on"
+
+
+class RecordedRun:
+    """What session.py needs of a run, for a recording from a file.
+
+    Args:
+        loaded: it; closed with the run.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._about = loaded.about
+        self._recording = loaded.recording
+        self._travel = Travel(loaded.recording)
+        self._symbols = Symbols.of(loaded.about.symbols)
+        self.stops = Stops(self._symbols)
+        self._selected = self._travel.arrived
+        self._screen = ScreenReader(self._recording)
+        self._pace: Pace | None = None
+        self.broken = False
+        self.waiting = False
+        self.on_output: Any = None
+        self._detail = ""
+        self._remember()
+
+    # -- what it shares with a guided run
+
+    @property
+    def going(self) -> bool:
+        """Whether a pace is set and not yet done."""
+        return self._pace is not None
+
+    @property
+    def free(self) -> bool:
+        """Never for long: nothing is executed."""
+        return False
+
+    @property
+    def symbols(self) -> Symbols:
+        """Names of the guest's addresses."""
+        return self._symbols
+
+    def kick(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Forget the recording; more than once does no harm."""
+        self._recording.close()
+
+    def restart(self) -> None:
+        """Show the first moment."""
+        self._pace = None
+        self.seek(self._recording.first)
+
+    def _remember(self) -> None:
+        count = self._recording.vcpu_count
+        self._before = [self._recording.registers(number) for number in range(count)]
+
+    # -- going
+
+    def begin(self, pace: Pace) -> None:
+        """Go a pace through the recording."""
+        self._remember()
+        self._detail = ""
+        self._places: tuple[Place, ...] = ()
+        if pace.over:
+            self._places = self._return_of_call()
+            pace = pace if self._places else Pace(steps=1)
+        elif pace.until is not None:
+            self._places = (Place(self._linear(pace.until)),)
+        self._pace = pace
+
+    def _linear(self, ip: int) -> int:
+        registers = self._recording.registers(self._selected)
+        return registers.linear_ip - registers.rip + ip
+
+    def _return_of_call(self) -> tuple[Place, ...]:
+        registers = self._recording.registers(self._selected)
+        code = self.read_memory(registers.linear_ip, disassembly.LONGEST)
+        length = disassembly.length_to_step_over(code, registers.rip, registers.code_bits)
+        if length is None:
+            return ()
+        return (Place(registers.linear_ip + length, registers.rsp),)
+
+    def advance(self) -> bool:
+        """Go all of the pace, or as far as the recording leads."""
+        pace = self._pace
+        if pace is None:
+            return False
+        end, _ = self._travel.replay(Search(self.stops, self._places, pace.exits), pace.steps)
+        if end is Slice.AGAIN and self._recording.position == self._recording.last:
+            self._detail = "the recording ends here"
+        self._selected = self._travel.arrived
+        self._pace = None
+        return False
+
+    def stop(self) -> None:
+        """Nothing goes."""
+        self._pace = None
+
+    def _back(self, go: Callable[[], object]) -> None:
+        self._remember()
+        self._detail = ""
+        go()
+        self._selected = self._travel.vcpu
+
+    def step_back(self, count: int = 1) -> None:
+        """Go so many moments back."""
+        self._back(lambda: self._travel.back(count))
+
+    def reverse_next(self) -> None:
+        """Go one step back, a call that has returned as a whole."""
+        self._back(lambda: self._travel.back_over(self._selected))
+
+    def reverse_continue(self, exits: bool = False) -> None:
+        """Go back to a stop point, to the last exit if `exits`, else to the first moment."""
+        search = Search(self.stops, exits=ExitFilter() if exits else None)
+        self._back(lambda: self._travel.back_to(search))
+
+    def seek(self, moment: int) -> None:
+        """Show the moment nearest to `moment`."""
+        self._back(lambda: self._travel.seek(moment))
+
+    # -- stop points
+
+    def add_stop(self, wanted: Wanted) -> int:
+        """Add a stop point; returns its number."""
+        return self.stops.add(wanted)
+
+    def add_breakpoint(self, ip: int) -> None:
+        """Add a breakpoint at an RIP value, once."""
+        linear = self._linear(ip)
+        if linear not in self.stops.breakpoints:
+            self.stops.add(Wanted(StopKind.BREAKPOINT, linear))
+
+    def remove_breakpoint(self, ip: int) -> None:
+        """Remove all breakpoints at an RIP value."""
+        self.stops.remove_breakpoints(self._linear(ip))
+
+    def remove_stop(self, number: int) -> None:
+        """Remove a stop point."""
+        self.stops.remove(number)
+
+    # -- looking
+
+    def select_vcpu(self, index: int) -> None:
+        """Show VCPU `index` from now on; ValueError: there is none."""
+        if not 0 <= index < self._recording.vcpu_count:
+            raise ValueError(f"no VCPU {index}; they are 0 to {self._recording.vcpu_count - 1}")
+        self._selected = index
+
+    def read_memory(self, linear: int, length: int) -> bytes:
+        """Memory by linear address, up to the first byte that is not mapped."""
+        return self._recording.read_linear(linear, length, self._selected)
+
+    def fpu(self) -> None:
+        """The recording has that state, but not told apart."""
+
+    @property
+    def inspector(self) -> Inspector:
+        """There is no machine to look at."""
+        raise KvmError("a recording has no machine to ask", "open its guest")
+
+    def save(self, path: str, moment_only: bool = False) -> None:
+        """Write it, or the moment shown, to another file."""
+        save(path, self._recording, self._about, moment_only=moment_only)
+
+    def snapshot(self) -> Snapshot:
+        """All there is to show now."""
+        recording, about = self._recording, self._about
+        registers = recording.registers(self._selected)
+        state = devices_of(recording)
+        at_end = recording.position == recording.last
+        ended = at_end and about.outcome is not None
+        return Snapshot(
+            guest=about.title,
+            engine=about.engine,
+            state=RunState.ENDED if ended else RunState.STOPPED,
+            steps=recording.steps,
+            exits_total=_total(state),
+            seconds=0.0,
+            registers=registers,
+            changed=changed(self._before[self._selected], registers),
+            disassembly=disassembly.named(
+                disassembly.around(
+                    registers, partial(recording.read_linear, vcpu=self._selected), about.load
+                ),
+                self._symbols,
+            ),
+            exits=exits_before(recording, recording.position, EXITS),
+            serial=_until(about.serial, about.dropped[0], _sent(state, "serial")),
+            debug_port=_until(about.debug_port, about.dropped[1], _sent(state, "debug_port")),
+            teletype=_until(about.teletype, about.dropped[2], _sent(state, "bios")),
+            outcome=about.outcome if ended else None,
+            detail=about.detail if ended else self._detail,
+            breakpoints=frozenset(
+                linear - registers.linear_ip + registers.rip for linear in self.stops.breakpoints
+            ),
+            stops=self.stops.points,
+            screen=self._screen.read(),
+            vcpu=self._selected,
+            vcpus=self._briefs(),
+            recording=recording.view(about.unsaved),
+        )
+
+    def _briefs(self) -> tuple[VcpuBrief, ...]:
+        count = self._recording.vcpu_count
+        if count == 1:
+            return ()
+        return tuple(
+            VcpuBrief(number, VcpuState.RUNNABLE, self._recording.registers(number))
+            for number in range(count)
+        )
+
+    # -- what a recording can't
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise NotRecorded(_READ_ONLY)
+
+    set_register = write_memory = write_physical = set_fpu = _refuse
+    send_serial = send_keys = run_from_here = _refuse
+
+
+def _total(state: Any) -> int:
+    """Exits, as far as the devices' state of a file tells them."""
+    try:
+        return sum(int(count) for _, count in state["log"]["counts"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def _sent(state: Any, device: str) -> int:
+    try:
+        return int(state[device]["sent"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def _until(data: bytes, dropped: int, total: int) -> bytes:
+    sent = Sent()
+    sent += data
+    sent.dropped = dropped
+    return sent.until(total)[-SERIAL:]
