@@ -29,6 +29,10 @@ REQUIRED: Final[dict[str, str]] = {
 OPTIONAL: Final[dict[str, str]] = {
     "SET_TSS_ADDR": "real mode on Intel processors without unrestricted guests",
     "SET_IDENTITY_MAP_ADDR": "real mode on Intel processors without unrestricted guests",
+    "DEBUGREGS": "the view of debug registers",
+    "VCPU_EVENTS": "the view of pending events",
+    "XSAVE": "AVX registers and MXCSR",
+    "BINARY_STATS_FD": "KVM's statistics",
     "INTERNAL_ERROR_DATA": "the bytes of an instruction that KVM can't emulate",
     "READONLY_MEM": "ROM, as of a BIOS",
     "IRQCHIP": "interrupt controllers (--irqchip)",

@@ -16,7 +16,7 @@ Key = tuple[str, str]
 def statistics_rows(
     state: StatisticsState, before: StatisticsState | None = None
 ) -> list[StateRow]:
-    """Every counter, then the pages written, then the exits the kernel dealt with.
+    """Exits the kernel dealt with, how many pages were written, every counter, and which pages.
 
     Args:
         state: The latest reading.
@@ -24,10 +24,13 @@ def statistics_rows(
     """
     old = {} if before is None else {(s.scope, s.name): s for s in before.statistics}
     seconds = state.time - before.time if before is not None else 0.0
-    rows = [_statistic(one, old, seconds) for one in state.statistics]
-    rows += _dirty(state.dirty)
-    rows += _exits(state, before, seconds)
-    return rows + gap_rows(state.unavailable)
+    return [
+        *_exits(state, before, seconds),
+        _dirty(state.dirty),
+        *(_statistic(one, old, seconds) for one in state.statistics),
+        *_dirty_ranges(state.dirty),
+        *gap_rows(state.unavailable),
+    ]
 
 
 def _statistic(one: Statistic, old: Mapping[Key, Statistic], seconds: float) -> StateRow:
@@ -92,13 +95,15 @@ def ranges(pages: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _dirty(dirty: DirtyPages) -> Iterator[StateRow]:
+def _dirty(dirty: DirtyPages) -> StateRow:
     if dirty.unavailable:
-        yield StateRow("dirty", "pages", "-", dirty.unavailable, "warning")
-        return
+        return StateRow("dirty", "pages", "-", dirty.unavailable, "warning")
     count = len(dirty.pages)
     meaning = f"of {dirty.total:,} written since the last reading"
-    yield StateRow("dirty", "pages", f"{count:,}", meaning, "" if count else "muted")
+    return StateRow("dirty", "pages", f"{count:,}", meaning, "" if count else "muted")
+
+
+def _dirty_ranges(dirty: DirtyPages) -> Iterator[StateRow]:
     for number, (start, end) in enumerate(ranges(dirty.pages)):
         if number == RANGES_SHOWN:
             yield StateRow("dirty", "...", "", "more stretches than are shown")
