@@ -20,7 +20,7 @@ from kdash.backends.kvm.guests import (
     check_guest,
     memory_for,
 )
-from kdash.backends.kvm.modes import TABLES
+from kdash.backends.kvm.modes import HIGH, TABLES
 from kdash.backends.kvm.symbols import Symbols
 
 MAGIC: Final = b"\x7fELF"
@@ -49,9 +49,6 @@ _LINES: Final = b".debug_line\0"
 _MOST_HEADERS: Final = 4096
 _MOST_SYMBOLS: Final = 2_000_000
 _LONGEST_NAME: Final = 512  # KSYM_NAME_LEN, Linux 6.1
-
-#: Where the page tables of long mode map physical memory a second time (-2 GiB).
-HIGH: Final = 0xFFFF_FFFF_8000_0000
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.layout import PAGE, Region, check_regions
 from kdash.backends.kvm.lines import Lines
-from kdash.backends.kvm.modes import CODE, TABLES, TABLES_SIZE
+from kdash.backends.kvm.modes import CODE, HIGH, MAPPED, TABLES, TABLES_SIZE
 from kdash.backends.kvm.symbols import Symbols
 
 if TYPE_CHECKING:
@@ -218,6 +218,20 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
                 f"{guest.title}: loaded at {part.address:#x} it ends at {part.end:#x}, beyond the "
                 f"{guest.memory:#x} bytes of memory; give more with --memory"
             )
+    if guest.mode is Mode.LONG:
+        _check_tables(guest, moves)
+    if not guest.reset:
+        _check_entry(guest)
+    _check_vcpus(guest)
+    if not guest.reset:
+        _check_overlap(guest, max(guest.stack_end, 0), guest.stack, _stacks(guest),
+                       "--stack moves the stack")  # fmt: skip
+    check_regions(guest.regions)
+
+
+def _check_entry(guest: Guest) -> None:
+    """Refuse an entry that can't be reached, or where no memory is."""
+    physical = guest.entry
     if guest.mode is Mode.REAL and guest.entry > 0xFFFF:
         raise GuestError(
             f"{guest.title}: entry {guest.entry:#x} can't be reached in real mode; "
@@ -226,12 +240,17 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
     if guest.mode is Mode.PROTECTED and guest.entry > 0xFFFF_FFFF:
         raise GuestError(f"{guest.title}: entry {guest.entry:#x} has more than 32 bits")
     if guest.mode is Mode.LONG:
-        _check_tables(guest, moves)
-    _check_vcpus(guest)
-    if not guest.reset:
-        _check_overlap(guest, max(guest.stack_end, 0), guest.stack, _stacks(guest),
-                       "--stack moves the stack")  # fmt: skip
-    check_regions(guest.regions)
+        physical = guest.entry - HIGH if guest.entry >= HIGH else guest.entry
+        if physical >= MAPPED:
+            raise GuestError(
+                f"{guest.title}: entry {guest.entry:#x} is not mapped; in long mode the first GiB "
+                "is, at 0 and at -2 GiB"
+            )
+    if not any(region.start <= physical < region.end for region in guest.regions):
+        raise GuestError(
+            f"{guest.title}: entry {guest.entry:#x} is outside of the {guest.memory:#x} bytes of "
+            "memory; choose another --entry, or give more with --memory"
+        )
 
 
 def _stacks(guest: Guest) -> str:

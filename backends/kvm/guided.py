@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import disassembly
+from kdash.backends.kvm.board import Ending
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
@@ -524,7 +525,7 @@ class GuidedRun:
             exits=past.exits(EXITS),
             serial=serial[-SERIAL:],
             outcome=ending.outcome if ending else None,
-            detail=ending.detail if ending else self._stopping.verdict.text,
+            detail=self._detail(ending),
             exit_value=ending.value if ending else 0,
             failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
             breakpoints=self._breakpoints(registers),
@@ -539,6 +540,11 @@ class GuidedRun:
             recording=past.view(),
             unrecorded=past.why_not,
         )
+
+    def _detail(self, ending: Ending | None) -> str:
+        if ending:
+            return ending.detail
+        return "it waits for a key" if self.waiting else self._stopping.verdict.text
 
     def _code(self, registers: Registers) -> tuple[Instruction, ...]:
         """Instructions around CS:IP with symbols and source lines."""

@@ -17,7 +17,7 @@ from kdash.backends.kvm import elf
 from kdash.backends.kvm.facts import GuestError, Mode
 from kdash.backends.kvm.guests import STACK, Guest, Part, check_guest, memory_for
 from kdash.backends.kvm.layout import EXTENDED, PAGE, memory_map
-from kdash.backends.kvm.modes import GDT, TABLES, flat_descriptors
+from kdash.backends.kvm.modes import GDT, HIGH, TABLES, flat_descriptors
 from kdash.backends.kvm.payload import expand
 from kdash.backends.kvm.symbols import Symbols
 
@@ -74,7 +74,7 @@ def is_vmlinux(data: bytes) -> bool:
     if not elf.is_elf(data) or data[4:5] != b"\x02":
         return False
     try:
-        high = any(one >= elf.HIGH for one in elf.virtual_addresses(data))
+        high = any(one >= HIGH for one in elf.virtual_addresses(data))
     except GuestError:
         return False
     return high and _BANNER in data
@@ -156,7 +156,7 @@ def linux_guest(  # noqa: PLR0913 - the options of a kernel
             raise GuestError(f"{title}: a 32-bit kernel; only x86-64 ones can be started")
         parts = [Part(one.physical, one.data, one.size) for one in executable.segments]
         start, found = executable.entry, executable.symbols
-        start -= elf.HIGH if start >= elf.HIGH else 0
+        start -= HIGH if start >= HIGH else 0
     elif setup and not extract:
         parts = [Part(kernel.load, data[kernel.code :], kernel.need)]
         start = kernel.load + _ENTRY_64

@@ -19,6 +19,9 @@ RESET_SELECTOR: Final = 0xF000
 RESET_BASE: Final = 0xFFFF_0000
 
 TABLES: Final = 0x10000  # guest-physical: PML4, PDPT, page directory
+#: Bytes that the page tables of long mode map, and where a second time.
+MAPPED: Final = 1 << 30
+HIGH: Final = 0xFFFF_FFFF_8000_0000
 TABLES_SIZE: Final = 3 * 0x1000
 
 CR0_PROTECTED: Final = 0x11  # PE, ET

@@ -56,7 +56,7 @@ def status_line(
         parts.append((1, vcpu_tabs(snapshot)))
     if typing:
         parts.append((0, (Piece(LABEL, "accent"),)))
-    elif snapshot.state is RunState.STOPPED and snapshot.detail:
+    elif snapshot.state is not RunState.ENDED and snapshot.detail:
         text = printable(snapshot.detail).replace("\n", " ")
         parts.append((2, (Piece(text, "accent"),)))
     if rate:

@@ -220,7 +220,9 @@ def test_a_guest_that_waits_can_be_paused_stepped_and_restarted() -> None:
         deadline = time.monotonic() + 10
         while session.snapshot().exits_total < 2 and time.monotonic() < deadline:
             time.sleep(0.005)  # the call and the halt
+        assert session.snapshot().detail == "it waits for a key"
         paused = session.pause().result(10)
+        assert paused.detail == ""
         assert (paused.state, paused.registers.cs.base) == (RunState.STOPPED, 0xF0000)
         step = session.step(4)
         assert session.send_keys(b"x\r").result(10).outcome is None
