@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final, cast
 
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
-from kdash.backends.kvm.emulator import CannotEmulate, EmulatedVcpu, Shutdown
+from kdash.backends.kvm.emulated_interrupts import CannotEmulate, Shutdown
+from kdash.backends.kvm.emulator import EmulatedVcpu, Halt
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import (
     ExitReason,
@@ -17,6 +18,7 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.records import Record, Steps
 from kdash.backends.kvm.step import Kind
+from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import Vcpu, start_of
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
@@ -33,6 +35,9 @@ class EmulatedVcpuRunner(VcpuRunner):
         self._emulated = cast(EmulatedVcpu, vcpu)
         self._at: int | None = None  # the step exits are told to belong to
         self._record = self._emulated.look()[1]  # of the instruction being executed
+        # Devices that look at the guest are told of an OUT once it is executed.
+        self._waiting: list[tuple[int, int, bytes]] = []  # port, size, data
+        self._late_ports = frozenset(board.bus.unposted_ports())
         self._emulated.serve_port = self._serve_port
         self._emulated.serve_mmio = self._serve_mmio
 
@@ -40,10 +45,39 @@ class EmulatedVcpuRunner(VcpuRunner):
         """Nothing is ever pending here."""
 
     def run(self) -> Slice:
-        """Run some instructions; they don't count as steps."""
+        """Run at full speed until something happens."""
         if self.over:
             return Slice.ENDED
-        return self._go(SLICE, None)
+        try:
+            return self._run()
+        except DeviceError as failure:
+            return self._failed(failure)
+
+    def _run(self) -> Slice:
+        vcpu = self._emulated
+        self._at = None
+        self._stop_came, self.stepped_ip = False, None
+        try:
+            halt = vcpu.run()
+            self._serve_waiting()
+        except Shutdown:
+            self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), vcpu.look()[1])
+            return Slice.ENDED
+        except CannotEmulate as reason:
+            self._give_up(str(reason), vcpu.look()[1])
+            return Slice.ENDED
+        if halt is Halt.HALTED and not self.over:
+            record = vcpu.look()[1]._replace(rip=vcpu.begun)
+            self._exit(RawExit(ExitReason.HLT, OtherExit()), record)
+        self._check_end(self._ip)
+        if self.over:
+            return Slice.ENDED
+        if self._awaits_key:
+            self._awaits_key = False
+            return Slice.WAITING
+        if halt is Halt.KICKED:
+            return Slice.KICKED
+        return Slice.BREAKPOINT if self._stop_came else Slice.AGAIN
 
     def _step(self, count: int) -> Slice:
         return self._go(min(count, SLICE), self.board.steps)
@@ -56,6 +90,9 @@ class EmulatedVcpuRunner(VcpuRunner):
             whole = self._instruction()
             if self.over:
                 return Slice.ENDED
+            if self._awaits_key:
+                self._awaits_key = False
+                return Slice.WAITING
             if not whole:
                 return Slice.KICKED
             if first is not None and self._stop_after() is Slice.BREAKPOINT:
@@ -95,16 +132,15 @@ class EmulatedVcpuRunner(VcpuRunner):
             return True
         if whole:
             self._count(record)
-        value = self.board.exit_port.value
-        if value is not None:
-            detail = f"exit port: {value:#x} at {record.rip:#x}"
-            self._finish(Ending(Outcome.EXIT_PORT, detail, value))
+        self._check_end(record.rip)
         return whole
 
     def _execute(self, repeated: bool, rip: int) -> bool:
         for _ in range(SLICE):
             self._emulated.execute()
-            if not repeated or self._emulated.rip != rip or self.board.exit_port.value is not None:
+            self._serve_waiting()
+            ended = self.board.exit_port.value is not None or self.board.keyboard.reset
+            if not repeated or self._emulated.rip != rip or ended:
                 return True
         return False
 
@@ -132,15 +168,34 @@ class EmulatedVcpuRunner(VcpuRunner):
     # -- accesses
 
     def _serve_port(self, write: bool, port: int, size: int, data: bytes) -> bytes:
+        self._ip = self._emulated.rip
+        if self._each_exit:
+            self._emulated.stop_soon()
+        if write and port in self._late_ports:
+            self._waiting.append((port, size, data))
+            self._emulated.stop_soon()
+            return data
         if write:
             self.bus.write_port(port, size, data)
         else:
             data = self.bus.read_port(port, size, 1)
-        detail = IoExit("out" if write else "in", port, size, 1, data)
-        self._log(RawExit(ExitReason.IO, detail), self._ip, self._at)
+        self._log_port(write, port, size, data)
         return data
 
+    def _serve_waiting(self) -> None:
+        while self._waiting:
+            port, size, data = self._waiting.pop(0)
+            self.bus.write_port(port, size, data)
+            self._log_port(True, port, size, data)
+
+    def _log_port(self, write: bool, port: int, size: int, data: bytes) -> None:
+        detail = IoExit("out" if write else "in", port, size, 1, data)
+        self._log(RawExit(ExitReason.IO, detail), self._ip, self._at)
+
     def _serve_mmio(self, write: bool, address: int, size: int, data: bytes) -> bytes:
+        self._ip = self._emulated.rip
+        if self._each_exit:
+            self._emulated.stop_soon()
         if write:
             self.bus.write_mmio(address, data)
         else:

@@ -30,10 +30,16 @@ _HEAD: Final = 40  # bytes of unicorn's own before CPUX86State
 _EIP: Final = _HEAD + 16 * 8
 _HFLAGS: Final = _HEAD + 22 * 8
 _SEGMENTS: Final = _HEAD + 23 * 8  # es, cs, ss, ds, fs, gs
-_GDT: Final = _HEAD + 47 * 8
+_TABLES: Final = {name: _HEAD + word * 8 for name, word in (("ldt", 41), ("tr", 44), ("gdt", 47))}
+_GDT: Final = _TABLES["gdt"]
 _IDT: Final = _HEAD + 50 * 8
 _CONTROLS: Final = _HEAD + 53 * 8  # cr0 to cr4
+_CR2: Final = _CONTROLS + 2 * 8
 _EFER: Final = 632
+_ERROR_CODE: Final = 5424
+_IS_INT: Final = 5428  # the exception is that of an INT instruction
+_DEBUG: Final = 5440  # dr0 to dr7
+_IN_FLIGHT: Final = 5536  # the exception being delivered, -1 for none
 _SEGMENT: Final = struct.Struct("<I4xQII")
 _TABLE: Final = struct.Struct("<8xQI4x")
 _ORDER: Final = ("es", "cs", "ss", "ds", "fs", "gs")
@@ -103,6 +109,53 @@ class State:
             _, _, limit, flags = _SEGMENT.unpack_from(self.raw, at)
         _SEGMENT.pack_into(self.raw, at, selector, base, limit, flags)
 
+    def set_general(self, name: str, value: int) -> None:
+        """Set a general register or RIP."""
+        struct.pack_into("<Q", self.raw, _HEAD + _GENERAL.index(name) * 8, value)
+
+    def set_privilege(self, level: int) -> None:
+        """Set the privilege level in protected or long mode, and what follows from CS and SS."""
+        (flags,) = struct.unpack_from("<I", self.raw, _HFLAGS)
+        code, stack = (self._flags(name) for name in ("cs", "ss"))
+        flags = flags & ~(3 | _CS32 | _SS32 | _ADDSEG | _CS64) | level
+        if flags & _LMA and code & _LONG:
+            flags |= _CS32 | _SS32 | _CS64
+        else:
+            flags |= (_CS32 if code & _BIG else 0) | (_SS32 if stack & _BIG else 0) | _ADDSEG
+        struct.pack_into("<I", self.raw, _HFLAGS, flags)
+
+    def _flags(self, name: str) -> int:
+        at = _SEGMENTS + _ORDER.index(name) * _SEGMENT.size
+        return int(_SEGMENT.unpack_from(self.raw, at)[3])
+
+    def take_exception(self) -> tuple[int, bool]:
+        """Error code of the exception unicorn met, and whether INT made it; it is over then."""
+        (error,) = struct.unpack_from("<I", self.raw, _ERROR_CODE)
+        (software,) = struct.unpack_from("<i", self.raw, _IS_INT)
+        struct.pack_into("<i", self.raw, _IN_FLIGHT, -1)
+        return error, bool(software)
+
+    def table(self, name: str) -> tuple[int, int]:
+        """Base and limit of "gdt", "ldt" or the task state segment "tr"."""
+        return _TABLE.unpack_from(self.raw, _TABLES[name])
+
+    def kind(self, name: str) -> int:
+        """The type of the LDT's or task's descriptor."""
+        return int(_SEGMENT.unpack_from(self.raw, _TABLES[name])[3]) >> 8 & 0xF
+
+    def selector(self, name: str) -> int:
+        """The selector of the LDT or task."""
+        return int(_SEGMENT.unpack_from(self.raw, _TABLES[name])[0])
+
+    @property
+    def cr2(self) -> int:
+        """The address of the latest page fault."""
+        return int(struct.unpack_from("<Q", self.raw, _CR2)[0])
+
+    @cr2.setter
+    def cr2(self, address: int) -> None:
+        struct.pack_into("<Q", self.raw, _CR2, address)
+
     @property
     def rip(self) -> int:
         """RIP, or IP within CS."""
@@ -168,14 +221,22 @@ def check_layout(uc: Any) -> None:
     uc.reg_write(x86_const.UC_X86_REG_RAX, 0x1122_3344_5566_7788)
     uc.reg_write(x86_const.UC_X86_REG_RIP, 0x5566_7788_99AA)
     uc.reg_write(x86_const.UC_X86_REG_IDTR, (0, 0x1234_5000, 0xABC, 0))
+    uc.reg_write(x86_const.UC_X86_REG_DR0, 0x1357_9BDF)
     state = State(uc)
     found = state.registers(2)
-    told = (found.rax, found.rip, state.idt, found.cr0, found.cr4, found.efer)
+    debug, in_flight = (
+        struct.unpack_from(layout, state.raw, at)[0]
+        for layout, at in (("<Q", _DEBUG), ("<i", _IN_FLIGHT))
+    )
+    told = (
+        found.rax, found.rip, state.idt, debug, in_flight, found.cr0, found.cr4, found.efer,
+    )  # fmt: skip
     reads = (x86_const.UC_X86_REG_CR0, x86_const.UC_X86_REG_CR4)
     wanted = (
-        0x1122_3344_5566_7788, 0x5566_7788_99AA, (0x1234_5000, 0xABC),
+        0x1122_3344_5566_7788, 0x5566_7788_99AA, (0x1234_5000, 0xABC), 0x1357_9BDF, -1,
         *(uc.reg_read(register) for register in reads), uc.msr_read(0xC000_0080),
     )  # fmt: skip
     if told != wanted:
         raise KvmError("this version of unicorn keeps registers elsewhere", "install unicorn 2.1")
     uc.reg_write(x86_const.UC_X86_REG_RAX, 0)
+    uc.reg_write(x86_const.UC_X86_REG_DR0, 0)

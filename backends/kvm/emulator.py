@@ -1,26 +1,28 @@
 """The emulator engine: a machine as in machine.py whose VCPU is unicorn.
 
-It executes one instruction a call, so that every exit and every step is exact. Exceptions
-reach the guest's handlers in real mode; what it can't do ends the run and says so.
+It steps one instruction a call, and runs with native code called before each instruction, so
+that every exit, stop and step is exact. What it can't do ends the run and says so.
 """
 
 from __future__ import annotations
 
-import mmap
-import struct
+import ctypes
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from threading import RLock
+from enum import Enum, auto
+from threading import Event as Flag
+from threading import RLock, Thread
 from types import TracebackType
 from typing import Any, Final
 
 from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.emulated_interrupts import CannotEmulate, Event, Shutdown, deliver
+from kdash.backends.kvm.emulated_memory import EmulatedMemory, LinearMemory
 from kdash.backends.kvm.emulated_state import State, check_layout, flush_translations
 from kdash.backends.kvm.facts import ExitReason, KvmError, Mode, Registers
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import load
-from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import CODE, RESET_BASE, RESET_SELECTOR, TABLES
 from kdash.backends.kvm.operands import SEGMENTS as SEGMENT_ORDER
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
@@ -28,62 +30,21 @@ from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
 from kdash.backends.kvm.user_devices import DeviceError
 
-#: Physical addresses the emulator serves; above it an access is told as beyond it.
-PHYSICAL: Final = 1 << 40
-#: An address at which no instruction starts.
-_NEVER: Final = (1 << 63) | 1
 _MASK: Final = (1 << 64) - 1
-_DOUBLE_FAULT, _GENERAL_PROTECTION, _INVALID_OPCODE = 8, 13, 6
-#: TF, IF and AC, cleared on the way to a real-mode handler (Intel SDM vol. 2A, INT n).
-_CLEARED: Final = 0x100 | 0x200 | 0x40000
+_INVALID_OPCODE: Final = 6
+#: Longest wait for the thread of ticks to end, in seconds.
+_PATIENCE: Final = 5.0
 
 #: Serves an access: write or not, address, size, data written; returns the answer of a read.
 Serve = Callable[[bool, int, int, bytes], bytes]
 
 
-class CannotEmulate(Exception):  # noqa: N818 - an outcome of the guest, not an error of ours
-    """What the emulator met and can't do."""
+class Halt(Enum):
+    """Why the emulator came back."""
 
-
-class Shutdown(Exception):  # noqa: N818 - an outcome of the guest
-    """Triple fault."""
-
-
-class EmulatedMemory(GuestMemory):
-    """Guest memory mapped into unicorn instead of a VM."""
-
-    def attach(self, uc: Any, start: int, size: int, *, readonly: bool) -> None:
-        """Map `size` zeroed bytes at guest-physical `start`.
-
-        Raises:
-            KvmError: when the host has not so much memory.
-        """
-        from unicorn import UC_PROT_ALL, UC_PROT_EXEC, UC_PROT_READ
-
-        try:
-            mapping = mmap.mmap(-1, size, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
-        except OSError as error:
-            raise KvmError(
-                f"the guest's {size:#x} bytes of memory can't be had: {error.strerror}",
-                "give the guest less with --memory",
-            ) from None
-        view = ffi.from_buffer("uint8_t[]", mapping, require_writable=True)
-        self._slots.append((start, mapping, view))
-        number = len(self._slots) - 1
-        slot = self.native.slots[number]
-        slot.guest, slot.size, slot.host = start, size, ffi.cast("uint8_t *", view)
-        self.native.count = number + 1
-        rights = UC_PROT_READ | UC_PROT_EXEC if readonly else UC_PROT_ALL
-        uc.mem_map_ptr(start, size, rights, int(ffi.cast("uintptr_t", view)))
-
-    def holes(self) -> list[tuple[int, int]]:
-        """Start and end of each stretch without memory, up to PHYSICAL."""
-        found, at = [], 0
-        for start, mapping, _ in sorted(self._slots, key=lambda slot: slot[0]):
-            if start > at:
-                found.append((at, start))
-            at = start + len(mapping)
-        return [*found, (at, PHYSICAL)]
+    KICKED = auto()
+    HALTED = auto()  # it executed HLT
+    OTHERWISE = auto()  # an exception was delivered, or `stop_soon` was called
 
 
 class EmulatedVcpu:
@@ -111,6 +72,11 @@ class EmulatedVcpu:
         self._interrupt: int | None = None
         self._access: tuple[int, bytes] | None = None  # address and answer of an MMIO access
         self._error: BaseException | None = None
+        self._before = b""  # the state before the instruction whose access raised that error
+        self._kicked = False
+        self._ticks: Ticks | None = None
+        self._native = ffi.new("struct kdash_emulation *")
+        self._hook_code()
         self.serve_port: Serve
         self.serve_mmio: Serve
         uc.hook_add(UC_HOOK_INTR, self._on_interrupt)
@@ -121,8 +87,35 @@ class EmulatedVcpu:
             accesses = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
             uc.hook_add(accesses, self._on_access, None, start, end - 1)
 
+    def _hook_code(self) -> None:
+        """Have native code called before each instruction, which unicorn's module can't."""
+        from unicorn import UC_HOOK_CODE
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value or 0
+        self._native.stop = ffi.cast("int(*)(void *)", stop)
+        function = int(ffi.cast("uintptr_t", ffi.addressof(lib, "kdash_on_code")))
+        data = int(ffi.cast("uintptr_t", self._native))
+        handle = ctypes.c_size_t()
+        everywhere = ctypes.c_uint64(1), ctypes.c_uint64(0)
+        status = uclib.uc_hook_add(
+            self._uc._uch,
+            ctypes.byref(handle),
+            UC_HOOK_CODE,
+            ctypes.c_void_p(function),
+            ctypes.c_void_p(data),
+            *everywhere,
+        )
+        if status:
+            raise KvmError("unicorn refused a hook", "install unicorn 2.1")
+
     def close(self) -> None:
-        """Let unicorn go; more than once does no harm."""
+        """Let unicorn go and free what it holds; more than once does no harm."""
+        self.stop_ticks()
+        if self._uc is not None:
+            # Its callbacks hold it in a ring that only the collector frees; what it has
+            # outside Python, megabytes, shall go now.
+            self._uc._Uc__finalizer()
         self._uc = self._state = None  # type: ignore[assignment] # no use after it
 
     # -- registers
@@ -262,64 +255,88 @@ class EmulatedVcpu:
             Shutdown: when an exception could not be delivered at all.
             CannotEmulate: when this needs what the emulator can't do.
         """
-        from unicorn import UcError
-
         self._forget()
         before = self.general_registers()
+        if self._start(1) and self.general_registers() == before:
+            # Nothing moved: a jump to itself, or a write into code, which unicorn begins
+            # again and counts twice.
+            self._start(2)
+        self._deliver()
+
+    def run(self) -> Halt:
+        """Execute until `kick`, `stop_soon`, an exception or HLT; raises as `execute`."""
+        self._forget()
+        self._native.wanted = 0
+        if self._take_kick():
+            return Halt.KICKED
+        went_on = self._start(-1)
+        self._deliver()
+        if self._take_kick():
+            return Halt.KICKED
+        if not went_on or self._native.wanted:
+            return Halt.OTHERWISE
+        return Halt.HALTED
+
+    def _start(self, count: int) -> bool:
+        """Let unicorn execute `count` instructions, below 0: without end; False: an exception."""
+        from unicorn import UC_ERR_INSN_INVALID, UcError
+
         try:
-            self._uc.emu_start(self.rip, _NEVER, 0, 1)
-            if self._interrupt is None and self.general_registers() == before:
-                # Nothing moved: a jump to itself, or a write into code, which unicorn begins
-                # again and counts twice.
-                self._uc.emu_start(self.rip, _NEVER, 0, 2)
+            # Its own counting misses instructions that were translated before.
+            self._native.left = count
+            self._uc.emu_start(self.rip, 0)
         except UcError as error:
-            self._interrupt = self._vector_of(error)
+            if error.errno != UC_ERR_INSN_INVALID:
+                raise CannotEmulate(str(error)) from None
+            self._interrupt = _INVALID_OPCODE
+            self._invalid = True
         if self._error is not None:
+            self._state.raw[:] = self._before
+            self._state.store()
             raise self._error
-        if self._interrupt is not None:
-            self._deliver(self._interrupt)
+        return self._interrupt is None
 
     def _forget(self) -> None:
         self._interrupt = self._access = self._error = None
+        self._invalid = False
 
-    def _vector_of(self, error: Any) -> int:
-        from unicorn import UC_ERR_INSN_INVALID
+    def stop_soon(self) -> None:
+        """Make `run` return before the next instruction."""
+        self._native.wanted = 1
 
-        if error.errno == UC_ERR_INSN_INVALID:
-            return _INVALID_OPCODE
-        raise CannotEmulate(str(error))
+    def _take_kick(self) -> bool:
+        kicked, self._kicked = self._kicked, False
+        return kicked
+
+    @property
+    def begun(self) -> int:
+        """RIP of the instruction that was begun last."""
+        registers = self.registers()
+        if registers.code_bits == 64:
+            return int(self._native.linear)
+        return int(self._native.linear - registers.cs.base) & 0xFFFF_FFFF
 
     def _on_interrupt(self, uc: Any, vector: int, _data: Any) -> None:
         self._interrupt = vector
         uc.emu_stop()
 
-    def _deliver(self, vector: int) -> None:
-        registers = self.registers()
-        base, limit = self._state.idt
-        size = 4 if registers.mode is Mode.REAL else 16 if registers.mode is Mode.LONG else 8
-        for number in (vector, _GENERAL_PROTECTION, _DOUBLE_FAULT):
-            if number * size + size - 1 <= limit:
-                break
-        else:
-            raise Shutdown
-        if registers.mode is not Mode.REAL:
-            raise CannotEmulate(f"exception {vector} through the guest's IDT")
-        self._deliver_real(registers, base + number * size)
-
-    def _deliver_real(self, registers: Registers, entry: int) -> None:
-        """Push FLAGS, CS and IP, go to the handler (Intel SDM vol. 3A, 22.1.4)."""
-        ip, cs = struct.unpack("<HH", self._uc.mem_read(entry, 4))
-        pushed = (registers.rflags, registers.cs.selector, registers.rip)
-        sp = registers.rsp
-        for value in pushed:
-            sp = (sp & ~0xFFFF) | ((sp - 2) & 0xFFFF)
-            address = registers.ss.base + (sp & 0xFFFF)
-            self._uc.mem_write(address, struct.pack("<H", value & 0xFFFF))
-        self._state.set_segment("cs", cs, cs << 4)
-        self._state.store()
-        self._write("rsp", sp)
-        self._write("rip", ip)
-        self._write("rflags", registers.rflags & ~_CLEARED)
+    def _deliver(self) -> None:
+        if self._interrupt is None:
+            return
+        registers, state = self.registers(), self._state
+        error, software = state.take_exception()
+        event = Event(self._interrupt)
+        if not self._invalid:
+            event = Event(self._interrupt, error, software)
+        memory = LinearMemory(self._memory, _paging(registers))
+        try:
+            rflags = deliver(state, registers.rflags, memory, event)
+        except (Shutdown, CannotEmulate):
+            if event.software:
+                self.skip(self.begun)  # unicorn had gone past the INT
+            raise
+        state.store()
+        self._write("rflags", rflags)
 
     def skip(self, rip: int) -> None:
         """Go on at `rip`."""
@@ -337,7 +354,8 @@ class EmulatedVcpu:
             return serve(write, address, size, data)
         except BaseException as error:  # noqa: BLE001 - raised again by `execute`
             self._error = error
-            self._uc.emu_stop()
+            self._before = bytes(self._state.load().raw)
+            self.stop_soon()
             return b"\xff" * size
 
     def _on_in(self, _uc: Any, port: int, size: int, _data: Any) -> int:
@@ -382,17 +400,44 @@ class EmulatedVcpu:
         """The bus answers."""
 
     def start_ticks(self, hertz: int) -> None:
-        """A slice is short by itself."""
+        """Kick regularly until `stop_ticks`."""
+        if self._ticks is None:
+            self._ticks = Ticks(self.kick, hertz)
 
     def stop_ticks(self) -> None:
-        """As `start_ticks`."""
+        """End the regular kicks."""
+        ticks, self._ticks = self._ticks, None
+        if ticks is not None:
+            ticks.end()
 
     def kick(self) -> None:
-        """A slice is short by itself."""
+        """Make `run` return soon, or the next one at once; from any thread."""
+        self._kicked = True
+        self._native.wanted = 1
 
     def returned(self) -> dict[int, int]:
         """KVM_RUN was never called."""
         return {}
+
+
+class Ticks:
+    """Calls `kick` regularly, from a thread of its own."""
+
+    def __init__(self, kick: Callable[[], None], hertz: int) -> None:
+        self._kick = kick
+        self._period = 1 / hertz
+        self._ended = Flag()
+        self._thread = Thread(target=self._tick, name="kdash-ticks", daemon=True)
+        self._thread.start()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(self._period):
+            self._kick()
+
+    def end(self) -> None:
+        """No call comes after this."""
+        self._ended.set()
+        self._thread.join(_PATIENCE)
 
 
 def _paging(registers: Registers) -> Any:
@@ -415,8 +460,6 @@ class EmulatedMachine:
             raise KvmError(
                 f"the emulator is not installed ({error})", "pip install unicorn"
             ) from None
-        if guest.disk is not None:
-            raise _only_kvm("BIOS services of a disk image")
         if guest.vcpus > 1 or guest.irqchip:
             what = "interrupt controllers" if guest.irqchip else "several VCPUs"
             raise _only_kvm(what)
@@ -430,6 +473,10 @@ class EmulatedMachine:
             resources.callback(self.memory.close)
             uc = Uc(UC_ARCH_X86, UC_MODE_64)
             uc.ctl_set_tlb_mode(UC_TLB_CPU)
+            # Unicorn looks the address up at which to end, and the fault of a lookup that fails
+            # would count as the guest's; with a list of none there is nothing to look up.
+            uc.ctl_exits_enabled(True)
+            uc.ctl_set_exits([])
             check_layout(uc)
             for region in guest.regions:
                 self.memory.attach(uc, region.start, region.size, readonly=region.readonly)

@@ -211,6 +211,17 @@ int kdash_vcpu_stops_met(struct kdash_vcpu *vcpu);
 /* Host address of a guest-physical one and the bytes left there; NULL where no memory is. */
 uint8_t *kdash_host(const struct kdash_memory *memory, uint64_t guest, uint64_t *left);
 
+/* A guest that unicorn executes. */
+struct kdash_emulation {
+    int (*stop)(void *engine); /* uc_emu_stop */
+    int wanted;               /* stop before the next instruction; set from any thread */
+    int left;                 /* instructions to begin; below 0: all until `wanted` */
+    uint64_t linear;          /* of the instruction begun last */
+};
+
+/* A hook of kind UC_HOOK_CODE; `data` is a struct kdash_emulation. */
+void kdash_on_code(void *engine, uint64_t linear, uint32_t size, void *data);
+
 /* CDEF END */
 
 #endif

@@ -118,6 +118,7 @@ ffibuilder.set_source(
         "backends/kvm/lz4.c",
         "backends/kvm/record.c",
         "backends/kvm/history.c",
+        "backends/kvm/emulation.c",
     ],
     depends=["backends/kvm/native.h", "backends/kvm/record.h", "backends/kvm/record_inside.h"],
     include_dirs=["backends/kvm"],

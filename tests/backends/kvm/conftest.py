@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,3 +72,27 @@ def start() -> Iterator[Start]:
     yield build
     for machine in machines:
         machine.close()
+
+
+Assemble = Callable[..., bytes]
+
+
+@pytest.fixture
+def assemble_at(tmp_path: Path) -> Assemble:
+    """Assembles code of `bits` for `address`, as a flat binary or an ELF executable."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+
+    def make(source: str, bits: int, address: int = 0x1000, elf: bool = False) -> bytes:
+        (tmp_path / "g.s").write_text(f".code{bits}\n.globl _start\n_start:\n{source}\n")
+        command = [
+            "gcc", "-m64" if bits == 64 else "-m32", "-nostdlib", "-static", "-no-pie",
+            "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"-Wl,-Ttext={address:#x}",
+            "-o", str(tmp_path / "g.bin"), str(tmp_path / "g.s"),
+        ]  # fmt: skip
+        if not elf:
+            command.append("-Wl,--oformat=binary")
+        subprocess.run(command, check=True, capture_output=True)
+        return (tmp_path / "g.bin").read_bytes()
+
+    return make

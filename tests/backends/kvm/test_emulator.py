@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 import time
-from dataclasses import astuple
+from dataclasses import astuple, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +21,12 @@ from kdash.backends.kvm.engines import (
     open_runner,
     probe_emulator,
 )
-from kdash.backends.kvm.facts import IoExit, MmioExit, Mode, Outcome, RunState
+from kdash.backends.kvm.facts import IoExit, KvmError, MmioExit, Mode, Outcome, RunState
 from kdash.backends.kvm.guests import article_guest, flat
 from kdash.backends.kvm.run import Report, Request, run_guest
 from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.session import VcpuSession
+from kdash.backends.kvm.user_devices import DeviceClass
 
 WAIT = 20
 ENGINES = [pytest.param(KVM, marks=pytest.mark.kvm), EMULATOR]
@@ -129,13 +133,86 @@ def test_a_real_mode_interrupt_reaches_its_handler_and_returns() -> None:
     assert (found.registers.rax, found.registers.rsp) == (0x1234, 0x8000)
 
 
-def test_what_the_emulator_can_not_do_is_said() -> None:
-    # lidt with a limit that holds the vector; then ud2.
-    found = report(
-        EMULATOR, "0f011c2510100000 0f0b f4 90909090 90 ff0f 00300000 00000000", Mode.LONG
+@pytest.mark.parametrize(
+    ("options", "word"), [({"vcpus": 2}, "several VCPUs"), ({"irqchip": True}, "interrupt contr")]
+)
+def test_what_the_emulator_can_not_do_is_said(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(KvmError, match=f"the emulator can't do this: {word}"):
+        open_machine(replace(flat(b"\xf4", "guest"), **options), EMULATOR)
+
+
+def test_a_closed_machine_gives_its_memory_back_without_the_garbage_collector() -> None:
+    def resident() -> int:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * 4096
+
+    def run() -> None:
+        with open_machine(article_guest(), EMULATOR) as machine:
+            runner = open_runner(machine, EMULATOR)
+            while runner.run() is not Slice.ENDED:
+                pass
+
+    for _ in range(3):
+        run()
+    gc.collect()
+    gc.disable()
+    try:
+        before = resident()
+        for _ in range(20):
+            run()
+        assert resident() - before < 20 << 20  # a machine takes 3 MB
+    finally:
+        gc.enable()
+
+
+def test_a_spinning_guest_is_kicked_out_of_full_speed() -> None:
+    with open_machine(flat(b"\x40\xeb\xfd", "spin"), EMULATOR) as machine:
+        runner = open_runner(machine, EMULATOR)
+        runner.kick()
+        assert runner.run() is Slice.KICKED
+        runner.start_ticks(100)
+        assert runner.run() is Slice.KICKED
+        runner.stop_ticks()
+        assert machine.vcpu.rip in {0x1000, 0x1001}
+        assert runner.steps == 0
+
+
+class Broken:
+    ports = range(0x300, 0x302)
+    mmio = None
+
+    def read(self, address: int, size: int) -> int:
+        raise RuntimeError("no answer")
+
+    def write(self, address: int, size: int, value: int) -> None:
+        raise RuntimeError("not taken")
+
+
+@engines
+@pytest.mark.parametrize("stepped", [False, True])
+@pytest.mark.parametrize(
+    ("code", "word"), [("ba0003 ec 40 f4", "no answer"), ("ba0003 ee 40 f4", "not taken")]
+)
+def test_a_device_that_raises_stops_the_guest(
+    engine: str, stepped: bool, code: str, word: str
+) -> None:
+    device = DeviceClass("broken.py:Broken", Broken)
+    guest = flat(bytes.fromhex(code), "guest")
+    found = run_guest(
+        Request(guest, timeout=10, engine=engine, devices=(device,), step_by_step=stepped)
     )
-    assert found.outcome is Outcome.INTERNAL_ERROR
-    assert "the emulator can't do this: exception 6 through the guest's IDT" in found.detail
+    assert found.outcome is Outcome.UNHANDLED_EXIT
+    assert word in found.detail
+    assert "RuntimeError" in found.failure
+    assert found.registers.rax == 0
+
+
+@engines
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_reset_by_the_keyboard_controller_ends_the_run(engine: str, stepped: bool) -> None:
+    guest = flat(bytes.fromhex("b0fe e664 40 f4"), "guest")
+    found = run_guest(Request(guest, timeout=10, engine=engine, step_by_step=stepped))
+    assert (found.outcome, found.registers.rax) == (Outcome.SYSTEM_EVENT, 0xFE)
 
 
 def test_the_emulator_is_taken_where_kvm_can_not_be_used(tmp_path: os.PathLike[str]) -> None:
@@ -169,7 +246,21 @@ def test_a_session_steps_sets_breaks_runs_pauses_and_restarts(engine: str) -> No
         session.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
+@given(
+    image=st.binary(min_size=1, max_size=64),
+    mode=st.sampled_from(list(Mode)),
+    count=st.integers(0, 2**64 - 1),
+)
+def test_random_guests_end_at_full_speed_too(image: bytes, mode: Mode, count: int) -> None:
+    guest = flat(b"\x90" + image, "random", mode=mode, memory=1 << 20)
+    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    found = run_guest(Request(guest, {"rcx": count}, timeout=0.1, engine=EMULATOR))
+    assert found.detail.isprintable()
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+
+@settings(max_examples=25, deadline=None)
 @given(
     image=st.binary(min_size=1, max_size=64),
     mode=st.sampled_from(list(Mode)),
@@ -178,7 +269,7 @@ def test_a_session_steps_sets_breaks_runs_pauses_and_restarts(engine: str) -> No
 def test_random_guests_end_on_the_emulator_too(image: bytes, mode: Mode, count: int) -> None:
     guest = flat(b"\x90" + image, "random", mode=mode, memory=1 << 20)
     before = len(os.listdir("/proc/self/fd"))
-    found = run_guest(Request(guest, {"rcx": count}, timeout=0.3, max_steps=200, engine=EMULATOR))
+    found = run_guest(Request(guest, {"rcx": count}, timeout=0.1, max_steps=200, engine=EMULATOR))
     assert found.detail.isprintable()
     assert found.steps is not None
     assert found.steps <= 200

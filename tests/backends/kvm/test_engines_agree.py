@@ -1,0 +1,240 @@
+"""The same guests on KVM and on the emulator: outcome, exits, steps, final registers.
+
+What may differ, and why:
+
+- AF, which shifts and logic leave undefined, and RF, which a fault may leave set.
+- INT n in protected and long mode and IRET in protected mode: the emulator does them, KVM
+  without VT-x or AMD-V gives INTERNAL_ERROR.
+- A real-mode exception beyond the IDT's limit: a triple fault on the emulator and with VT-x
+  and AMD-V; KVM's own instruction emulator ignores the limit.
+- SSE and x87 in ring 0: the emulator has them, KVM's instruction emulator has not.
+- A jump to where no memory is ends both with INTERNAL_ERROR, each with its own words.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kdash.backends.kvm.engines import EMULATOR, KVM
+from kdash.backends.kvm.facts import Mode, Outcome, Registers
+from kdash.backends.kvm.guests import Guest, flat
+from kdash.backends.kvm.images import make_guest
+from kdash.backends.kvm.run import Report, Request, run_guest
+from tests.backends.kvm.conftest import Assemble
+
+pytestmark = [pytest.mark.kvm, pytest.mark.gcc]
+
+#: KVM's own instruction emulator takes a fault, or an IRETQ, and the next instruction in one step.
+AT_FULL_SPEED = (False,)
+
+
+def defined(registers: Registers) -> Registers:
+    """Without AF and RF."""
+    return replace(registers, rflags=registers.rflags & ~0x10010)
+
+
+def both(guest: Guest, paces: tuple[bool, ...] = (False, True), **options: Any) -> Report:
+    """The report of KVM, after it was compared with the emulator's.
+
+    Args:
+        guest: the guest.
+        paces: at full speed (False), step by step (True).
+        options: more of the request.
+    """
+    for stepped in paces:
+        one, other = (
+            run_guest(Request(guest, timeout=20, engine=engine, step_by_step=stepped, **options))
+            for engine in (KVM, EMULATOR)
+        )
+        assert (other.outcome, other.detail) == (one.outcome, one.detail)
+        assert (other.exits, other.ports, other.mmio) == (one.exits, one.ports, one.mmio)
+        assert (other.serial, other.debug_port) == (one.serial, one.debug_port)
+        assert (other.teletype, other.memory) == (one.teletype, one.memory)
+        assert other.steps == one.steps
+        assert defined(other.registers) == defined(one.registers)
+    return one
+
+
+#: An IDT for one vector whose handler is at `handler`, and LIDT of it.
+LONG_IDT = """
+    lea handler(%rip), %rax
+    lea idt(%rip), %rbx
+    mov %ax, {vector}*16(%rbx)
+    movw $8, {vector}*16+2(%rbx)
+    movw $0x8e00, {vector}*16+4(%rbx)
+    shr $16, %rax
+    mov %ax, {vector}*16+6(%rbx)
+    mov %rbx, idtr+2(%rip)
+    lidt idtr(%rip)
+"""
+LONG_TABLES = """
+    .balign 16
+idtr: .word 32*16-1
+    .quad 0
+    .balign 16
+idt: .fill 32*16, 1, 0
+"""
+
+
+def test_a_page_fault_handler_gets_address_and_error_code(assemble_at: Assemble) -> None:
+    source = (
+        LONG_IDT.format(vector=14)
+        + f"""
+        mov $0x60000000, %eax
+        movb $5, (%rax)
+    after:
+        hlt
+    handler:
+        pop %rdi
+        mov %cr2, %rsi
+        lea after(%rip), %rcx
+        mov %rcx, (%rsp)
+        xor %ecx, %ecx
+        iretq
+    {LONG_TABLES}"""
+    )
+    report = both(
+        flat(assemble_at(source, 64), "page fault", mode=Mode.LONG, memory=1 << 21), AT_FULL_SPEED
+    )
+    assert report.outcome is Outcome.HLT
+    assert (report.registers.rdi, report.registers.rsi) == (2, 0x60000000)
+
+
+def test_an_invalid_opcode_reaches_its_handler_in_long_mode(assemble_at: Assemble) -> None:
+    source = LONG_IDT.format(vector=6) + f"ud2\nhlt\nhandler: addq $2, (%rsp)\niretq\n{LONG_TABLES}"
+    report = both(
+        flat(assemble_at(source, 64), "ud2", mode=Mode.LONG, memory=1 << 21), AT_FULL_SPEED
+    )
+    assert report.outcome is Outcome.HLT
+
+
+def test_a_general_protection_fault_reaches_its_handler_in_protected_mode(
+    assemble_at: Assemble,
+) -> None:
+    source = """
+        mov $handler, %eax
+        mov %ax, idt+13*8
+        movw $8, idt+13*8+2
+        movw $0x8e00, idt+13*8+4
+        shr $16, %eax
+        mov %ax, idt+13*8+6
+        lidt idtr
+        mov $0x38, %ax
+        mov %ax, %ds
+        nop
+    handler:
+        pop %edi
+        pop %esi
+        hlt
+        .balign 16
+    idtr: .word 32*8-1
+        .long idt
+        .balign 16
+    idt: .fill 32*8, 1, 0"""
+    guest = flat(assemble_at(source, 32), "gp", mode=Mode.PROTECTED, memory=1 << 21)
+    report = both(guest, AT_FULL_SPEED)
+    assert (report.outcome, report.registers.rdi) == (Outcome.HLT, 0x38)
+
+
+def test_a_fault_without_a_gate_is_a_triple_fault(assemble_at: Assemble) -> None:
+    source = LONG_IDT.format(vector=3) + f"ud2\nhandler: hlt\n{LONG_TABLES}"
+    report = both(flat(assemble_at(source, 64), "no gate", mode=Mode.LONG, memory=1 << 21))
+    assert report.outcome is Outcome.SHUTDOWN
+
+
+def test_a_boot_sector_that_uses_the_bios(assemble_at: Assemble) -> None:
+    source = """
+        mov $message, %si
+    next:
+        lodsb
+        test %al, %al
+        jz read
+        mov $0x0e, %ah
+        int $0x10
+        jmp next
+    read:
+        mov $0x0201, %ax
+        mov $0x8000, %bx
+        mov $2, %cx
+        mov $0x80, %dx
+        int $0x13
+        mov 0x8000, %ax
+        int $0x12
+        cli
+        hlt
+    message: .asciz "booted"
+    .org 510
+    .word 0xaa55"""
+    image = assemble_at(source, 16, 0x7C00) + b"second".ljust(512, b"\0")
+    report = both(make_guest(image, "boot", None), dumps=((0x8000, 6),))
+    assert (report.outcome, report.teletype) == (Outcome.HLT, b"booted")
+    assert report.memory[0x8000] == b"second"
+    assert report.registers.rax == 639
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_an_elf_executable(assemble_at: Assemble, bits: int) -> None:
+    source = "mov $0xe9, %dx\nmov $'!', %al\nout %al, %dx\ncall next\nhlt\nnext: ret"
+    image = assemble_at(source, bits, 0x100000, elf=True)
+    report = both(make_guest(image, "elf", None))
+    assert (report.outcome, report.debug_port) == (Outcome.HLT, b"!")
+
+
+def test_a_multiboot_image(assemble_at: Assemble) -> None:
+    source = """
+        jmp begin
+        .balign 4
+    header: .long 0x1badb002, 0, -0x1badb002
+    begin:
+        cmp $0x2badb002, %eax
+        jne wrong
+        mov $3, %al
+        out %al, $0xf4
+    wrong: hlt"""
+    report = both(make_guest(assemble_at(source, 32, 0x100000, elf=True), "multiboot", None))
+    assert report.outcome is Outcome.EXIT_PORT
+
+
+def test_code_that_rewrites_itself_on_the_way(assemble_at: Assemble) -> None:
+    # The immediate of the ADD is written before it is executed, ten times with another value.
+    source = """
+        mov $10, %ecx
+        xor %eax, %eax
+    again:
+        movb %cl, change+1
+        jmp change
+    change:
+        add $0, %al
+        loop again
+        hlt"""
+    guest = flat(assemble_at(source, 32), "rewrites", mode=Mode.PROTECTED, memory=1 << 21)
+    report = both(guest)
+    assert (report.outcome, report.registers.rax) == (Outcome.HLT, 55)
+
+
+def test_a_reset_by_the_keyboard_controller(assemble_at: Assemble) -> None:
+    guest = flat(assemble_at("mov $0xfe, %al\nout %al, $0x64\nmov $9, %al\nhlt", 16), "reset")
+    report = both(replace(guest, memory=1 << 21))
+    assert (report.outcome, report.registers.rax) == (Outcome.SYSTEM_EVENT, 0xFE)
+
+
+def test_strings_to_ports_and_back(assemble_at: Assemble) -> None:
+    source = """
+        cld
+        mov $0x1000, %esi
+        mov $20, %ecx
+        mov $0xe9, %dx
+        rep outsb
+        mov $0x4000, %edi
+        mov $6, %ecx
+        mov $0x1234, %dx
+        rep insl
+        hlt"""
+    guest = flat(assemble_at(source, 32), "strings", mode=Mode.PROTECTED, memory=1 << 21)
+    report = both(guest, dumps=((0x4000, 28),))
+    assert report.ports == {0xE9: (0, 20), 0x1234: (6, 0)}
+    assert struct.unpack("<7I", report.memory[0x4000]) == (*[0xFFFFFFFF] * 6, 0)
