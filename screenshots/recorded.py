@@ -64,6 +64,28 @@ class RecordedSession:
         """Go to the last snapshot."""
         return self._go(len(self._snapshots))
 
+    run_stepped = run
+
+    def step_back(self, count: int = 1) -> Future[Snapshot]:
+        """Go `count` snapshots back."""
+        return self._go(max(0, self._place - count))
+
+    def reverse_next(self) -> Future[Snapshot]:
+        """Go a snapshot back."""
+        return self.step_back()
+
+    def reverse_continue(self) -> Future[Snapshot]:
+        """Go to the first snapshot."""
+        return self._go(0)
+
+    def seek(self, moment: int) -> Future[Snapshot]:
+        """Go to a snapshot."""
+        return self._go(moment)
+
+    def run_from_here(self) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
     def pause(self) -> Future[Snapshot]:
         """Stay."""
         return self._go(self._place)
@@ -72,7 +94,7 @@ class RecordedSession:
         """Go to the first snapshot."""
         return self._go(0)
 
-    def set_register(self, name: str, value: int) -> Future[Snapshot]:
+    def set_register(self, name: str, value: int, confirm: bool = False) -> Future[Snapshot]:
         """Stay: a recording can't be changed."""
         return self._go(self._place)
 
@@ -118,7 +140,7 @@ class RecordedSession:
         """Stay: there is one."""
         return self._go(self._place)
 
-    def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
+    def write_memory(self, linear_address: int, data: bytes, confirm: bool = False) -> Future[int]:
         """Write nothing."""
         done: Future[int] = Future()
         done.set_result(0)

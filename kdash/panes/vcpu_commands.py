@@ -42,7 +42,25 @@ def carry_out(pane: VcpuPane, line: str) -> str:
     session = pane.session
     snapshot = session.snapshot()
     command = words.parse(line, snapshot.registers, session.symbols.address)
-    return _go(pane, snapshot, command) or _change(pane, snapshot, command)
+    return (
+        _go(pane, snapshot, command) or _go_back(pane, command) or _change(pane, snapshot, command)
+    )
+
+
+def _go_back(pane: VcpuPane, command: words.Command) -> str:
+    match command:
+        case words.Seek(moment):
+            assert pane.past is not None  # or CommandError
+            pane.seek(moment)
+        case words.Back("run-from-here"):
+            return pane.run_from_here()
+        case words.Back("reverse-next"):
+            pane.follow(pane.past.reverse_next())
+        case words.Back("reverse-continue"):
+            pane.follow(pane.past.reverse_continue())
+        case words.Back(_, count):
+            pane.follow(pane.past.step_back(count or pane.step_size))
+    return ""
 
 
 def _go(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:
@@ -177,7 +195,7 @@ def _info(pane: VcpuPane, view: str) -> None:
 
 def _assign(pane: VcpuPane, register: str, value: int) -> None:
     try:
-        pane.follow(pane.session.set_register(register, value))
+        pane.set_register(register, value)
     except ValueError as error:
         raise CommandError(f"set: {error}") from None
 

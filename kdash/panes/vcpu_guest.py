@@ -235,6 +235,10 @@ class GuestPane(Pane):
 def status_words(snapshot: Snapshot) -> tuple[str, Tone]:
     """The few words beside the pane's name, and their tone."""
     emulated = "EMULATED " if snapshot.engine == "emulator" else ""
+    recording = snapshot.recording
+    if recording is not None and recording.replay:
+        here = f"REPLAY {recording.position:,}/{recording.last:,}"
+        return emulated + here, "warning"
     if snapshot.state is RunState.ENDED:
         outcome = snapshot.outcome.value if snapshot.outcome else "ended"
         return emulated + outcome, "good" if snapshot.outcome in FINE else "bad"

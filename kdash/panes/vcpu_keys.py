@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from kdash.backends.kvm.facts import RunState
-from kdash.panes.vcpu_animation import AnimationKeys
+from kdash.panes.vcpu_past import PastKeys
 from kdash.widgets.key_taker import KeyTaker, takes_keys
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.status import StatusLine
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 NEED_GUEST = frozenset({
     "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
     "overview", "vcpu", "watch", "animate", "speed",
+    "step_back", "reverse_next", "reverse_continue",
 })  # fmt: skip
 
 
-class GuestKeys(AnimationKeys):
+class GuestKeys(PastKeys):
     """Step, run, break, show."""
 
     VIEWS: ClassVar[tuple[str, ...]] = (
@@ -44,7 +45,7 @@ class GuestKeys(AnimationKeys):
                 tooltip="Set a watchpoint: stop when memory changes"),
         Binding("R", "restart", "Restart", id="vcpu.restart", tooltip="Load the guest anew"),
         Binding("c", "continue", "Continue", show=False, id="vcpu.continue",
-                tooltip="Run to a breakpoint or the end"),
+                tooltip="Run to a breakpoint or the end, every step recorded"),
         Binding("slash", "filter", "Filter", show=False, id="vcpu.filter", priority=True,
                 tooltip="Filter the exits: text, kind:IO, port:0x3f8, !not"),
         Binding("exclamation_mark", "filter('!')", "Filter out", show=False,
@@ -97,9 +98,9 @@ class GuestKeys(AnimationKeys):
         self.follow(self.session.pause() if running else self.session.run())
 
     def action_continue(self) -> None:
-        """Run."""
+        """Run step by step, so that every step is recorded."""
         self.end_slow()
-        self.follow(self.session.run())
+        self.follow(self.session.run_stepped())
 
     async def action_until(self) -> None:
         """Run until the cursor in the code; where it stands on CS:IP, ask for an address."""

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from kdash.backends.kvm.facts import KvmError, Snapshot
-from kdash.panes.vcpu_guest import GuestPane
+from kdash.panes.vcpu_past import PastKeys
 from kdash.panes.vcpu_session import Session
 from kdash.settings import Settings
 from kdash.widgets.pane import CommandError
@@ -18,7 +18,7 @@ from kdash.widgets.vcpu.registers import RegisterView
 FIRST_MEMORY = 256  # bytes shown before the first x, from the first instruction on
 
 
-class MemoryKeys(GuestPane):
+class MemoryKeys(PastKeys):
     """Shows memory, and sets memory and registers where they stand."""
 
     def __init__(self, settings: Settings, *, id: str) -> None:
@@ -90,10 +90,15 @@ class MemoryKeys(GuestPane):
             self.write_memory(event.address, event.data, physical=event.physical)
 
     def write_memory(self, address: int, data: bytes, *, physical: bool = False) -> None:
-        """Write bytes; where there is no memory that is told."""
+        """Write bytes, in the past after a question; where there is no memory that is told."""
         session = self.session
-        written = (session.write_physical if physical else session.write_memory)(address, data)
-        self.run_worker(self._written(session, written, address), group="write")
+        write = session.write_physical if physical else session.write_memory
+
+        def change() -> None:
+            written = write(address, data, confirm=True)
+            self.run_worker(self._written(session, written, address), group="write")
+
+        self.ask_to_forget(change)
 
     async def _written(self, session: Session, written: Future[int], address: int) -> None:
         try:
@@ -110,9 +115,21 @@ class MemoryKeys(GuestPane):
         """A register's new value was typed."""
         if self._session is not None:
             try:
-                self.follow(self._session.set_register(event.register, event.value))
+                self.set_register(event.register, event.value)
             except ValueError as error:
                 self.notify(str(error), severity="error", markup=False)
+
+    def set_register(self, name: str, value: int) -> None:
+        """Set a register, in the past after a question.
+
+        Raises:
+            ValueError: It does not fit.
+        """
+        from kdash.backends.kvm.registers import check_register
+
+        check_register(name, value)  # before the question, not after it
+        session = self.session
+        self.ask_to_forget(lambda: self.follow(session.set_register(name, value, confirm=True)))
 
 
 def _read(session: Session, what: Examine) -> bytes:

@@ -38,14 +38,35 @@ class Session(Protocol):
     def run_until(self, ip: int) -> Future[Snapshot]:
         """Run until RIP is `ip`."""
 
+    def run_stepped(self) -> Future[Snapshot]:
+        """Run step by step in the native loop, so that every step is recorded."""
+
+    def step_back(self, count: int = 1) -> Future[Snapshot]:
+        """Show the guest some steps earlier."""
+
+    def reverse_next(self) -> Future[Snapshot]:
+        """Show it one step earlier, a call that has returned as a whole."""
+
+    def reverse_continue(self) -> Future[Snapshot]:
+        """Show it at the breakpoint before, else where the recording begins."""
+
+    def seek(self, moment: int) -> Future[Snapshot]:
+        """Show a moment of the recording."""
+
+    def run_from_here(self) -> Future[Snapshot]:
+        """Let the guest go on from the moment shown; what came after is forgotten."""
+
     def pause(self) -> Future[Snapshot]:
         """Stop between two instructions."""
 
     def restart(self) -> Future[Snapshot]:
         """Load the guest anew."""
 
-    def set_register(self, name: str, value: int) -> Future[Snapshot]:
-        """Set a register; ValueError at once when the value does not fit."""
+    def set_register(self, name: str, value: int, confirm: bool = False) -> Future[Snapshot]:
+        """Set a register; ValueError at once when the value does not fit.
+
+        In the past only with `confirm`: what was recorded after it is forgotten.
+        """
 
     def add_breakpoint(self, ip: int) -> Future[Snapshot]:
         """Stop where RIP is `ip`."""
@@ -76,7 +97,7 @@ class Session(Protocol):
     def select_vcpu(self, index: int) -> Future[Snapshot]:
         """Show, step and change another VCPU."""
 
-    def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
+    def write_memory(self, linear_address: int, data: bytes, confirm: bool = False) -> Future[int]:
         """Write guest memory; the bytes written, up to the first that is not mapped."""
 
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
@@ -85,7 +106,7 @@ class Session(Protocol):
     def inspect(self, question: Callable[[Inspector], Answer], timeout: float = 5.0) -> Answer:
         """What `question` finds when it looks at the machine; waits for the VCPU's thread."""
 
-    def write_physical(self, address: int, data: bytes) -> Future[int]:
+    def write_physical(self, address: int, data: bytes, confirm: bool = False) -> Future[int]:
         """Write guest memory by physical address; the bytes written."""
 
     def close(self) -> None:

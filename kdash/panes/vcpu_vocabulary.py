@@ -11,6 +11,11 @@ WORDS = (
     CommandWord("until", "until ADDR | exit [KIND] [PORT]", "run until RIP is ADDR, or an exit"),
     CommandWord("animate", "animate [N]", "continue at N steps a second; + and - change it"),
     CommandWord("vcpu", "vcpu N", "show and step VCPU N (also: thread)"),
+    CommandWord("reverse-step", "reverse-step [N]", "go back N steps of the recording (also: rs)"),
+    CommandWord("reverse-next", "reverse-next", "go back a step, over a call that has returned"),
+    CommandWord("reverse-continue", "reverse-continue", "go back to a breakpoint or the begin"),
+    CommandWord("seek", "seek N", "show the recorded moment before step N"),
+    CommandWord("run-from-here", "run-from-here", "go on from the moment shown; asks first"),
     CommandWord("pause", "pause", "stop a running guest"),
     CommandWord("break", "break [ADDR] [if COND]", "stop at ADDR, or here, where COND holds"),
     CommandWord("tbreak", "tbreak [ADDR] [if COND]", "the same, once"),
@@ -33,4 +38,6 @@ ALIASES = {
     "s": "step", "si": "step", "stepi": "step", "n": "next", "ni": "next", "nexti": "next",
     "c": "continue", "run": "continue", "r": "continue", "u": "until", "b": "break",
     "d": "delete", "tb": "tbreak", "start": "restart", "thread": "vcpu",
+    "rs": "reverse-step", "rsi": "reverse-step",
+    "reverse-stepi": "reverse-step", "rn": "reverse-next", "rc": "reverse-continue",
 }  # fmt: skip

@@ -71,6 +71,21 @@ class Poke:
 
 
 @dataclass(frozen=True, slots=True)
+class Back:
+    """Go back in the recording, or go on from where it is."""
+
+    word: str
+    count: int | None = None  # steps; None: the step size
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Show a moment of the recording."""
+
+    moment: int
+
+
+@dataclass(frozen=True, slots=True)
 class Animate:
     """Continue slowly."""
 
@@ -128,6 +143,8 @@ Command = (
     | Info
     | Follow
     | Poke
+    | Back
+    | Seek
 )
 
 
@@ -169,6 +186,10 @@ def _going(word: str, rest: str) -> Command | None:
             if rest:
                 raise CommandError(f"{word} takes no argument, not {rest!r}")
             return Simple(word)
+        case "reverse-step" | "reverse-next" | "reverse-continue" | "run-from-here":
+            if rest and word != "reverse-step":
+                raise CommandError(f"{word} takes no argument, not {rest!r}")
+            return Back(word, _count(rest) if rest else None)
         case "animate":
             return Animate(_speed(rest) if rest else None)
         case "vcpu":
@@ -184,6 +205,11 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
     match word:
         case "until":
             return Until(_address("until", rest, registers, lookup))
+        case "seek":
+            moment = integer(rest)
+            if moment is None or moment < 0:
+                raise CommandError("seek needs the number of a step, such as seek 120")
+            return Seek(moment)
         case "follow":
             if rest:
                 expression("follow", rest, registers, lookup)

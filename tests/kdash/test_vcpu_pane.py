@@ -12,7 +12,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.pilot import Pilot
-from textual.widgets import Footer
+from textual.widgets import Footer, Static
 
 from kdash.app import KdashApp, Place
 from kdash.backends.kvm.conditions import ConditionError
@@ -20,6 +20,7 @@ from kdash.backends.kvm.facts import (
     GuestError,
     KvmError,
     Outcome,
+    RecordingView,
     Registers,
     RunState,
     Snapshot,
@@ -33,6 +34,7 @@ from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 from kdash.commands.dashboard import read_settings
 from kdash.panes.vcpu import VcpuPane
+from kdash.panes.vcpu_guest import status_words
 from kdash.settings import Settings
 from kdash.widgets.command_line import CommandLine
 from kdash.widgets.notice import Notice
@@ -87,6 +89,9 @@ class GivenSession:
     def run(self) -> Future[Snapshot]:
         return self._answer("run")
 
+    def run_stepped(self) -> Future[Snapshot]:
+        return self._answer("continue")
+
     def run_until(self, ip: int) -> Future[Snapshot]:
         return self._answer("until", ip)
 
@@ -96,10 +101,25 @@ class GivenSession:
     def restart(self) -> Future[Snapshot]:
         return self._answer("restart")
 
-    def set_register(self, name: str, value: int) -> Future[Snapshot]:
+    def set_register(self, name: str, value: int, confirm: bool = False) -> Future[Snapshot]:
         if value >> 64:
             raise ValueError(f"{name}: does not fit 64 bits")
         return self._answer("set", name, value)
+
+    def step_back(self, count: int = 1) -> Future[Snapshot]:
+        return self._answer("back", count)
+
+    def reverse_next(self) -> Future[Snapshot]:
+        return self._answer("back over")
+
+    def reverse_continue(self) -> Future[Snapshot]:
+        return self._answer("back to a stop")
+
+    def seek(self, moment: int) -> Future[Snapshot]:
+        return self._answer("seek", moment)
+
+    def run_from_here(self) -> Future[Snapshot]:
+        return self._answer("from here")
 
     def add_breakpoint(self, ip: int) -> Future[Snapshot]:
         return self._answer("break", ip)
@@ -116,7 +136,7 @@ class GivenSession:
     def select_vcpu(self, index: int) -> Future[Snapshot]:
         return self._answer("vcpu", index)
 
-    def write_memory(self, linear_address: int, data: bytes) -> Future[int]:
+    def write_memory(self, linear_address: int, data: bytes, confirm: bool = False) -> Future[int]:
         self.asked.append(("write", linear_address, data))
         end = linear_address + len(data)
         self.memory = self.memory[:linear_address] + data + self.memory[end:]
@@ -276,7 +296,13 @@ async def test_keys_reach_the_session() -> None:
     app, session = given(snapshot())
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("n", "c", "R", "b", "j", "u")
-        assert session.asked == ["over", "run", "restart", ("break", 0x1000), ("until", 0x1003)]
+        assert session.asked == [
+            "over",
+            "continue",
+            "restart",
+            ("break", 0x1000),
+            ("until", 0x1003),
+        ]
 
 
 async def test_b_deletes_a_breakpoint_that_is_there() -> None:
@@ -672,6 +698,82 @@ async def test_memory_and_registers_are_set_in_place() -> None:
         ]
 
 
+def recorded(position: int) -> Snapshot:
+    recording = RecordingView(first=0, last=340, position=position, bytes=1 << 20, limit=1 << 29)
+    return snapshot(steps=position, state=RunState.STOPPED, recording=recording)
+
+
+async def test_capital_keys_go_back() -> None:
+    app, session = given(recorded(340))
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.step_size = 20
+        await pilot.press("S", "N", "C")
+        app.pane.run_command("rs 3")
+        app.pane.run_command("seek 120")
+        assert session.asked == [
+            ("back", 20), "back over", "back to a stop", ("back", 3), ("seek", 120),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_the_past_is_labelled_and_has_a_time_line(size: tuple[int, int]) -> None:
+    app, _ = given(recorded(340), recorded(120))
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("S")
+        await until(pilot, lambda: parts(app).timeline is not None)
+        await pilot.pause()
+        assert "REPLAY step 120 of 340" in drawn(parts(app).status)
+        assert "output is not sent again" in drawn(parts(app).status)
+        line = parts(app).timeline
+        assert line is not None
+        await until(pilot, lambda: "●" in drawn(line))
+        assert line.region.y == parts(app).status.region.y + 1
+        assert status_words(recorded(120)) == ("REPLAY 120/340", "warning")
+
+
+async def test_scrubbing_asks_only_for_the_newest_moment_while_one_is_on_its_way() -> None:
+    app, session = given(recorded(340))
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: parts(app).timeline is not None)
+        pending: Future[Snapshot] = Future()
+        asked: list[int] = []
+
+        def seek(moment: int) -> Future[Snapshot]:
+            asked.append(moment)
+            return pending
+
+        session.seek = seek  # type: ignore[method-assign]
+        assert parts(app).timeline is not None
+        parts(app).timeline.focus()  # type: ignore[union-attr]
+        await pilot.press("left", "left", "left")
+        assert asked == [339]
+        pending.set_result(recorded(339))
+        await until(pilot, lambda: asked == [339, 337])
+
+
+async def test_going_on_from_the_past_asks_first() -> None:
+    app, session = given(recorded(120))
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("run-from-here")
+        await pilot.pause()
+        await pilot.press("n")
+        await pilot.pause()
+        assert session.asked == []
+        app.pane.run_command("run-from-here")
+        await pilot.pause()
+        await pilot.press("y")
+        await until(pilot, lambda: session.asked == ["from here"])
+
+
+async def test_without_a_recording_going_back_says_so() -> None:
+    app, session = given(snapshot())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("S")
+        assert session.asked == []
+        with pytest.raises(CommandError, match="nothing is recorded"):
+            app.pane.run_command("seek 3")
+
+
 async def test_leaving_closes_the_session() -> None:
     app, session = given(snapshot())
     async with app.run_test(size=SMALL):
@@ -839,6 +941,35 @@ async def test_memory_is_set_and_shown_by_physical_address(tmp_path: Path) -> No
         parts(app).memory.focus()
         await pilot.press("l", "enter", *"77", "escape")
         await until(pilot, lambda: "2000  77*33 22 11" in drawn(parts(app).memory))
+
+
+@pytest.mark.kvm
+async def test_a_guest_goes_back_and_forward_and_on_from_its_past(tmp_path: Path) -> None:
+    app = real(tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("c")
+        await until(pilot, lambda: state(app) == "ended")
+        await pilot.press("S", "S", "S")
+        await until(pilot, lambda: "REPLAY step 4 of 7" in drawn(parts(app).status))
+        assert "▶ 1008" in drawn(parts(app).code)
+        line = parts(app).timeline
+        assert line is not None
+        line.focus()
+        await pilot.press("home")
+        await until(pilot, lambda: "▶ 1000" in drawn(parts(app).code))
+        await pilot.press("s")
+        await until(pilot, lambda: "REPLAY step 1 of 7" in drawn(parts(app).status))
+        parts(app).registers.focus()
+        await pilot.press("l", "enter", "5", "enter")
+        await until(pilot, lambda: "6 steps recorded" in question(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "REPLAY" not in drawn(parts(app).status))
+        await pilot.press("c")
+        await until(pilot, lambda: drawn(parts(app).serial).startswith("7"))
+
+
+def question(app: PaneApp) -> str:
+    return " ".join(str(each.render()) for each in app.screen.query(Static))
 
 
 @pytest.mark.kvm

@@ -11,6 +11,7 @@ STATE_VIEWS = ("control", "fpu", "msrs", "cpuid", "statistics", "walk")
 BROAD = 110  # cells; from here on registers and code stand side by side
 MEDIUM = 64  # cells; from here on code and serial stand side by side
 TALL = 24  # lines; below, the registers have no title
+LOWEST = 8  # lines; below, the time line has no room
 GAP = 2  # cells between two columns
 SIXTEEN = 73  # cells that a line of sixteen bytes of memory takes, beside a scroll bar
 
@@ -31,6 +32,7 @@ class Room(NamedTuple):
     height: int
     memory: bool  # memory was asked for
     registers: Callable[[int, bool], int]  # (width, in full) -> lines, without a title
+    timeline: bool = False  # a line of its own below the status
 
     @property
     def titled(self) -> bool:
@@ -56,6 +58,11 @@ def arrange(room: Room, view: str) -> dict[str, Place]:
     Returns:
         The place of each part to be shown; "status" is always among them.
     """
+    if room.timeline and room.height > LOWEST:
+        below = arrange(room._replace(height=room.height - 1, timeline=False), view)
+        status = below.pop("status")
+        lowered = {name: place._replace(y=place.y + 1) for name, place in below.items()}
+        return {"status": status, "timeline": Place(0, 1, room.width, 1), **lowered}
     places = {"status": Place(0, 0, room.width, 1)}
     if view:
         places[view] = Place(0, 1, room.width, max(0, room.height - 1))

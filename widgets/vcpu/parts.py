@@ -9,7 +9,7 @@ from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
-from kdash.backends.kvm.facts import RunState, Snapshot
+from kdash.backends.kvm.facts import RecordingView, RunState, Snapshot
 from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS, TALL, Room, arrange
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.exits import ExitList
@@ -23,6 +23,7 @@ from kdash.widgets.vcpu.status import StatusLine
 if TYPE_CHECKING:
     from kdash.widgets.vcpu.state_view import StateView
     from kdash.widgets.vcpu.stops import StopsView
+    from kdash.widgets.vcpu.timeline import Timeline
 
 
 @runtime_checkable
@@ -89,6 +90,9 @@ class VcpuParts(Tones):
         self.stops: StopsView | None = None  # made when it is first shown
         self._latest: Snapshot | None = None
         self.state: StateView | None = None  # made when it is first shown
+        self.timeline: Timeline | None = None  # made when there is something to go back to
+        self._timeline_shown = False
+        self._recording: RecordingView | None = None
         self._layout = PartsLayout()
         self._registers_count = 0
 
@@ -99,7 +103,7 @@ class VcpuParts(Tones):
 
     @property
     def _framed(self) -> tuple[Widget, ...]:
-        made = (part for part in (self.stops, self.state) if part is not None)
+        made = (part for part in (self.stops, self.state, self.timeline) if part is not None)
         return (
             self.code, self.exits, self.serial, self.screen_text, self.memory, self.registers,
             *made,
@@ -112,7 +116,9 @@ class VcpuParts(Tones):
 
     def shared(self, size: Size) -> Room:
         """The room of `size`, with what the parts ask for."""
-        return Room(size.width, size.height, self.memory_wanted, self._registers_lines)
+        return Room(
+            size.width, size.height, self.memory_wanted, self._registers_lines, self._timeline_shown
+        )
 
     @property
     def sole_part(self) -> str:
@@ -158,9 +164,34 @@ class VcpuParts(Tones):
             live=snapshot.state is RunState.RUNNING,
         )
         self.screen_text.show(snapshot.screen)
+        self._show_timeline(snapshot.recording)
         if len(self.registers.lines) != self._registers_count:
             self._registers_count = len(self.registers.lines)
             self.refresh(layout=True)
+
+    def _show_timeline(self, recording: RecordingView | None) -> None:
+        self._recording = recording
+        if self._wants_timeline() != self._timeline_shown:
+            self.rearrange()
+        if self.timeline is not None and recording is not None:
+            self.timeline.show(recording)
+
+    def _wants_timeline(self) -> bool:
+        """On low screens the line is there only while the past is shown."""
+        recording = self._recording
+        if recording is None or recording.last == recording.first or not self.size:
+            return False
+        focused = self.timeline is not None and self.timeline.has_focus
+        return recording.replay or focused or self.size.height >= TALL
+
+    def _place_timeline(self) -> None:
+        self._timeline_shown = self._wants_timeline()
+        if self._timeline_shown and self.timeline is None and self._recording is not None:
+            from kdash.widgets.vcpu.timeline import Timeline
+
+            self.timeline = Timeline(id="timeline")
+            self.timeline.show(self._recording)
+            self.mount(self.timeline)
 
     def _registers_lines(self, width: int, full: bool) -> int:
         return self.registers.lines_needed(width, full=full)
@@ -200,6 +231,7 @@ class VcpuParts(Tones):
         """Place the parts anew; parts without a place can't have the keyboard."""
         if not self.size:
             return
+        self._place_timeline()
         room = self.shared(self.size)
         self.set_class(not room.titled and self.view != "registers", "-bare")
         places = arrange(room, self.sole_part)

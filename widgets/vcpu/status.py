@@ -61,7 +61,13 @@ def status_line(
         parts.append((2, (Piece(text, "accent"),)))
     if rate:
         parts.append((2, (Piece(rate, "accent"),)))
-    parts.append((1, (Piece("step ", "label"), Piece(f"{snapshot.steps:,}"))))
+    recording = snapshot.recording
+    if recording is not None and recording.replay:
+        here = f"REPLAY step {recording.position:,} of {recording.last:,}"
+        parts.append((0, (Piece(here, "changed"),)))
+        parts.append((3, (Piece("output is not sent again", "label"),)))
+    else:
+        parts.append((1, (Piece("step ", "label"), Piece(f"{snapshot.steps:,}"))))
     parts.append((3, (Piece("exits ", "label"), Piece(f"{snapshot.exits_total:,}"))))
     if snapshot.state in (RunState.READY, RunState.STOPPED):
         size = f"steps {step_size:,}" if step_size > 1 else "steps 1"
