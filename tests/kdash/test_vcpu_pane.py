@@ -595,7 +595,9 @@ async def test_a_guests_console_takes_every_key_until_it_is_left() -> None:
         await until(pilot, lambda: app.focused is parts(app).code)
         session = app.query_one(RunningPane).session
         assert isinstance(session, GivenSession)
+        await pilot.pause(0.1)  # the shell gives the keyboard to the pane once
         parts(app).serial.focus()
+        await until(pilot, lambda: app.focused is parts(app).serial)
         await pilot.press("enter", "colon", "u", "slash", "q", "ctrl+q", "2", "s")
         await pilot.pause()
         typed = (b":", b"u", b"/", b"q", b"\x11", b"2", b"s")
