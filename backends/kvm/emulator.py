@@ -118,6 +118,11 @@ class EmulatedVcpu:
             self._uc._Uc__finalizer()
         self._uc = self._state = None  # type: ignore[assignment] # no use after it
 
+    @property
+    def unicorn(self) -> Any:
+        """What executes, to read what has no method here."""
+        return self._uc
+
     # -- registers
 
     def start(

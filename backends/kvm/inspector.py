@@ -7,8 +7,9 @@ questions there.
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from kdash.backends.kvm import page_walk
+from kdash.backends.kvm import emulated_inspection, page_walk
 from kdash.backends.kvm.binary_stats import StatisticsFile
 from kdash.backends.kvm.control_state import read_control
 from kdash.backends.kvm.cpuid import read_cpuid
@@ -42,7 +43,7 @@ class Inspector:
     Args:
         machine: it outlives the inspector.
         path: the KVM device.
-        engine: KVM or EMULATOR; of the emulator's machine only memory can be read.
+        engine: KVM or EMULATOR; the emulator tells no CPUID and no statistics.
         past: where it shows a moment of a recording, the state is that moment's.
     """
 
@@ -82,6 +83,11 @@ class Inspector:
         found: Vcpu = vcpus[index]
         return found
 
+    def _unicorn(self, index: int) -> Any:
+        """What executes the VCPU of an emulated machine."""
+        vcpu: Any = self._vcpu(index)  # an EmulatedVcpu
+        return vcpu.unicorn
+
     def _moment(self, index: int, what: str) -> StateCalls:
         """The calls for the state that is shown: live, or of the recording."""
         live = self._ask(index, what)
@@ -112,14 +118,20 @@ class Inspector:
         Raises:
             KvmError: when they can't be read, as of every method here.
         """
+        if self._engine != KVM:
+            return emulated_inspection.read_control(self._unicorn(vcpu), self._registers(vcpu))
         return read_control(self._moment(vcpu, "system registers"), self._registers(vcpu))
 
     def fpu(self, vcpu: int = 0) -> ExtendedState:
         """x87, SSE and AVX registers."""
+        if self._engine != KVM:
+            return emulated_inspection.read_fpu(self._unicorn(vcpu))
         return read_fpu(self._moment(vcpu, "FPU and SSE registers"))
 
     def msrs(self, vcpu: int = 0) -> MsrState:
         """Model-specific registers."""
+        if self._engine != KVM:
+            return emulated_inspection.read_msrs(self._unicorn(vcpu))
         return read_msrs(self._moment(vcpu, "model-specific registers"))
 
     def cpuid(self, vcpu: int = 0) -> CpuidState:

@@ -22,9 +22,7 @@ def session() -> Iterator[VcpuSession]:
     one.close()
 
 
-pytestmark = pytest.mark.kvm
-
-
+@pytest.mark.kvm
 def test_a_running_guest_is_looked_at_and_goes_on(session: VcpuSession) -> None:
     session.run()
     state = session.inspect(lambda look: look.control())
@@ -33,6 +31,7 @@ def test_a_running_guest_is_looked_at_and_goes_on(session: VcpuSession) -> None:
     assert session.snapshot().state is RunState.RUNNING
 
 
+@pytest.mark.kvm
 def test_physical_memory_ends_where_there_is_none(session: VcpuSession) -> None:
     assert session.inspect(lambda look: look.physical(0x1000, 2)) == SPIN
     size = 2 << 20
@@ -41,12 +40,14 @@ def test_physical_memory_ends_where_there_is_none(session: VcpuSession) -> None:
     assert session.inspect(lambda look: look.physical(1 << 40, 16)) == b""
 
 
+@pytest.mark.kvm
 def test_a_walk_tells_the_levels_of_the_guest(session: VcpuSession) -> None:
     found = session.inspect(lambda look: look.walk(0x1000))
     assert [one.table for one in found.levels] == ["PML4", "PDPT", "PD"]
     assert found.physical == 0x1000
 
 
+@pytest.mark.kvm
 def test_a_question_that_fails_is_answered_so_and_the_guest_stays(session: VcpuSession) -> None:
     with pytest.raises(KvmError, match="no VCPU 7"):
         session.inspect(lambda look: look.fpu(7))
@@ -56,6 +57,7 @@ def test_a_question_that_fails_is_answered_so_and_the_guest_stays(session: VcpuS
     assert session.step().result(10).steps == 1
 
 
+@pytest.mark.kvm
 def test_after_a_restart_the_new_machine_is_looked_at(session: VcpuSession) -> None:
     session.set_register("cr2", 0x1234).result(10)
     assert session.inspect(lambda look: look.control()).registers.cr2 == 0x1234
@@ -63,6 +65,7 @@ def test_after_a_restart_the_new_machine_is_looked_at(session: VcpuSession) -> N
     assert session.inspect(lambda look: look.control()).registers.cr2 == 0
 
 
+@pytest.mark.kvm
 def test_statistics_count_what_happens_and_say_what_is_not_here(session: VcpuSession) -> None:
     first = session.inspect(lambda look: look.statistics())
     session.step(20).result(10)
@@ -77,6 +80,7 @@ def test_statistics_count_what_happens_and_say_what_is_not_here(session: VcpuSes
     assert second.dirty.unavailable == ""
 
 
+@pytest.mark.kvm
 def test_looking_leaves_no_descriptor_open() -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
@@ -95,6 +99,6 @@ def test_the_emulator_tells_memory_and_says_what_it_can_not() -> None:
         assert one.inspect(lambda look: look.physical(0x1000, 2)) == SPIN
         assert one.inspect(lambda look: look.walk(0x1000)).physical == 0x1000
         with pytest.raises(KvmError, match="the emulator does not tell"):
-            one.inspect(lambda look: look.msrs())
+            one.inspect(lambda look: look.cpuid())
     finally:
         one.close()
