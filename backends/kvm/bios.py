@@ -17,6 +17,7 @@ from kdash.backends.kvm.bios_layout import (
     BIOS_PORT,
     CONVENTIONAL_KIB,
     EQUIPMENT,
+    TICKS,
     WAIT,
 )
 from kdash.backends.kvm.bios_text import Memory, TextConsole
@@ -75,6 +76,8 @@ class Bios:
         self.text = TextConsole(machine.memory)
         self._wait_of: tuple[int, ...] | None = None  # who waits by int 15h
         self._wait_until = 0.0
+        self._ticks = -1
+        self.tick()
         self._services: dict[int, Callable[[Frame], None]] = {
             0x10: VideoServices(self.text, machine.memory).serve,
             0x11: self._equipment,
@@ -221,12 +224,18 @@ class Bios:
             case 0x12:
                 frame.set16("rax", 0)
 
+    def tick(self) -> None:
+        """Bring the count of timer ticks in the BIOS data area up to date."""
+        ticks = _ticks(self.now())
+        if ticks != self._ticks:
+            self._ticks = ticks
+            self._machine.memory.write(TICKS, ticks.to_bytes(4, "little"))
+
     def _time(self, frame: Frame) -> None:
         now = self.now()
-        seconds = now.hour * 3600 + now.minute * 60 + now.second + now.microsecond / 1e6
         match frame.high("rax"):
             case 0x00:
-                ticks = int(seconds * _TICKS_A_DAY / _SECONDS_A_DAY)
+                ticks = _ticks(now)
                 frame.set16("rcx", ticks >> 16)
                 frame.set16("rdx", ticks & 0xFFFF)
                 frame.set16("rax", 0)
@@ -242,6 +251,12 @@ class Bios:
                 frame.carry(True)
                 return
         frame.carry(False)
+
+
+def _ticks(now: datetime) -> int:
+    """Of the timer since midnight, 18.2 a second."""
+    seconds = now.hour * 3600 + now.minute * 60 + now.second + now.microsecond / 1e6
+    return int(seconds * _TICKS_A_DAY / _SECONDS_A_DAY)
 
 
 def _bcd(value: int) -> int:

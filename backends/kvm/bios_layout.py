@@ -31,6 +31,7 @@ DATA: Final = 0x400
 VIDEO_MODE: Final = 0x449
 CURSOR: Final = 0x450  # column and row, page 0
 CURSOR_SHAPE: Final = 0x460  # last and first line
+TICKS: Final = 0x46C  # of the timer since midnight
 CONVENTIONAL_KIB: Final = 639
 #: One disk drive's worth of nothing beside: 80x25 colour, a mathematics coprocessor.
 EQUIPMENT: Final = 0x0022

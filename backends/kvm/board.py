@@ -135,6 +135,12 @@ class Board:
         """Whether a boot sector asked the BIOS for a key and there is none."""
         return self.bios is not None and self.bios.awaits_key
 
+    def tick(self) -> None:
+        """Time has gone by: some devices look at the clock."""
+        if self.bios is not None:
+            with self.lock:
+                self.bios.tick()
+
     def type(self, data: bytes) -> None:
         """Press the keys that make a terminal send `data`."""
         with self.lock:

@@ -207,6 +207,7 @@ class VcpuRunner:
             self._awaits_key = False
             return Slice.WAITING
         if end is BatchEnd.KICKED:
+            self.board.tick()
             return Slice.KICKED
         if self._stop_came:
             return Slice.BREAKPOINT
@@ -402,6 +403,7 @@ class VcpuRunner:
         if end is BatchEnd.FULL:
             return Slice.AGAIN
         if end is BatchEnd.KICKED:
+            self.board.tick()
             return Slice.KICKED
         if end is BatchEnd.EXIT:
             return self._finish_step(self.vcpu.record(whole))

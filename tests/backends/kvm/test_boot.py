@@ -409,3 +409,18 @@ def test_a_floppys_type_is_told_with_its_geometry(boot: Boot) -> None:
     report = boot("mov $8, %ah; mov $0, %dl; int $0x13; hlt", rest=bytes(1474560 - 512))
     registers = report.registers
     assert (registers.rbx, registers.rcx, registers.rdx) == (4, 0x4F12, 0x0101)
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+@pytest.mark.parametrize("stepped", [False, True])
+def test_the_timers_ticks_are_counted_in_the_bios_data_area(boot: Boot, stepped: bool) -> None:
+    report = boot(
+        """mov 0x46c, %bx
+        again: mov 0x46c, %ax
+        sub %bx, %ax
+        jz again
+        hlt""",
+        stepped=stepped,
+    )
+    assert 1 <= report.registers.rax & 0xFFFF < 0x100
