@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,12 @@ from kdash.backends.kvm.facts import (
     MmioExit,
     Mode,
     Outcome,
+    StopKind,
 )
+from kdash.backends.kvm.runner import Slice
+from kdash.backends.kvm.stop_requests import Wanted
+from kdash.backends.kvm.stopping import Stopping
+from kdash.backends.kvm.stops import Stops
 
 if TYPE_CHECKING:
     from .conftest import Start
@@ -134,7 +140,12 @@ def test_a_triple_fault_is_a_shutdown(start: Start, stepped: bool, mode: Mode) -
 @both
 @pytest.mark.parametrize(
     ("code", "text"),
-    [("cc", "int3"), ("0f58c1", "addps xmm0,xmm1"), ("f30fb8c1", "popcnt eax,ecx")],
+    [
+        ("cc", "int3"),
+        ("cd80", "int 0x80"),
+        ("0f58c1", "addps xmm0,xmm1"),
+        ("f30fb8c1", "popcnt eax,ecx"),
+    ],
 )
 def test_an_instruction_kvm_can_not_emulate_is_shown(
     start: Start, stepped: bool, code: str, text: str
@@ -226,3 +237,56 @@ def test_what_kvm_returned_is_counted_apart(start: Start) -> None:
     run.finish(stepped=True)
     assert run.vcpu.returned()[4] >= 1
     assert 4 not in run.log.counts
+
+
+def test_an_int3_of_real_mode_goes_to_its_handler(start: Start) -> None:
+    run = start("cc f4", data={12: b"\x00\x30\x00\x00", 0x3000: b"\xb0\x07\xcf"})
+    run.step(1)
+    assert run.rip == 0x3000
+    run.step(2)
+    assert (run.rip, run.rax) == (0x1001, 7)
+
+
+def test_a_breakpoint_in_a_debug_register_is_before_its_instruction(start: Start) -> None:
+    run = start("90 40 f4")
+    run.vcpu.wanted_hardware = (0x1001,)
+    assert run.runner.run() is Slice.BREAKPOINT
+    assert (run.rip, run.rax) == (0x1001, 0)
+
+
+def test_a_guest_that_goes_on_from_a_debug_register_was_stepped_off_it(start: Start) -> None:
+    run = start("90 40 90 f4")
+    stops = Stops()
+    stops.add(Wanted(StopKind.BREAKPOINT, 0x1001))
+    stopping = Stopping(run.runner, stops, hardware=True)
+    for expected in (0x1001, None):
+        stopping.begin()
+        while (end := stopping.run()) not in (Slice.BREAKPOINT, Slice.ENDED):
+            pass
+        assert (run.rip if end is Slice.BREAKPOINT else None) == expected
+    assert run.rax == 1
+
+
+def test_single_steps_into_user_mode_are_steps_or_a_shutdown(start: Start) -> None:
+    # lgdt [0x3080]; push ss, rsp, rflags, cs, rip; iretq to four instructions in ring 3
+    flat = (0x00AF9B000000FFFF, 0x00CF93000000FFFF, 0x00CFF3000000FFFF, 0x00AFFB000000FFFF)
+    run = start(
+        "0f01142580300000 6a1b 6800700000 6a02 6a23 6800200000 48cf",
+        Mode.LONG,
+        data={
+            0x2000: bytes.fromhex("48ffc0 48ffc0 48ffc0 f4"),
+            0x3000: struct.pack("<5Q", 0, *flat),
+            0x3080: struct.pack("<HQ", 39, 0x3000),
+            0x10000: struct.pack("<Q", 0x11007),  # the page tables, for users too
+            0x11000: struct.pack("<Q", 0x12007),
+            0x12000: struct.pack("<Q", 0x87),
+        },
+    )
+    run.step(7)
+    if run.ending is None:
+        assert (run.rip, run.vcpu.registers().cs.selector) == (0x2000, 0x23)
+        run.step(3)
+        assert (run.rip, run.rax) == (0x2009, 3)
+    else:
+        assert run.ending.outcome is Outcome.SHUTDOWN
+        assert run.vcpu.registers().cs.selector == 0x23

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,7 +32,9 @@ def opened() -> Iterator[Open]:
     sessions: list[VcpuSession] = []
 
     def build(code: str, engine: str = "kvm", **options: Any) -> VcpuSession:
+        vcpus = options.pop("vcpus", 1)
         guest = flat(bytes.fromhex(code), "test guest", **options)
+        guest = replace(guest, vcpus=vcpus)
         sessions.append(VcpuSession(guest, engine=engine))
         return sessions[-1]
 
@@ -125,6 +128,35 @@ def test_a_condition_without_a_value_stops_and_says_why(opened: Open) -> None:
     assert run(session).detail == (
         "breakpoint 1 at 0x1001 (its condition has no value: no memory at 0x100000)"
     )
+
+
+@pytest.mark.parametrize("others", [0, 5], ids=["hardware", "steps"])
+def test_a_breakpoint_behind_an_access_is_met_each_time_round(opened: Open, others: int) -> None:
+    session = opened("e680 40 ebfb")  # L: out 0x80,al; inc ax; jmp L
+    for address in range(0x5000, 0x5000 + others):
+        add(session, BREAK, address)
+    add(session, BREAK, 0x1002)
+    assert [run(session).registers.rax for _ in range(4)] == [0, 1, 2, 3]
+    assert session.snapshot().exits_total == 4
+
+
+def test_a_breakpoint_where_the_guest_stands_is_met_when_it_comes_back(opened: Open) -> None:
+    session = opened(COUNT)
+    add(session, BREAK, 0x1000)
+    assert [run(session).registers.rax for _ in range(3)] == [1, 2, 3]
+
+
+def test_two_vcpus_meet_a_breakpoint_at_full_speed(opened: Open) -> None:
+    # both: mov eax,edi; nop; nop; jmp $
+    session = opened("89f8 90 90 ebfe", mode=Mode.PROTECTED, vcpus=2)
+    add(session, BREAK, 0x1002)
+    reached = set()
+    for _ in range(2):
+        stopped = run(session)
+        assert stopped.stopped_at == (1,)
+        reached |= {one.index for one in stopped.vcpus if one.registers.rip == 0x1002}
+    assert 1 <= len(reached) <= 2
+    assert all(one.hardware for one in session.snapshot().stops)
 
 
 def test_a_temporary_breakpoint_stops_once(opened: Open) -> None:
