@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.board import Ending
 from kdash.backends.kvm.device import DEVICE
-from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import (
     Instruction,
@@ -335,29 +334,8 @@ class GuidedRun:
             NotRecorded: when that is off.
             GuestFileError: when it can't be written.
         """
-        from kdash.backends.kvm.recording_file import About, save
-
         self.stop()
-        self._past.begin()
-        self._past.settle()
-        runner, ending, guest = self._runner, self._runner.ending, self._guest
-        sent = (runner.serial.sent, runner.debug_port.sent,
-                runner.bios.text.sent if runner.bios else Sent())  # fmt: skip
-        serial, debug_port, teletype = sent
-        about = About(
-            title=guest.title,
-            engine=self._engine,
-            load=guest.load,
-            symbols=tuple(guest.symbols.addresses.items()),
-            outcome=ending.outcome if ending else None,
-            detail=ending.detail if ending else "",
-            serial=bytes(serial),
-            debug_port=bytes(debug_port),
-            teletype=bytes(teletype),
-            dropped=(serial.dropped, debug_port.dropped, teletype.dropped),
-            unsaved=runner.board.unsaved,
-        )
-        save(path, self._past.recording, about, moment_only=moment_only)
+        self._past.save(path, moment_only=moment_only)
 
     def run_from_here(self) -> None:
         """Make the moment shown the guest's state; what came later is forgotten.

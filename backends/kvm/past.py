@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import (
     Exit,
@@ -170,6 +171,35 @@ class Past:
             NotRecorded: when nothing is.
         """
         return Travel(self.recording)
+
+    def save(self, path: str, *, moment_only: bool = False) -> None:
+        """Write what is recorded, or the moment shown, to a file.
+
+        Raises:
+            NotRecorded: when recording is off.
+            GuestFileError: when it can't be written.
+        """
+        from kdash.backends.kvm.recording_file import About, save
+
+        self.begin()
+        self.settle()
+        runner, guest = self._runner, self._machine.guest
+        serial, debug_port = runner.serial.sent, runner.debug_port.sent
+        teletype = runner.bios.text.sent if runner.bios else Sent()
+        about = About(
+            title=guest.title,
+            engine=KVM,
+            load=guest.load,
+            symbols=tuple(guest.symbols.addresses.items()),
+            outcome=runner.ending.outcome if runner.ending else None,
+            detail=runner.ending.detail if runner.ending else "",
+            serial=bytes(serial),
+            debug_port=bytes(debug_port),
+            teletype=bytes(teletype),
+            dropped=(serial.dropped, debug_port.dropped, teletype.dropped),
+            unsaved=runner.board.unsaved,
+        )
+        save(path, self.recording, about, moment_only=moment_only)
 
     def resume(self) -> None:
         """Put the machine into the moment shown; what came later is forgotten.

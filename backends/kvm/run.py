@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
@@ -22,6 +22,11 @@ from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
+if TYPE_CHECKING:
+    from kdash.backends.kvm.past import Past
+
+#: Bytes of output kept once they were passed on, for a recording.
+KEPT: Final = 1 << 20
 #: Looks a second at time, signals and output while the guest runs.
 LOOKS: Final = 20
 #: Steps between two looks.
@@ -43,6 +48,7 @@ class Request:
     engine: str = KVM  # or EMULATOR
     devices: Sequence[DeviceClass] = ()  # of the user
     stdin: bytes = b""  # input of the serial port; of a boot sector what is typed
+    record: str | None = None  # a file for all steps; makes it run step by step
     stops: Sequence[Wanted] = ()  # the first one met ends the run as INTERRUPTED
 
 
@@ -100,6 +106,8 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
         GuestError: when a register can't be set as asked, or a device does not fit.
     """
     listeners = listeners or Listeners()
+    if request.record is not None:
+        request = replace(request, step_by_step=True)
     with open_machine(request.guest, request.engine, path) as machine:
         set_registers(machine, request.registers)
         runner = open_runner(
@@ -112,14 +120,35 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
         stopping.begin()
         runner.board.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)
+        past = _recorded(machine, runner, request)
         runner.start_ticks(LOOKS)
         try:
             _run(runner, request, listeners, serial, stopping)
         finally:
             runner.stop_ticks()
         serial.pass_on()
+        if past is not None and request.record is not None:
+            past.save(request.record)
+            past.close()
         stepped = request.step_by_step or request.max_steps is not None or not stopping.full_speed
         return _report(runner, request, serial, stepped=stepped)
+
+
+def _recorded(machine: Machine, runner: Runner, request: Request) -> Past | None:
+    """The recording of a run that shall be kept; None: it shall not.
+
+    Raises:
+        GuestError: when it can't be recorded.
+    """
+    if request.record is None:
+        return None
+    from kdash.backends.kvm.past import Past
+
+    past = Past(machine, runner, request.engine, record=True)
+    if past.why_not:
+        raise GuestError(past.why_not)
+    past.begin()
+    return past
 
 
 def set_registers(machine: Machine, registers: Mapping[str, int]) -> None:
@@ -146,14 +175,17 @@ class _Serial:
         if runner.bios:
             self._outputs.append(runner.bios.text.sent)
         self._listener = listener
+        self._told = [0] * len(self._outputs)
 
     def pass_on(self) -> None:
         if not self._listener:
             return
-        for sent in self._outputs:
-            if sent:
-                data = bytes(sent)
-                sent.clear()
+        for number, sent in enumerate(self._outputs):
+            data = bytes(sent[max(self._told[number] - sent.dropped, 0) :])
+            self._told[number] = sent.total
+            if len(sent) > 2 * KEPT:
+                sent.keep(KEPT)
+            if data:
                 self._listener(data)
 
     @property

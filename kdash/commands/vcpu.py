@@ -60,6 +60,9 @@ rax == 5 && dword [rsp] != 0', --watch 0x2000:4 (the bytes change), --awatch 0x2
 read or written), --until-exit any, --until-exit IO:0x3f8. Addresses are linear, or symbols. Up
 to four breakpoints leave the guest at full speed; more, and watched memory, make it run by steps.
 
+With --record every step is kept in a file, with the registers and memory it changed; `kdash FILE`
+goes through them, back and forth, without KVM. At most 512 MiB; the oldest steps are dropped first.
+
 With --gdb the guest waits for gdb (target remote) at its first instruction; its output stays
 on stdout, exits are shown by `monitor exits`, other words by `monitor help`. A detached guest
 runs on, a lost connection leaves it stopped for the next one, `kill` ends it.
@@ -68,6 +71,7 @@ examples:
   kdash vcpu run kernel.elf --cpuid 1.ecx=0x80000000
   kdash vcpu run adder.bin --set rax=2 --set rbx=0x10 --dump 0x2000:16 --format json
   kdash vcpu run kernel.elf --break 'panic if rdi != 0' --watch jiffies:8
+  kdash vcpu run boot.img --record boot.kdash; kdash boot.kdash
   kdash vcpu run kernel.elf --gdb :1234    and then: gdb kernel.elf -ex 'target remote :1234'
 
 Exit status: 0 the guest halted, or wrote 0 to port 0xf4; 1 any other end;
@@ -134,6 +138,8 @@ def run_command(argv: list[str]) -> int:
     """`kdash vcpu run`."""
     parser = guest_parser("vcpu run", "Run a guest to its end.", RUN_EPILOG)
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--record", metavar="FILE",
+        help="keep every step there, for kdash FILE to go through")  # fmt: skip
     parser.add_argument("--raw-exits", action="store_true", help="count what KVM_RUN returned")
     parser.add_argument("--quiet", action="store_true", help="no exits on stderr")
     parser.add_argument("--gdb", type=gdb_address, metavar="HOST:PORT",
@@ -162,6 +168,7 @@ def refuse_beside_gdb(parser: Parser, arguments: argparse.Namespace) -> None:
         "--format json": arguments.format == "json",
         "--raw-exits": arguments.raw_exits,
         "--max-steps": arguments.max_steps is not None,
+        "--record": arguments.record is not None,
         "--break": bool(arguments.breaks),
         "--watch": bool(arguments.watches or arguments.awatches),
         "--until-exit": bool(arguments.exit_stops),
@@ -389,6 +396,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         stdin=serial_input(arguments.stdin),
         devices=tuple(load_device(spec) for spec in arguments.device),
         engine=engine_of(arguments.engine),
+        record=getattr(arguments, "record", None),
     )
 
 

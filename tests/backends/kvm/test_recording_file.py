@@ -19,6 +19,7 @@ from kdash.backends.kvm.images import load_file
 from kdash.backends.kvm.recorded_run import RecordedRun
 from kdash.backends.kvm.recording import Recording
 from kdash.backends.kvm.recording_file import MAGIC, About, load, save
+from kdash.backends.kvm.run import Listeners, Request, run_guest
 from kdash.backends.kvm.session import VcpuSession
 
 ABOUT = About("made here", "kvm", symbols=(("main", 0x1000),), serial=b"out")
@@ -203,3 +204,25 @@ def test_a_session_of_a_recording_goes_through_it(tmp_path: Path) -> None:
             session.run_from_here().result(5)
     finally:
         session.close()
+
+
+@pytest.mark.kvm
+def test_a_headless_run_records_into_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.kdash"
+    heard: list[bytes] = []
+    report = run_guest(Request(article_guest(), record=str(path)), Listeners(serial=heard.append))
+    assert (report.steps, b"".join(heard)) == (7, b"4\n")
+    loaded = load(path.read_bytes(), path.name)
+    assert (loaded.recording.first, loaded.recording.last) == (0, 7)
+    assert loaded.about.serial == b"4\n"
+
+
+def test_a_recording_is_no_guest_to_run(saved: Path) -> None:
+    with pytest.raises(GuestError, match="a recording; look through it"):
+        run_guest(Request(load_file(saved)))
+
+
+def test_what_the_emulator_runs_is_not_recorded(tmp_path: Path) -> None:
+    request = Request(article_guest(), engine="emulator", record=str(tmp_path / "x.kdash"))
+    with pytest.raises(GuestError, match="the emulator can't"):
+        run_guest(request)
