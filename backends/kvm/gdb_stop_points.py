@@ -90,17 +90,8 @@ class StopPoints:
         Empty where gdb would not know it again: the breakpoint is meant as a linear address,
         and RIP is another number.
         """
-        view = snapshot.recording
-        rip = snapshot.registers.rip
         met = {
-            point
-            for (point, _), number in self._placed.items()
-            # Of the past it is not told what stopped it.
-            if (
-                point.type < 2 and point.address == rip
-                if view is not None and view.replay
-                else number in snapshot.stopped_at
-            )
+            point for (point, _), number in self._placed.items() if number in snapshot.stopped_at
         } & self._wanted
         if not met:
             return None
@@ -108,7 +99,7 @@ class StopPoints:
         reason = _REASONS[point.type]
         if point.type > 1:
             return b"%s:%x;" % (reason, point.address)
-        known = point.address == rip and reason in self.understood
+        known = point.address == snapshot.registers.rip and reason in self.understood
         return reason + b":;" if known else b""
 
 

@@ -35,7 +35,7 @@ from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
 from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.stopping import STEPS_A_SLICE, Stopping
-from kdash.backends.kvm.stops import Stops
+from kdash.backends.kvm.stops import Stops, Verdict
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.travel import Search, Travel
@@ -269,6 +269,7 @@ class GuidedRun:
         if self._left is not None:
             self._left -= passed
         self._selected = travel.arrived
+        self._stopping.verdict = Verdict(travel.met)
         over = self._runner.ending and not self._past.active
         return Slice.ENDED if over and end is Slice.AGAIN else end
 
@@ -291,7 +292,7 @@ class GuidedRun:
         Raises:
             NotRecorded: when there is no past.
         """
-        self._go_back(lambda travel: travel.back(count))
+        self._go_back(lambda travel: travel.back(count, Search(self.stops)))
 
     def reverse_next(self) -> None:
         """Go one step back, a call that has returned as a whole.
@@ -323,6 +324,7 @@ class GuidedRun:
         travel = self._past.travel
         self._remember()
         go(travel)
+        self._stopping.verdict = Verdict(travel.met)
         if self._past.active:
             self._selected = travel.vcpu
         self._state = RunState.STOPPED

@@ -34,6 +34,7 @@ class Travel:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
+        self.met: tuple[int, ...] = ()  # numbers of the stop points that ended the last way
 
     @property
     def vcpu(self) -> int:
@@ -49,9 +50,13 @@ class Travel:
         """Show the moment nearest to `moment`."""
         return self.recording.seek(moment)
 
-    def back(self, count: int) -> None:
-        """Go so many moments back, at most to the first."""
-        self.seek(max(self.recording.position - count, 0))
+    def back(self, count: int, search: Search | None = None) -> None:
+        """Go so many moments back, at most to the first; `met` tells what one step back met."""
+        began = self.recording.position
+        found = self.seek(max(began - count, 0))
+        if search and found == began - 1:
+            self._stops(search, found, backwards=True)
+            self.seek(found)
 
     def back_over(self, vcpu: int) -> None:
         """Go one step back, over a call that has just returned to before it."""
@@ -88,10 +93,12 @@ class Travel:
         recording.seek(began)
         if found is not None and found <= end:
             return Slice.BREAKPOINT, recording.seek(found) - began
+        self.met = ()
         return Slice.AGAIN, recording.seek(end) - began
 
     def _nearest(self, search: Search, *, backwards: bool) -> int | None:
         """The next moment that a search stops at; some other moment is shown then."""
+        self.met = ()
         if not search:
             return None
         recording = self.recording
@@ -133,24 +140,23 @@ class Travel:
         vcpu = recording.vcpu_at(max(moment - 1, recording.first))
         here = self._moment(moment, vcpu)
         registers = here.registers
-        if any(
+        arrived = any(
             registers.linear_ip == place.linear and registers.rsp >= place.minimum_sp
             for place in search.places
-        ):
-            return True
-        if backwards and search.stops.would_stop(Arrival(here)):
-            return True
+        )
         step = moment if backwards else moment - 1
         by = recording.vcpu_at(step)
         exits = exits_of(recording, step)
         if search.exits is not None and any(search.exits.matches(one) for one in exits):
-            return True
+            arrived = True
         before, after = self._moment(step, by), self._moment(step + 1, by)
         arrival = search.stops.of_step(before, after, exits)
         met = set(search.stops.would_stop(arrival))
         if backwards:  # where that step led to is no news
             met -= {one.number for one in search.stops.points if one.kind is StopKind.BREAKPOINT}
-        return bool(met)
+            met.update(search.stops.would_stop(Arrival(here)))
+        self.met = tuple(sorted(met))
+        return arrived or bool(met)
 
     def _moment(self, moment: int, vcpu: int) -> Moment:
         recording = self.recording

@@ -480,6 +480,22 @@ def test_it_runs_back_to_a_breakpoint(serve: Serve) -> None:
     assert told.count("Breakpoint 1, 0x0000000000001005") == 4
 
 
+def test_it_runs_back_to_where_a_value_changed(serve: Serve) -> None:
+    told = serve(COUNTS).gdb(
+        "stepi 10", "watch *(short*)0x3000", "reverse-continue", "p $rip", "x/1xh 0x3000"
+    )
+    assert "Old value = 3" in told
+    assert "New value = 2" in told
+    assert re.search(r"0x3000:\s+0x0002", told)
+
+
+def test_a_watchpoint_met_before_does_not_show_in_the_past(serve: Serve) -> None:
+    told = serve(COUNTS).gdb(
+        "watch *(short*)0x3000", "continue", "reverse-stepi", "continue", "reverse-continue"
+    )
+    assert re.findall(r"(?:Old|New) value = (\d)", told) == ["0", "1", "1", "0", "0", "1", "1", "0"]
+
+
 def test_at_the_begin_of_the_recording_there_is_no_more_history(serve: Serve) -> None:
     told = serve(COUNTS).gdb(
         "reverse-stepi", "stepi 2", "reverse-stepi 2", "p $rip", "reverse-stepi", "stepi 3",
