@@ -643,6 +643,17 @@ int kdash_recording_cut(struct kdash_recording *recording) {
     return error;
 }
 
+uint64_t kdash_recording_steps_after(const struct kdash_recording *recording, uint32_t vcpu) {
+    uint64_t steps = 0;
+
+    for (uint64_t moment = recording->position; moment < recording->last; moment++) {
+        const uint8_t *entry = kdash_recording_entry(recording, moment, NULL);
+
+        steps += entry_kind(entry) == KDASH_STEP && (entry[1] & ~(uint32_t)MORE) == vcpu;
+    }
+    return steps;
+}
+
 /* ---- searching ---- */
 
 static int at_stop(const struct kdash_search *search, const uint64_t *words, uint32_t vcpu) {

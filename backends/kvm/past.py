@@ -208,8 +208,7 @@ class Past:
             KvmError: when KVM refuses a state.
         """
         if self._recorder is not None and self.active:
-            self._recorder.restore()
-            self._runner.rewound()
+            self._runner.rewound(self._recorder.restore())
 
 
 def _why_not(machine: Machine, engine: str, record: bool | None) -> str:

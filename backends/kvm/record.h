@@ -87,6 +87,8 @@ int kdash_recording_seek(struct kdash_recording *recording, uint64_t moment);
 /* The nearest moment that is searched for, or KDASH_NO_MOMENT. */
 uint64_t kdash_recording_find(const struct kdash_recording *recording,
                               const struct kdash_search *search);
+/* Steps of a VCPU recorded after the moment shown. */
+uint64_t kdash_recording_steps_after(const struct kdash_recording *recording, uint32_t vcpu);
 /* Forgets what comes after the moment shown; 0 or -errno. */
 int kdash_recording_cut(struct kdash_recording *recording);
 /* Writes the shadows of memory slots to the host's bytes; returns the pages that differed. */

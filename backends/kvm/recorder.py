@@ -37,7 +37,11 @@ _VCPU_STATE: Final = (
     ("XCRS", 392, _MSR),
     ("MP_STATE", 8, _ALL),
     ("DEBUGREGS", 128, _DEBUG),
+    ("LAPIC", 1024, _ALL),
 )
+#: State of the VM: a structure for each of the two PICs and the IOAPIC, in the order of
+#: KVM_IRQCHIP_*, and the timer; bytes as above.
+_VM_STATE: Final = {"IRQCHIP 0": 520, "IRQCHIP 1": 520, "IRQCHIP 2": 520, "PIT2": 112}
 #: MSRs that belong to a running guest (Intel SDM vol. 4, table 2-2): time stamp, SYSENTER,
 #: PAT, MISC_ENABLE, deadline; STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE, TSC_AUX.
 _MSRS: Final = (
@@ -72,6 +76,7 @@ class Recorder:
             for vcpu in machine.vcpus:
                 self.recording.follow(vcpu)
                 self._add_vcpu(vcpu)
+            self._add_controllers()
             self._area = self.recording.add(
                 "devices", DEVICES_SIZE, host=self._bytes(self._devices)
             )
@@ -121,6 +126,20 @@ class Recorder:
             self._add_state(name, vcpu, ffi.new("uint64_t[]", size // 8), size, when)
         msrs = _readable_msrs(vcpu)
         self._add_state("MSRS", vcpu, msrs, 8 * len(msrs), _MSR)
+
+    def _add_controllers(self) -> None:
+        """The kernel's interrupt controllers and timer, where the machine has them."""
+        if not self._machine.guest.irqchip:
+            return
+        vm = self._machine.memory.vm
+        for number, (name, size) in enumerate(_VM_STATE.items()):
+            buffer = ffi.new("uint64_t[]", size // 8)
+            buffer[0] = number if name.startswith("IRQCHIP") else 0  # chip_id
+            self._buffers.append(buffer)
+            self.recording.add(
+                name, size, host=self._bytes(buffer), fd=vm,
+                request=getattr(lib, f"KVM_GET_{name.partition(' ')[0]}"), when=_ALL,
+            )  # fmt: skip
 
     def _add_state(self, name: str, vcpu: Vcpu, buffer: Any, size: int, when: int) -> None:
         request = getattr(lib, f"KVM_GET_{name}")
@@ -182,8 +201,11 @@ class Recorder:
         """The state of devices and log at the moment shown."""
         return devices_of(self.recording)
 
-    def restore(self) -> None:
+    def restore(self) -> tuple[int, ...]:
         """Put the machine into the moment shown and drop what came later.
+
+        Returns:
+            The steps of each VCPU that were dropped.
 
         Raises:
             KvmError: when KVM refuses a state.
@@ -194,13 +216,19 @@ class Recorder:
         for vcpu in self._machine.vcpus:
             if self._board.has_left(vcpu.index):
                 self._leave_halt(vcpu)
+        dropped = tuple(recording.steps_after(vcpu.index) for vcpu in self._machine.vcpus)
         recording.cut()
         recording.restore()
+        for area in recording.areas:
+            if area.name in _VM_STATE:
+                request = f"KVM_SET_{area.name.partition(' ')[0]}"
+                ioctl.call_pointer(self._machine.memory.vm, request, area.host)
         for vcpu in self._machine.vcpus:
             self._restore_vcpu(vcpu)
         self._board.restore(state, recording.steps)
         self._state = _text(ffi.buffer(self._devices))
         self._exits = self._board.log.next_index
+        return dropped
 
     def _leave_halt(self, vcpu: Vcpu) -> None:
         """Let the VCPU do a NOP or a HLT more, in memory that is restored after it.

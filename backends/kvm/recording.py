@@ -61,7 +61,7 @@ class Recording:
         self.vcpu_count = vcpus
         self.limit = limit
         self.areas: list[Area] = []
-        self._vcpus: list[Vcpu] = []  # as long as the native half points at them
+        self._kept: list[Any] = []  # what the native half points at
         self._memory = ffi.new("struct kdash_memory *")
         self._native = lib.kdash_recording_new(limit, vcpus)
         if self._native == ffi.NULL:
@@ -113,7 +113,7 @@ class Recording:
 
     def follow(self, vcpu: Vcpu) -> None:
         """Record the registers of `vcpu` and each of its steps."""
-        self._vcpus.append(vcpu)
+        self._kept.append(vcpu.native)
         lib.kdash_recording_vcpu(self._native, vcpu.index, vcpu.native)
 
     def begin(self, moment: int, steps: int) -> None:
@@ -235,6 +235,10 @@ class Recording:
             search.above, (search.vcpu, search.sp) = 1, above
         found = int(lib.kdash_recording_find(self._native, search))
         return None if found == lib.KDASH_NO_MOMENT else found
+
+    def steps_after(self, vcpu: int) -> int:
+        """Steps of a VCPU recorded after the moment shown."""
+        return int(lib.kdash_recording_steps_after(self._native, vcpu))
 
     def cut(self) -> None:
         """Forget what comes after the moment shown."""

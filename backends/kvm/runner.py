@@ -182,10 +182,10 @@ class Runner:
         for one in self.runners:
             one.settle()
 
-    def rewound(self) -> None:
-        """Go on as the board says after it was restored."""
-        for one in self.runners:
-            one.rewound()
+    def rewound(self, dropped: Sequence[int]) -> None:
+        """Go on as the board says after it was restored, less so many steps of each VCPU."""
+        for one, steps in zip(self.runners, dropped, strict=True):
+            one.rewound(steps)
 
     def stop(self, outcome: Outcome, detail: str) -> None:
         """End the run from outside: timeout, step limit, signal."""

@@ -336,12 +336,16 @@ class VcpuRunner:
         self.vcpu.answer(data)
         return RawExit(raw.reason, MmioExit(False, detail.address, data))
 
-    def rewound(self) -> None:
-        """Go on from where the board and the VCPU were put."""
+    def rewound(self, dropped: int) -> None:
+        """Go on from where the board and the VCPU were put, less so many steps."""
         self._pending = self._awaits_key = False
+        self.steps -= dropped
         if not self.board.has_left(self.vcpu.index):
             self.ending = None
             self.state = VcpuState.RUNNABLE
+        if self.board.irqchip:
+            state = irqchip.mp_state(self.vcpu.fd)
+            self.state = irqchip.STATES.get(state, VcpuState.RUNNABLE)
 
     # -- stepping
 

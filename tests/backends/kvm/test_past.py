@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -298,6 +299,55 @@ def test_without_a_recording_nothing_goes_back(begin: Open) -> None:
     go(run, Pace(steps=2))
     assert run.snapshot().recording is None
     assert run.snapshot().unrecorded
+
+
+def test_the_steps_of_several_vcpus_go_back_in_turn(begin: Open) -> None:
+    # lock inc word [0x2000]; inc ax; jmp back
+    guest = replace(flat(bytes.fromhex("f0ff060020 40 ebf8"), "two", memory=0x10000), vcpus=2)
+    run = begin(guest)
+    go(run, Pace(stepped=True, until=0xFFFF, steps=200))
+    run.begin(Pace(stepped=True))
+    while run.snapshot().steps < 300:
+        run.advance()
+    run.stop()
+    counts = [one.steps for one in run.snapshot().vcpus]
+    assert min(counts) > 0
+    last = run.snapshot().recording
+    assert last is not None
+    states = {}
+    for moment in range(last.last, last.last - 120, -1):
+        run.seek(moment)
+        states[moment] = run._past.read(0x2000, 2), [one.registers for one in run.snapshot().vcpus]
+    for moment, expected in states.items():
+        run.seek(moment)
+        shown = run._past.read(0x2000, 2), [one.registers for one in run.snapshot().vcpus]
+        assert shown == expected
+    assert len({one for _, (one, _) in states.values()}) > 1
+    run.seek(last.last - 100)
+    run.run_from_here()
+    assert sum(one.steps for one in run.snapshot().vcpus) == run.snapshot().steps
+    run.begin(Pace(stepped=True))
+    run.advance()
+    run.stop()
+    assert run.snapshot().steps > last.last - 100
+
+
+def test_interrupt_controllers_in_the_kernel_go_back(begin: Open) -> None:
+    # mask of the first PIC: mov al, 0x5a; out 0x21, al; in al, 0x21; nop; nop; hlt
+    guest = replace(flat(bytes.fromhex("b05a e621 e421 9090 f4"), "pic"), irqchip=True)
+    run = begin(guest)
+    go(run, Pace(steps=1))
+    run.set_register("rbx", 1)  # all state is read at a change
+    go(run, Pace(steps=3))
+    run.set_register("rbx", 2)
+    chip = run._past.recording.area("IRQCHIP 0")
+    assert chip is not None
+    after = bytes(run._past.recording.shadow(chip.number))
+    run.seek(2)
+    assert bytes(run._past.recording.shadow(chip.number)) != after
+    run.run_from_here()
+    go(run, Pace(steps=3))
+    assert run.snapshot().registers.rax & 0xFF == 0x5A
 
 
 def test_the_oldest_steps_are_dropped_first(begin: Open) -> None:
