@@ -22,7 +22,7 @@ class AnimationKeys(GuestPane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "animate", "Animate", show=False, id="vcpu.animate",
                 tooltip="Continue at a speed to follow; again, or space, stops"),
-        Binding("plus,equals_sign", "speed(1)", "Faster", show=False, id="vcpu.faster",
+        Binding("plus", "speed(1)", "Faster", show=False, id="vcpu.faster",
                 key_display="+", tooltip="More steps a second while animated"),
         Binding("minus", "speed(-1)", "Slower", show=False, id="vcpu.slower",
                 tooltip="Fewer steps a second while animated"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEED_GUEST = frozenset({
     "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
     "overview", "vcpu", "watch", "animate", "speed",
-    "step_back", "reverse_next", "reverse_continue",
+    "border", "reset_borders", "step_back", "reverse_next", "reverse_continue",
 })  # fmt: skip
 
 
@@ -60,6 +60,16 @@ class GuestKeys(PastKeys):
                 tooltip="Show and step the next VCPU of the machine"),
         Binding("V", "vcpu(-1)", "Previous VCPU", show=False, id="vcpu.previous-vcpu",
                 tooltip="Show and step the previous VCPU of the machine"),
+        Binding("H", "border(-1, 0)", "Narrower", show=False, id="vcpu.border-left",
+                tooltip="Move the border between the columns to the left"),
+        Binding("L", "border(1, 0)", "Wider", show=False, id="vcpu.border-right",
+                tooltip="Move the border between the columns to the right"),
+        Binding("K", "border(0, -1)", "Border up", show=False, id="vcpu.border-up",
+                tooltip="Move the border of this part up"),
+        Binding("J", "border(0, 1)", "Border down", show=False, id="vcpu.border-down",
+                tooltip="Move the border of this part down"),
+        Binding("equals_sign", "reset_borders", "Borders", show=False, id="vcpu.borders-reset",
+                tooltip="Put all borders back"),
         Binding("y", "copy", "Copy", show=False, id="vcpu.copy",
                 tooltip="Copy the current line"),
     ]  # fmt: skip
@@ -151,6 +161,14 @@ class GuestKeys(PastKeys):
     def on_status_line_vcpu_chosen(self, event: StatusLine.VcpuChosen) -> None:
         """A click on a VCPU's tab."""
         self.select_vcpu(event.index)
+
+    def action_border(self, dx: int, dy: int) -> None:
+        """Move the border of the part that has the keyboard."""
+        self._parts.move_border(dx, dy)
+
+    def action_reset_borders(self) -> None:
+        """Put all borders back."""
+        self._parts.reset_borders()
 
     async def action_open(self) -> None:
         """Ask for another guest."""

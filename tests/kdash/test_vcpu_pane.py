@@ -776,6 +776,27 @@ async def test_without_a_recording_going_back_says_so() -> None:
             app.pane.run_command("seek 3")
 
 
+async def test_borders_are_moved_by_key_and_mouse_and_put_back() -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        code = parts(app).code
+        before = code.region
+        await pilot.press("J", "J", "H")
+        await pilot.pause()
+        assert code.region.height == before.height + 2
+        assert code.region.x == before.x - 1
+        await pilot.press("equals_sign")
+        await pilot.pause()
+        assert code.region == before
+        top = parts(app).memory.region
+        await pilot.mouse_down(parts(app).memory, offset=(5, 0))
+        await pilot.hover(parts(app).memory, offset=(5, 4))
+        await pilot.mouse_up(parts(app).memory, offset=(5, 0))
+        await pilot.pause()
+        assert parts(app).memory.region.y == top.y + 4
+
+
 async def test_leaving_closes_the_session() -> None:
     app, session = given(snapshot())
     async with app.run_test(size=SMALL):

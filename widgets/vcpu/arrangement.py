@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
+
+from kdash.widgets.vcpu.splits import COLUMN, Border, column, stacked
 
 PARTS = ("code", "registers", "exits", "serial", "screen", "memory", "stops")
 #: Views of state that is read on demand; one part, "state", shows them all, alone.
@@ -33,6 +36,7 @@ class Room(NamedTuple):
     memory: bool  # memory was asked for
     registers: Callable[[int, bool], int]  # (width, in full) -> lines, without a title
     timeline: bool = False  # a line of its own below the status
+    moved: Mapping[str, int] = MappingProxyType({})  # cells by which borders were moved
 
     @property
     def titled(self) -> bool:
@@ -83,14 +87,26 @@ def _broad(room: Room) -> dict[str, Place]:
     registers = room.registers_height(left, height * 2 // 3)
     code = height // 2
     serial = max(5, height // 5)
-    x = left + GAP
+    left = column(left, room.width - GAP, room.moved)
+    x, right = left + GAP, room.width - GAP - left
     return {
-        "registers": Place(0, 1, left, registers),
-        "exits": Place(0, 1 + registers, left, height - registers),
-        "code": Place(x, 1, right, code),
-        "memory": Place(x, 1 + code, right, height - code - serial),
-        "serial": Place(x, 1 + height - serial, right, serial),
-    }
+        **_stack(0, 1, left, [("registers", registers), ("exits", height - registers)], room),
+        **_stack(
+            x, 1, right,
+            [("code", code), ("memory", height - code - serial), ("serial", serial)], room,
+        ),
+    }  # fmt: skip
+
+
+def _stack(
+    x: int, y: int, width: int, parts: list[tuple[str, int]], room: Room
+) -> dict[str, Place]:
+    """Parts one below the other, as high as they would be or as they were made."""
+    places: dict[str, Place] = {}
+    for name, lines in stacked(parts, room.moved).items():
+        places[name] = Place(x, y, width, lines)
+        y += lines
+    return places
 
 
 def _medium(room: Room) -> dict[str, Place]:
@@ -99,17 +115,14 @@ def _medium(room: Room) -> dict[str, Place]:
     registers = room.registers_height(room.width, min(height, max(4, height * 2 // 5)))
     below = height - registers
     middle = below - max(3, below * 2 // 5) if below >= 8 else below
-    left = room.width * 3 // 5
-    x, right = left + GAP, room.width - left - GAP
-    y = 1 + registers
-    memory = middle // 2 if room.memory else 0
-    return {
-        "registers": Place(0, 1, room.width, registers),
-        "code": Place(0, y, left, middle),
-        "memory": Place(x, y, right, memory),
-        "serial": Place(x, y + memory, right, middle - memory),
-        "exits": Place(0, y + middle, room.width, below - middle),
-    }
+    bands = [("registers", registers), ("code", middle), ("exits", below - middle)]
+    places = _stack(0, 1, room.width, bands, room)
+    left = column(room.width * 3 // 5, room.width - GAP, room.moved)
+    code = places["code"]
+    places["code"] = code._replace(width=left)
+    memory = code.height // 2 if room.memory else 0
+    right = [("memory", memory), ("serial", code.height - memory)]
+    return places | _stack(left + GAP, code.y, room.width - left - GAP, right, room)
 
 
 def _slim(room: Room) -> dict[str, Place]:
@@ -125,9 +138,20 @@ def _slim(room: Room) -> dict[str, Place]:
         heights[name] = taken
         code -= taken
     heights["code"] = code
-    places: dict[str, Place] = {}
-    y = 1
-    for name in ("registers", "code", "exits", "memory", "serial"):
-        places[name] = Place(0, y, room.width, heights[name])
-        y += heights[name]
-    return places
+    order = ("registers", "code", "exits", "memory", "serial")
+    return _stack(0, 1, room.width, [(name, heights[name]) for name in order], room)
+
+
+def borders(places: Mapping[str, Place]) -> list[Border]:
+    """The borders that can be moved, between the parts in `places`."""
+    parts = {name: place for name, place in places.items() if name in PARTS}
+    found: list[Border] = []
+    for name, place in parts.items():
+        for below, under in parts.items():
+            if under.x == place.x and under.y == place.y + place.height:
+                found.append(Border(name, under.x, under.y, under.width, 1, below))
+        if place.x:
+            top = min(other.y for other in parts.values() if other.x == place.x)
+            end = max(other.y + other.height for other in parts.values() if other.x == place.x)
+            found.append(Border(COLUMN, place.x - GAP, top, GAP, end - top))
+    return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
+from textual import events
 from textual.app import ComposeResult
 from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
 from kdash.backends.kvm.facts import RecordingView, RunState, Snapshot
-from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS, TALL, Room, arrange
+from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS, TALL, Room, arrange, borders
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.exits import ExitList
 from kdash.widgets.vcpu.memory import MemoryView
@@ -18,6 +19,7 @@ from kdash.widgets.vcpu.part import Tones
 from kdash.widgets.vcpu.registers import RegisterView
 from kdash.widgets.vcpu.screen import ScreenView
 from kdash.widgets.vcpu.serial import SerialView
+from kdash.widgets.vcpu.splits import COLUMN, Border, border_of
 from kdash.widgets.vcpu.status import StatusLine
 
 if TYPE_CHECKING:
@@ -93,6 +95,8 @@ class VcpuParts(Tones):
         self.timeline: Timeline | None = None  # made when there is something to go back to
         self._timeline_shown = False
         self._recording: RecordingView | None = None
+        self._moved: dict[str, int] = {}  # cells by which a person moved borders
+        self._held: tuple[Border, int] | None = None  # by the mouse, and where it was
         self._layout = PartsLayout()
         self._registers_count = 0
 
@@ -117,7 +121,12 @@ class VcpuParts(Tones):
     def shared(self, size: Size) -> Room:
         """The room of `size`, with what the parts ask for."""
         return Room(
-            size.width, size.height, self.memory_wanted, self._registers_lines, self._timeline_shown
+            size.width,
+            size.height,
+            self.memory_wanted,
+            self._registers_lines,
+            self._timeline_shown,
+            self._moved,
         )
 
     @property
@@ -237,7 +246,61 @@ class VcpuParts(Tones):
         places = arrange(room, self.sole_part)
         for part in self._framed:
             part.display = part.id in places
-        self.refresh(layout=True)
+        # A child's wish makes Textual forget the places it keeps for this size.
+        self.status.refresh(layout=True)
+
+    # -- borders ------------------------------------------------------------------------
+
+    def _borders(self) -> list[Border]:
+        return borders(arrange(self.shared(self.size), self.sole_part))
+
+    def move_border(self, dx: int, dy: int) -> None:
+        """Move the border of the part that has the keyboard by cells."""
+        focused = self.screen.focused
+        part = next((one for one in self._framed if focused and one in focused.ancestors_with_self),
+                    None)  # fmt: skip
+        if part is not None and (
+            border := border_of(self._borders(), part.id or "", sideways=dx != 0)
+        ):
+            self._move(border.name, dx + dy)
+
+    def _move(self, name: str, by: int) -> None:
+        before = arrange(self.shared(self.size), self.sole_part)
+        kept = self._moved.get(name, 0)
+        self._moved[name] = kept + by
+        if arrange(self.shared(self.size), self.sole_part) == before:
+            self._moved[name] = kept  # it is at its end
+        else:
+            self.rearrange()
+
+    def reset_borders(self) -> None:
+        """Put the borders where they were at first."""
+        self._moved.clear()
+        self.rearrange()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Take hold of the border under the mouse."""
+        x, y = event.screen_x - self.region.x, event.screen_y - self.region.y
+        border = next((one for one in self._borders() if one.holds(x, y)), None)
+        if border is not None:
+            self._held = (border, x if border.name == COLUMN else y)
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The border goes with the mouse."""
+        if self._held is not None:
+            border, before = self._held
+            sideways = border.name == COLUMN
+            now = event.screen_x - self.region.x if sideways else event.screen_y - self.region.y
+            if now != before:
+                self._move(border.name, now - before)
+                self._held = (border, now)
+
+    def on_mouse_up(self) -> None:
+        """Let go of the border."""
+        if self._held is not None:
+            self._held = None
+            self.release_mouse()
 
     def on_resize(self) -> None:
         """The room changed."""

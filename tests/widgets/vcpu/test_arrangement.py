@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdash.widgets.vcpu.arrangement import PARTS, Place, Room, arrange
+from kdash.widgets.vcpu.arrangement import PARTS, Place, Room, arrange, borders
+from kdash.widgets.vcpu.splits import COLUMN
 
 
 def lines(width: int, full: bool) -> int:
@@ -27,13 +28,16 @@ def cells(place: Place) -> set[tuple[int, int]]:
     width=st.integers(20, 200),
     height=st.integers(4, 60),
     memory=st.booleans(),
+    timeline=st.booleans(),
     view=st.sampled_from(["", *PARTS]),
+    moved=st.dictionaries(st.sampled_from([COLUMN, *PARTS]), st.integers(-80, 80)),
 )
 def test_parts_neither_overlap_nor_leave_the_room(
-    width: int, height: int, memory: bool, view: str
+    width: int, height: int, memory: bool, timeline: bool, view: str, moved: dict[str, int]
 ) -> None:
     taken: set[tuple[int, int]] = set()
-    for place in arrange(room(width, height, memory), view).values():
+    shared = room(width, height, memory)._replace(timeline=timeline, moved=moved)
+    for place in arrange(shared, view).values():
         own = cells(place)
         assert not own & taken
         assert all(0 <= x < width and 0 <= y < height for x, y in own)
@@ -67,3 +71,22 @@ def test_memory_stands_beside_the_others_once_asked_for() -> None:
     assert "memory" not in arrange(room(49, 44), "")
     assert "memory" in arrange(room(49, 44, memory=True), "")
     assert "memory" in arrange(room(156, 44), "")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 48)])
+def test_every_border_between_two_parts_can_be_moved(size: tuple[int, int]) -> None:
+    before = arrange(room(*size, memory=True), "")
+    found = borders(before)
+    assert COLUMN in {one.name for one in found}
+    for border in found:
+        after = arrange(room(*size, memory=True)._replace(moved={border.name: -1}), "")
+        if border.name == COLUMN:
+            assert after["code"] != before["code"]
+        else:
+            assert after[border.below].y == before[border.below].y - 1
+
+
+def test_no_part_is_pushed_out_by_its_neighbour() -> None:
+    places = arrange(room(120, 40)._replace(moved={"registers": 99, COLUMN: -99}), "")
+    assert places["exits"].height == 2
+    assert places["registers"].width == 20
