@@ -39,7 +39,7 @@ class Stopping:
         self._places: tuple[Place, ...] = ()
         self._places_of: int | None = None
         self._exits: ExitFilter | None = None
-        self._step_off = True
+        self._leaving: set[int] = set()  # VCPUs at a breakpoint that was told already
         self._looks = False
         self.verdict = Verdict()
         self.vcpu: int | None = None  # the one that met the stop
@@ -58,7 +58,8 @@ class Stopping:
             vcpu: the only one that `places` are meant for.
         """
         self._places, self._exits, self._places_of = tuple(places), exits, vcpu
-        self._step_off = True
+        if len(self._runner.runners) == 1:
+            self._leaving = {0}  # whoever lets it go sees where it stands
         self.verdict, self.vcpu = Verdict(), None
         self.arm()
 
@@ -92,7 +93,7 @@ class Stopping:
         if not self.full_speed:
             return self.step(STEPS_A_SLICE)
         armed = tuple(sorted(self._stops.hardware))
-        if armed and self._step_off:
+        if armed and self._leaving:
             return self._leave(armed)
         for one in self._runner.runners:
             one.vcpu.wanted_hardware = armed
@@ -104,18 +105,22 @@ class Stopping:
 
         Hosts differ in whether RFLAGS.RF holds it back, so that is not relied on.
         """
-        for number, one in enumerate(self._runner.runners):
-            if one.over or one.vcpu.registers().linear_ip not in armed:
-                continue
-            before = one.steps
-            end = self.step(1, only=number)
-            if one.steps == before or end in (Slice.BREAKPOINT, Slice.ENDED):
-                return end
-        self._step_off = False
+        for number in sorted(self._leaving):
+            one = self._runner.runners[number]
+            if not one.over and one.vcpu.registers().linear_ip in armed:
+                before, seen = one.steps, self._runner.log.next_index
+                end = self._runner.step(1, number)
+                if one.steps == before:
+                    return end
+                self._leaving.discard(number)
+                if (end := self._judged(end, seen)) in (Slice.BREAKPOINT, Slice.ENDED):
+                    return end
+            self._leaving.discard(number)
         return Slice.ENDED if self._runner.ending else Slice.AGAIN
 
     def step(self, count: int, only: int | None = None) -> Slice:
         """One slice of at most `count` steps, of one VCPU alone or of all in turn."""
+        self._leaving.clear()
         seen = self._runner.log.next_index
         return self._judged(self._runner.step(count, only), seen)
 
@@ -129,7 +134,7 @@ class Stopping:
             if self._runner.ending:
                 return Slice.ENDED
             exits = self._runner.log.latest(self._runner.log.next_index - seen)
-        self._step_off = True
+        self._leaving |= set(self._runner.met)
         verdicts = [self._judge(number, exits) for number in self._runner.met]
         stopping = [one for one in verdicts if one is not None]
         if not stopping:
