@@ -174,3 +174,20 @@ def assert_as_kvm_translates(machine: Machine, linear: int) -> None:
     assert bool(valid) == (found.physical is not None)
     if valid:
         assert physical == found.physical
+
+
+@given(
+    st.binary(min_size=8, max_size=96),
+    st.integers(0, (1 << 64) - 1),
+    st.integers(0, (1 << 64) - 1),
+    st.integers(0, (1 << 32) - 1),
+    st.sampled_from([0, LMA, LMA | NXE]),
+)
+def test_whatever_tables_hold_a_walk_arrives_or_says_why_not(
+    content: bytes, linear: int, cr3: int, cr4: int, efer: int
+) -> None:
+    tables = Tables({})
+    tables.bytes[:] = (content * (SIZE // len(content) + 1))[:SIZE]
+    found = walk(linear, Registers(cr0=PG | 1, cr3=cr3 % SIZE, cr4=cr4, efer=efer), tables.read)
+    assert (found.physical is None) == bool(found.stop)
+    assert len(found.levels) <= 5
