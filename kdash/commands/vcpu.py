@@ -80,7 +80,8 @@ Exit status: 0 the guest halted, or wrote 0 to port 0xf4; 1 any other end;
 TRACE_EPILOG = """\
 A step is {"step": 0, "ip": "0x1000", "code": "baf803", "text": "mov dx,0x3f8", "changed": {...}};
 an exit is {"exit": "IO", "index": 0, "step": 3, "ip": "0x1007", "meaning": "out 0x3f8, ..."} and
-comes before the step it belongs to; the last line is the object of `vcpu run --format json`.
+comes before the step it belongs to; a step also has "symbol" and "source" ({"file", "line"})
+where they are known; the last line is the object of `vcpu run --format json`.
 
 example:
   kdash vcpu trace boot.bin --max-steps 1000 > boot.jsonl

@@ -9,6 +9,7 @@ from typing import Any
 
 from kdash.backends.kvm.disassembly import instruction_text
 from kdash.backends.kvm.facts import Exit, Outcome, Registers
+from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.records import REGISTER_NAMES, Record, Steps
 from kdash.backends.kvm.run import Listeners, Report, Request, run_guest
 from kdash.exit_status import ExitStatus
@@ -17,6 +18,8 @@ from kdash.widgets.printable import printable
 #: The exit status of the first signal received, if one was.
 Received = Callable[[], ExitStatus | None]
 
+#: Seconds a line of the trace waits at most for the line table of its code.
+LINES_WAIT = 10.0
 CONTROLS = ("cr0", "cr3", "cr4", "efer")
 
 
@@ -169,7 +172,7 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
                 if before != after and name != "rip"
             }
             previous[vcpu] = record.registers
-            line = step_json(record, number, changed)
+            line = {**step_json(record, number, changed), **origin_json(request.guest, record.rip)}
             write_line({**line, "vcpu": vcpu} if several else line)
 
     def interrupted() -> bool:
@@ -203,6 +206,18 @@ def step_json(record: Record, number: int, changed: dict[str, str]) -> dict[str,
         "text": text,
         "changed": changed,
     }
+
+
+def origin_json(guest: Guest, ip: int) -> dict[str, Any]:
+    """The symbol and the source line of an address; what is not known is absent."""
+    found: dict[str, Any] = {}
+    symbol = guest.symbols.nearest(ip)
+    if symbol:
+        found["symbol"] = symbol
+    line = guest.lines.find(ip, LINES_WAIT) if guest.lines else None
+    if line:
+        found["source"] = {"file": line.file, "line": line.line}
+    return found
 
 
 def instruction_length(record: Record) -> int:

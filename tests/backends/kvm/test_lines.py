@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -214,3 +215,17 @@ def test_a_debug_section_of_endless_zeros_is_refused(image: Path, tmp_path: Path
     lines = Lines(bytes(data))
     assert lines.find(0x200000, 10) is None
     assert "bytes of debug sections" in lines.failure
+
+
+@pytest.mark.gcc
+@pytest.mark.kvm
+def test_a_trace_tells_symbol_and_source_of_each_step(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kdash.commands.vcpu import run
+
+    assert run(["trace", str(image)]) == 0
+    steps = [json.loads(line) for line in capsys.readouterr().out.splitlines()[:-1]]
+    inside = [one for one in steps if one.get("symbol", "").startswith("twice")]
+    assert {one["source"]["line"] for one in inside} == {2, 3, 4}
+    assert {one["source"]["file"] for one in inside} == {"guest.c"}
