@@ -26,6 +26,7 @@ class _Lib:
     KDASH_KICKED: Final[int]
     KDASH_BREAKPOINT: Final[int]
     KDASH_SPECIAL: Final[int]
+    KDASH_SHADOW: Final[int]
     KDASH_PLAIN: Final[int]
     KDASH_HLT: Final[int]
     KDASH_REP: Final[int]

@@ -19,7 +19,7 @@ from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
 from kdash.backends.kvm.user_devices import DeviceError
-from kdash.backends.kvm.vcpu import Vcpu
+from kdash.backends.kvm.vcpu import BLOCK_INTERRUPTS, Vcpu
 
 #: Four pages that VT-x without unrestricted guests needs for real mode (api.rst, 4.35
 #: KVM_SET_TSS_ADDR and 4.42 KVM_SET_IDENTITY_MAP_ADDR), below the largest BIOS image.
@@ -155,6 +155,12 @@ class Machine:
         coalesced.register(self._vm, addresses, port=not mmio)
         for vcpu in self.vcpus:
             vcpu.use_ring(page)
+
+    @property
+    def can_block_interrupts(self) -> bool:
+        """Whether KVM can keep interrupts from a VCPU that is stepped."""
+        value = ioctl.call(self._vm, "KVM_CHECK_EXTENSION", CAPABILITIES["SET_GUEST_DEBUG2"])
+        return bool(value > 0 and value & BLOCK_INTERRUPTS)
 
     def serve_events(self) -> None:
         """Call devices for all writes to ioeventfds until now."""

@@ -18,6 +18,9 @@
 /* Real-time signals carry no meaning of their own, and libraries take the first ones. */
 #define KICK_SIGNAL (SIGRTMIN + 5)
 
+#define STI 0xfb
+#define INTERRUPTS 0x200 /* RFLAGS.IF */
+
 _Static_assert(sizeof(struct kvm_regs) == KDASH_REGISTERS * sizeof(uint64_t), "kvm_regs");
 
 static __thread struct kdash_vcpu *volatile running;
@@ -505,6 +508,7 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
     for (*filled = 0; *filled < capacity;) {
         struct kdash_record *record = &records[*filled];
         uint32_t length;
+        int masked;
 
         memset(record, 0, sizeof *record);
         record->rip = vcpu->run->s.regs.regs.rip;
@@ -514,6 +518,7 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
             result = KDASH_SPECIAL;
             break;
         }
+        masked = !(vcpu->run->s.regs.regs.rflags & INTERRUPTS);
         result = enter(vcpu);
         if (result != 0)
             break;
@@ -530,6 +535,10 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
         }
         if (kdash_vcpu_stops_met(vcpu)) {
             result = KDASH_BREAKPOINT;
+            break;
+        }
+        if (masked && record->code[0] == STI && vcpu->run->s.regs.regs.rflags & INTERRUPTS) {
+            result = KDASH_SHADOW;
             break;
         }
     }

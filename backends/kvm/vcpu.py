@@ -41,6 +41,9 @@ BATCH: Final = 256
 #: KVM_MAX_CPUID_ENTRIES of arch/x86/include/asm/kvm_host.h, Linux 6.19.
 CPUID_ENTRIES: Final = 256
 
+#: KVM_GUESTDBG_BLOCKIRQ (asm/kvm.h, Linux 5.15).
+BLOCK_INTERRUPTS: Final = 0x0010_0000
+
 _NOTHING: Final = OtherExit()
 _REPORT: Final = "this kernel's KVM contradicts its documentation; use another"
 
@@ -59,6 +62,7 @@ class BatchEnd(Enum):
     EXIT = lib.KDASH_EXIT  # the last record is an exit to be handled
     KICKED = lib.KDASH_KICKED
     BREAKPOINT = lib.KDASH_BREAKPOINT
+    SHADOW = lib.KDASH_SHADOW  # of STI: no interrupt may come before the next instruction is done
     SPECIAL = lib.KDASH_SPECIAL  # `step` of step.py must take the next instruction
 
 
@@ -88,6 +92,7 @@ class Vcpu:
         self._filled = ffi.new("uint32_t *")
         self._claimed: Any = ffi.NULL
         self._batch = BATCH
+        self.shadowed = False  # no interrupt may come before the next instruction is done
         self._ring = 0  # where in the run mapping coalesced writes are; 0: nowhere
         self.patience = 0  # microseconds `enter` lets a halted VCPU wait; 0: until kicked
         self._debug: tuple[int, tuple[int, ...]] = (0, ())  # control, addresses
@@ -291,7 +296,8 @@ class Vcpu:
 
     def set_stepping(self, on: bool) -> None:
         """Switch single-stepping on or off; breakpoints in debug registers go."""
-        self._set_debug(lib.KVM_GUESTDBG_SINGLESTEP if on else 0, ())
+        control = lib.KVM_GUESTDBG_SINGLESTEP | (BLOCK_INTERRUPTS if self.shadowed else 0)
+        self._set_debug(control if on else 0, ())
 
     def set_hardware(self, addresses: Sequence[int]) -> None:
         """Let KVM_RUN return at these linear addresses (at most HARDWARE); not while stepping."""

@@ -77,6 +77,7 @@ class VcpuRunner:
         self._stop_came = False  # in the slice that is going on
         self._pending = False  # an access was answered and KVM has not finished it
         self._awaits_key = False  # halted in int 16h
+        self.after_sti = False  # the last step was STI
         self._ip = vcpu.rip  # of the instruction being stepped
         self._halted_in: int | None = None  # the step whose HLT halted it
         if board.irqchip:
@@ -188,7 +189,7 @@ class VcpuRunner:
             return self._failed(failure)
 
     def _run(self) -> Slice:
-        self._stop_came, self.stepped_ip = False, None
+        self._stop_came, self.stepped_ip, self.after_sti = False, None, False
         if not self._offer_interrupt():
             return Slice.WAITING
         end, filled = self.vcpu.run_batch()
@@ -379,6 +380,8 @@ class VcpuRunner:
         elif not self._offer_interrupt():
             return Slice.WAITING
         try:
+            if self.after_sti:
+                return self._step_in_shadow()
             if self.state is VcpuState.RUNNABLE:
                 return self._step(count)
             return self._wait(briefly=not alone)
@@ -390,6 +393,19 @@ class VcpuRunner:
         self._stop_came = False
         if self._accessed:
             self._before = self.vcpu.general_registers(), self.vcpu.segment_bases()
+
+    def _step_in_shadow(self) -> Slice:
+        """Step the instruction behind STI, which no interrupt may precede.
+
+        Stopping between the two ends that protection (on VT-x too, arch/x86/kvm/vmx/vmx.c,
+        vmx_vcpu_run), and a guest that halts there would miss what it waits for.
+        """
+        self.after_sti = False
+        self.vcpu.shadowed = True
+        try:
+            return self._step(1)
+        finally:
+            self.vcpu.shadowed = False
 
     def _step(self, count: int) -> Slice:
         self.settle()
@@ -404,7 +420,9 @@ class VcpuRunner:
         self._count_steps(whole)
         if end is BatchEnd.BREAKPOINT or (whole and self._accessed):
             return self._stop(self.vcpu.record(whole - 1), met=end is BatchEnd.BREAKPOINT)
-        if end is BatchEnd.FULL:
+        if end is BatchEnd.SHADOW:
+            self.after_sti = self.board.blocks_interrupts
+        if end in (BatchEnd.FULL, BatchEnd.SHADOW):
             return Slice.AGAIN
         if end is BatchEnd.KICKED:
             self.board.tick()
