@@ -7,6 +7,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
 /* kvm_run's synchronised state is what we record, in its order (asm/kvm.h). */
 _Static_assert(sizeof(struct kvm_sync_regs) == WORDS * 8, "kvm_sync_regs");
 
@@ -375,6 +379,10 @@ int kdash_recording_begin(struct kdash_recording *recording, uint64_t moment, ui
             error = read_state(area);
         else if (area->slot >= 0 && area->fd >= 0)
             error = read_dirty_log(area);
+        /* Both only save page faults; where the kernel can't, memcpy takes them. */
+        madvise(area->shadow, area->size, MADV_HUGEPAGE);
+        if (area->slot >= 0)
+            madvise(area->host, area->size, MADV_POPULATE_READ);
         memcpy(area->shadow, area->host, area->size);
         memset(area->touched, 0, area->bitmap_words * 8);
         area->any_touched = 0;
