@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kdash.backends.kvm.facts import Registers, Segment
+from kdash.backends.kvm.fpu import FpuState, in_use
 from kdash.backends.kvm.msr_names import msr_name
 from kdash.backends.kvm.state_facts import (
     ControlState,
@@ -84,12 +85,11 @@ def read_fpu(uc: Any) -> ExtendedState:
         for significand, top in physical
     ]
     first = status >> 11 & 7
-    tags = read("FPTAG")  # two bits a register, 0 where it is in use
     return ExtendedState(
         SOURCE,
         read("FPCW"),
         status,
-        sum(1 << n for n in range(8) if not tags >> 2 * n & 3),
+        in_use(read("FPTAG")),
         read("FOP"),
         read("FIP"),
         read("FDP"),
@@ -98,6 +98,39 @@ def read_fpu(uc: Any) -> ExtendedState:
         tuple(numbers[(first + n) % 8] for n in range(8)),
         tuple(read(f"XMM{n}").to_bytes(16, "little") for n in range(16)),
     )
+
+
+def reset_fpu(uc: Any) -> None:
+    """The state after FNINIT and a reset of MXCSR, in which KVM's VCPUs start too."""
+    for name, value in (("FPCW", 0x37F), ("FPSW", 0), ("FPTAG", 0xFFFF), ("MXCSR", 0x1F80)):
+        uc.reg_write(_number(name), value)
+
+
+def write_fpu(uc: Any, state: FpuState) -> None:
+    """Set x87 and XMM registers."""
+
+    def write(name: str, value: Any) -> None:
+        uc.reg_write(_number(name), value)
+
+    first = state.status >> 11 & 7
+    for place, register in enumerate(state.st):
+        significand, top = register[:8], register[8:]
+        values = int.from_bytes(significand, "little"), int.from_bytes(top, "little")
+        write(f"FP{(first + place) % 8}", values)
+    tags = sum(3 << 2 * n for n in range(8) if not state.tags >> n & 1)
+    pieces = {
+        "FPCW": state.control,
+        "FPSW": state.status,
+        "FPTAG": tags,
+        "FOP": state.opcode,
+        "FIP": state.instruction,
+        "FDP": state.operand,
+        "MXCSR": state.mxcsr,
+    }
+    for name, value in pieces.items():
+        write(name, value)
+    for place, register in enumerate(state.xmm):
+        write(f"XMM{place}", int.from_bytes(register, "little"))
 
 
 def read_msrs(uc: Any) -> MsrState:

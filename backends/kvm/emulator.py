@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.emulated_inspection import read_fpu, reset_fpu, write_fpu
 from kdash.backends.kvm.emulated_interrupts import CannotEmulate, Event, Shutdown, deliver
 from kdash.backends.kvm.emulated_memory import EmulatedMemory, LinearMemory
 from kdash.backends.kvm.emulated_state import State, check_layout, flush_translations
@@ -139,6 +140,7 @@ class EmulatedVcpu:
             self._state.store()
         for name in REGISTER_NAMES:
             self._write(name, registers.get(name, 0))
+        reset_fpu(self._uc)
 
     def _write(self, name: str, value: int) -> None:
         self._uc.reg_write(getattr(self._x86, f"UC_X86_REG_{name.upper()}"), value)
@@ -197,16 +199,13 @@ class EmulatedVcpu:
         self._uc.ctl_flush_tb()  # code may have been translated from there
         return done
 
-    def fpu(self) -> None:
-        """Not known: unicorn keeps these registers in another form."""
+    def fpu(self) -> FpuState:
+        """The x87 and SSE registers."""
+        return FpuState.of(read_fpu(self._uc))
 
-    def set_fpu(self, state: FpuState) -> None:  # noqa: ARG002 - as Vcpu has it
-        """Refuse, always.
-
-        Raises:
-            KvmError: since unicorn keeps these registers in another form.
-        """
-        raise KvmError("the emulator's x87 and SSE registers can't be set", "use --engine kvm")
+    def set_fpu(self, state: FpuState) -> None:
+        """Set the x87 and SSE registers."""
+        write_fpu(self._uc, state)
 
     # -- stops, as the native loop compares them
 

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from kdash.backends.kvm.state_facts import ExtendedState
+
 #: Bytes of a `struct kvm_xsave` (asm/kvm.h).
 XSAVE_SIZE: Final = 4096
 _LEGACY: Final = struct.Struct("<HHBxHQQI4x128s256s")
@@ -50,6 +52,21 @@ class FpuState:
             dp,
             tuple(vectors[at : at + 16] for at in range(0, 256, 16)),
             mxcsr,
+        )
+
+    @classmethod
+    def of(cls, state: ExtendedState) -> FpuState:
+        """The part of an extended state that this is."""
+        return cls(
+            st=state.stack,
+            control=state.control,
+            status=state.status,
+            tags=state.tag,
+            opcode=state.opcode,
+            instruction=state.ip,
+            operand=state.dp,
+            xmm=tuple(vector[:16] for vector in state.vectors[:16]),
+            mxcsr=state.mxcsr or 0,
         )
 
     def packed(self, area: bytes) -> bytes:

@@ -464,7 +464,9 @@ class GuidedRun:
         return written
 
     def fpu(self) -> FpuState | None:
-        """The x87 and SSE registers; None where the engine does not tell them."""
+        """The x87 and SSE registers; None where that is not known."""
+        if self._past.active:
+            return FpuState.of(self.inspector.fpu(self._selected))
         self._runner.settle()
         return self._vcpu.fpu()
 

@@ -304,7 +304,7 @@ class VcpuSession:
         return self._ask(write)
 
     def fpu(self) -> Future[FpuState | None]:
-        """The x87 and SSE registers; None where the engine does not tell them."""
+        """The x87 and SSE registers; None where that is not known."""
         return self._ask(self._run.fpu)
 
     def set_fpu(self, state: FpuState, confirm: bool = False) -> Future[Snapshot]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from kdash.backends.kvm.engines import EMULATOR, KVM
-from kdash.backends.kvm.facts import KvmError, Mode
+from kdash.backends.kvm.facts import Mode
 from kdash.backends.kvm.guests import flat
 from kdash.backends.kvm.session import VcpuSession
 
@@ -62,22 +63,23 @@ def test_the_base_of_a_segment_is_set_alone(session: VcpuSession) -> None:
     )
 
 
-def test_floating_point_registers_are_known_on_kvm_alone(engine: str, session: VcpuSession) -> None:
+def test_floating_point_registers_start_as_after_fninit(session: VcpuSession) -> None:
     state = session.fpu().result(WAIT)
-    if engine == EMULATOR:
-        assert state is None
-        return
     assert state is not None
-    assert state.control == 0x37F
+    assert (state.control, state.status, state.tag_word, state.mxcsr) == (0x37F, 0, 0xFFFF, 0x1F80)
 
 
-def test_the_emulator_refuses_to_set_floating_point_registers() -> None:
-    kvm_like = VcpuSession(flat(SPIN, "test guest"), engine=EMULATOR)
-    try:
-        from kdash.backends.kvm.fpu import XSAVE_SIZE, FpuState
-
-        state = FpuState.unpack(bytes(XSAVE_SIZE))
-        with pytest.raises(KvmError, match="--engine kvm"):
-            kvm_like.set_fpu(state).result(WAIT)
-    finally:
-        kvm_like.close()
+def test_floating_point_registers_are_set(session: VcpuSession) -> None:
+    before = session.fpu().result(WAIT)
+    assert before is not None
+    wanted = replace(
+        before,
+        st=tuple(bytes((place + 1,)) * 10 for place in range(8)),
+        status=5 << 11,
+        tags=0b1110_0000,
+        control=0x27F,
+        mxcsr=0x1F81,
+        xmm=tuple(bytes((place + 1,)) * 16 for place in range(16)),
+    )
+    session.set_fpu(wanted).result(WAIT)
+    assert session.fpu().result(WAIT) == wanted
