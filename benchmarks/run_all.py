@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("first_screen", "command_start", "vcpu_rates", "recording", "gdb_steps")
+BENCHMARKS = ("first_screen", "command_start", "vcpu_rates", "stops", "recording", "gdb_steps")
 
 
 def main() -> None:
