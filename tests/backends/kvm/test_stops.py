@@ -15,9 +15,9 @@ BREAK, WATCH, ACCESS, EXIT = StopKind.BREAKPOINT, StopKind.WATCH, StopKind.ACCES
 OUT = Exit(0, 0, 0, ExitReason.IO, "IO", 0x1000, IoExit("out", 0x3F8, 1, 1, b"4"), "out 0x3f8")
 
 
-def moment(memory: bytes = bytes(64), **registers: int) -> Moment:
+def moment(memory: bytes = bytes(64), rip: int = 0, rax: int = 0) -> Moment:
     """Memory begins at 0x2000; code is 64-bit."""
-    now = Registers(**registers, cr0=0x80000001, efer=0x500, cs=Segment(l=1))
+    now = Registers(rip=rip, rax=rax, cr0=0x80000001, efer=0x500, cs=Segment(l=1))
     return Moment(now, lambda at, length: memory[max(at - 0x2000, 0) :][:length])
 
 
