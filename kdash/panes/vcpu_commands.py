@@ -52,6 +52,12 @@ def _go_back(pane: VcpuPane, command: words.Command) -> str:
         case words.Seek(moment):
             assert pane.past is not None  # or CommandError
             pane.seek(moment)
+        case words.Save(path, True):
+            pane.follow(pane.past.save_snapshot(path))
+            return f"this moment goes to {path}"
+        case words.Save(path, False):
+            pane.follow(pane.past.save_recording(path))
+            return f"the recording goes to {path}"
         case words.Back("run-from-here"):
             return pane.run_from_here()
         case words.Back("reverse-next"):

@@ -53,6 +53,12 @@ class Session(Protocol):
     def seek(self, moment: int) -> Future[Snapshot]:
         """Show a moment of the recording."""
 
+    def save_recording(self, path: str) -> Future[Snapshot]:
+        """Write all that is recorded to a file."""
+
+    def save_snapshot(self, path: str) -> Future[Snapshot]:
+        """Write the moment shown to a file."""
+
     def run_from_here(self) -> Future[Snapshot]:
         """Let the guest go on from the moment shown; what came after is forgotten."""
 

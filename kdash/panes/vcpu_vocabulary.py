@@ -16,6 +16,8 @@ WORDS = (
     CommandWord("reverse-continue", "reverse-continue", "go back to a breakpoint or the begin"),
     CommandWord("seek", "seek N", "show the recorded moment before step N"),
     CommandWord("run-from-here", "run-from-here", "go on from the moment shown; asks first"),
+    CommandWord("save", "save FILE", "write the recording to a file, for kdash FILE"),
+    CommandWord("save-snapshot", "save-snapshot FILE", "the same of the moment shown alone"),
     CommandWord("pause", "pause", "stop a running guest"),
     CommandWord("break", "break [ADDR] [if COND]", "stop at ADDR, or here, where COND holds"),
     CommandWord("tbreak", "tbreak [ADDR] [if COND]", "the same, once"),

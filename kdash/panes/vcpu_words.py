@@ -79,6 +79,14 @@ class Back:
 
 
 @dataclass(frozen=True, slots=True)
+class Save:
+    """Write the recording, or the moment shown, to a file."""
+
+    path: str
+    moment_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Seek:
     """Show a moment of the recording."""
 
@@ -145,6 +153,7 @@ Command = (
     | Poke
     | Back
     | Seek
+    | Save
 )
 
 
@@ -210,6 +219,10 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
             if moment is None or moment < 0:
                 raise CommandError("seek needs the number of a step, such as seek 120")
             return Seek(moment)
+        case "save" | "save-snapshot":
+            if not rest:
+                raise CommandError(f"{word} needs a file, such as {word} guest.kdash")
+            return Save(rest, word == "save-snapshot")
         case "follow":
             if rest:
                 expression("follow", rest, registers, lookup)

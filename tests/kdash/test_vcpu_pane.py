@@ -121,6 +121,12 @@ class GivenSession:
     def run_from_here(self) -> Future[Snapshot]:
         return self._answer("from here")
 
+    def save_recording(self, path: str) -> Future[Snapshot]:
+        return self._answer("save", path)
+
+    def save_snapshot(self, path: str) -> Future[Snapshot]:
+        return self._answer("save moment", path)
+
     def add_breakpoint(self, ip: int) -> Future[Snapshot]:
         return self._answer("break", ip)
 
@@ -712,8 +718,11 @@ async def test_capital_keys_go_back() -> None:
         await pilot.press("S", "N", "C")
         app.pane.run_command("rs 3")
         app.pane.run_command("seek 120")
+        app.pane.run_command("save all.kdash")
+        app.pane.run_command("save-snapshot one.kdash")
         assert session.asked == [
             ("back", 20), "back over", "back to a stop", ("back", 3), ("seek", 120),
+            ("save", "all.kdash"), ("save moment", "one.kdash"),
         ]  # fmt: skip
 
 

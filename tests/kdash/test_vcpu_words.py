@@ -66,6 +66,8 @@ REGISTERS = Registers(rax=0x1234, rsp=0x8000, rip=0x1003, ds=Segment(base=0x500)
         ("walk rsp", words.Walk(0x8000)),
         ("walk", words.Walk(None)),
         ("info msrs", words.Info("msrs")),
+        ("save my guest.kdash", words.Save("my guest.kdash")),
+        ("save-snapshot x.kdash", words.Save("x.kdash", True)),
     ],
 )
 def test_a_line_means(line: str, meaning: Any) -> None:
@@ -77,6 +79,7 @@ def test_a_line_means(line: str, meaning: Any) -> None:
     [
         ("frob", "unknown command 'frob'; known: step, next"),
         ("step many", "'many' is no number of steps"),
+        ("save", "save needs a file, such as save guest.kdash"),
         ("step 0", "'0' is no number of steps"),
         ("next 3", "next takes no argument, not '3'"),
         ("until", "until needs an address, such as until 0x1003"),
