@@ -34,14 +34,17 @@ class _Batch:
         self._log = log
         self._vcpu = vcpu
         self._records = records
-        self._told: list[Exit] | None = None
+        self._told: dict[int, Exit] = {}
         self.first = first
         self.last = first + amount - 1
 
-    def tell(self) -> list[Exit]:
-        if self._told is None:
-            self._told = [self._tell(index) for index in range(self.first, self.last + 1)]
-        return self._told
+    def tell(self, first: int = 0) -> list[Exit]:
+        """From number `first` on: the screen wants the latest of a long run."""
+        wanted = range(max(self.first, first), self.last + 1)
+        for index in wanted:
+            if index not in self._told:
+                self._told[index] = tell(*self._raw(index))
+        return [self._told[index] for index in wanted]
 
     def raw(self) -> list[Logged]:
         return [self._raw(index) for index in range(self.first, self.last + 1)]
@@ -50,9 +53,6 @@ class _Batch:
         record = Record.unpack(self._records, (index - self.first) * RECORD.size)
         ip = instruction_ip(record, self._log.out_rip_after)
         return raw_of(record), index, ip, None, "", self._vcpu
-
-    def _tell(self, index: int) -> Exit:
-        return tell(*self._raw(index))
 
 
 class _Single:
@@ -66,7 +66,7 @@ class _Single:
         self._where = where
         self.first = self.last = index
 
-    def tell(self) -> list[Exit]:
+    def tell(self, first: int = 0) -> list[Exit]:  # noqa: ARG002 - as _Batch has it
         if self._told is None:
             self._told = [tell(self._raw, self.first, *self._where)]
         return self._told
@@ -201,7 +201,7 @@ class ExitLog:
         for entry in reversed(self._kept):
             if entry.last < index:
                 break
-            told[:0] = entry.tell()
+            told[:0] = entry.tell(index)
         return tuple(told[-count:])
 
 
