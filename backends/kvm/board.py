@@ -83,10 +83,7 @@ class Board:
         )
         self.debug_port = DebugPort()
         self.exit_port = ExitPort()
-        self.keyboard = KeyboardController(
-            # Without the kernel's controllers the BIOS services or the guest poll it.
-            self._line(machine, KEYBOARD_IRQ) if machine.guest.irqchip else None
-        )
+        self.keyboard = KeyboardController(self._line(machine, KEYBOARD_IRQ))
         memory = machine.guest.memory
         self._cmos = Cmos(memory)
         self._configuration = FirmwareConfiguration(memory, machine.guest.vcpus)
@@ -237,6 +234,8 @@ class Board:
         """Whether input, where it may come, would interrupt by the controller of our own."""
         if self.pic is None or not self.keys_may_come:
             return False
+        if self.keyboard.interrupts and self.pic.lets_through(KEYBOARD_IRQ):
+            return True
         return self.serial.awaits_input and self.pic.lets_through(SERIAL_IRQ)
 
     def _serial_interrupts(self, enabled: bool) -> None:

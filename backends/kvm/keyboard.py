@@ -136,10 +136,20 @@ class KeyboardController:
         self._update()
 
     @property
+    def interrupts(self) -> bool:
+        """Whether a key would interrupt, as far as the controller is concerned."""
+        wanted = self._command_byte & (_INTERRUPT | _DISABLED) == _INTERRUPT
+        return wanted and self._interrupt is not None
+
+    @property
     def _ready(self) -> bool:
         if self._answers:
             return True
-        return self._scans and not self._command_byte & _DISABLED and bool(self._next_codes())
+        if not self._scans or self._command_byte & _DISABLED:
+            return False
+        # Looking takes no key away from who asks the BIOS.
+        waiting = range(self._taken, len(self._keys))
+        return bool(self._codes) or any(self._keys[place].scan for place in waiting)
 
     def _next_codes(self) -> deque[int]:
         while not self._codes and (key := self.peek()):

@@ -180,9 +180,10 @@ def test_any_traffic_reads_as_bytes(traffic: list[tuple[int, int] | bytes]) -> N
 
 
 @pytest.mark.kvm
+@pytest.mark.parametrize("irqchip", [False, True])
 @pytest.mark.parametrize("steps", [None, 10_000])
-def test_a_boot_sector_reads_what_is_typed(steps: int | None) -> None:
-    guest = boot_guest(sector(ECHO), "echo")
+def test_a_boot_sector_reads_what_is_typed(steps: int | None, irqchip: bool) -> None:
+    guest = replace(boot_guest(sector(ECHO), "echo"), irqchip=irqchip)
     report = run_guest(Request(guest, stdin=b"Hi!\r", timeout=10, max_steps=steps))
     assert (report.outcome, report.teletype) == (Outcome.HLT, b"Hi!")
     assert report.detail == "HLT at 0x7c0e"
@@ -256,7 +257,8 @@ def test_a_guest_polls_the_controller() -> None:
 
 
 @pytest.mark.kvm
-def test_a_key_interrupts_a_guest_with_interrupt_controllers() -> None:
+@pytest.mark.parametrize("irqchip", [True, False], ids=["in the kernel", "of our own"])
+def test_a_key_interrupts_a_guest_that_halted(irqchip: bool) -> None:
     # xor ax,ax; mov ds,ax; mov word [0x24],handler; mov [0x26],ax;
     # mov al,0x11; out 0x20,al; mov al,8; out 0x21,al; mov al,4; out 0x21,al; mov al,1; out 0x21,al;
     # mov al,0xfd; out 0x21,al; sti; out 0xe9,al; wait: hlt; jmp wait;
@@ -265,7 +267,7 @@ def test_a_key_interrupts_a_guest_with_interrupt_controllers() -> None:
         "31c0 8ed8 c70624002710 a32600 b011 e620 b008 e621 b004 e621 b001 e621 b0fd e621"
         "fb e6e9 f4 ebfd e460 e6f4"
     )
-    session = VcpuSession(replace(flat(code, "keys"), irqchip=True))
+    session = VcpuSession(replace(flat(code, "keys"), irqchip=irqchip))
     try:
         done = session.run()
         deadline = time.monotonic() + 10
