@@ -27,8 +27,12 @@ class Program:
         lines: int = 24,
         env: dict[str, str] | None = None,
         shell: bool = False,
+        within: tuple[str, ...] = (),
     ) -> None:
-        """Start it, with `shell` from an interactive shell that has job control."""
+        """Start it, with `shell` from an interactive shell that has job control.
+
+        `within` are words of a command that starts the one behind them.
+        """
         environment = {
             **os.environ,
             "TERM": "xterm-256color",
@@ -38,7 +42,7 @@ class Program:
         }
         for name in ("COLUMNS", "LINES"):  # the pseudo-terminal's own size counts
             environment.pop(name, None)
-        command = [sys.executable, "-m", "kdash", *argv]
+        command = [*within, sys.executable, "-m", "kdash", *argv]
         if shell:
             environment["PS1"] = "$ "
         self.child = pexpect.spawn(
