@@ -86,6 +86,14 @@ class RecordedSession:
         """Stay."""
         return self._go(self._place)
 
+    def save_recording(self, path: str) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
+    def save_snapshot(self, path: str) -> Future[Snapshot]:
+        """Stay."""
+        return self._go(self._place)
+
     def pause(self) -> Future[Snapshot]:
         """Stay."""
         return self._go(self._place)

@@ -346,15 +346,20 @@ class GuidedRun:
             KvmError: when KVM refuses a state.
         """
         self.stop()
-        self._past.resume()
+        self._resume()
         self._state = RunState.STOPPED
+
+    def _resume(self) -> None:
+        self._tap.pass_on(self.on_output)
+        self._past.resume()
+        self._tap.shortened()
 
     def _change(self, confirm: bool, what: str) -> None:
         """Make sure that the guest is where it is shown, before something changes it."""
         if self._past.active and not confirm:
             raise PastError(f"{what} {self._past.future}")
         self._runner.settle()
-        self._past.resume()
+        self._resume()
 
     # -- looking and changing
 

@@ -9,6 +9,7 @@ from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import (
     Exit,
+    KvmError,
     NotRecorded,
     RecordingView,
     Registers,
@@ -20,6 +21,7 @@ from kdash.backends.kvm.recorder import Recorder, devices_of, exits_before
 from kdash.backends.kvm.recording import LIMIT, Recording
 from kdash.backends.kvm.runner import Runner
 from kdash.backends.kvm.travel import Travel
+from kdash.backends.kvm.user_devices import DeviceError
 
 #: RAM up to which a guest is recorded unless told otherwise: its copy takes as much again,
 #: and making it delays the first step by about a millisecond for each MiB that is used.
@@ -49,6 +51,7 @@ class Past:
         self._runner = runner
         self._limit = limit
         self._recorder: Recorder | None = None
+        self._asked = record is True
         self.why_not = _why_not(machine, engine, record)
 
     def close(self) -> None:
@@ -60,13 +63,19 @@ class Past:
     # -- recording
 
     def begin(self) -> None:
-        """Record from here on, unless that is off or done already.
+        """Record from here on, unless that is off, done already, or can't be.
 
         Raises:
-            KvmError: when that can't be.
+            KvmError: when it can't be and was asked for.
         """
-        if self._recorder is None and not self.why_not:
+        if self._recorder is not None or self.why_not:
+            return
+        try:
             self._recorder = Recorder(self._machine, self._runner.board, self._limit)
+        except (KvmError, DeviceError) as error:
+            if self._asked:
+                raise
+            self.why_not = f"nothing is recorded: {error}"
 
     def settle(self) -> None:
         """Keep what a run at full speed did; the guest stands still."""

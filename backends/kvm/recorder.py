@@ -14,7 +14,7 @@ from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.board import Board
 from kdash.backends.kvm.exit_codec import ExitCodecError, pack, unpack
-from kdash.backends.kvm.facts import Exit, KvmError, Mode, RecordingView
+from kdash.backends.kvm.facts import Exit, Mode, RecordingView
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Recording
 from kdash.backends.kvm.records import Record
@@ -25,6 +25,8 @@ DEVICES_SIZE: Final = 64 << 10
 #: IP reaches so far in real mode, with the code segment at 0.
 _REACH: Final = 0xFFFF
 _NOP_HLT: Final = b"\x90\xf4"
+#: Told beside the devices that don't go back.
+TOO_LARGE: Final = f"devices with more than {DEVICES_SIZE >> 10} KiB of state"
 #: Exits that go with an entry: the latest of them.
 EXITS_AN_ENTRY: Final = 256
 
@@ -182,10 +184,9 @@ class Recorder:
         if state == self._state:
             return
         if len(state) >= DEVICES_SIZE:
-            raise KvmError(
-                f"the devices' state has {len(state)} bytes; {DEVICES_SIZE - 1} can be recorded",
-                "let the device's save() give less, or record nothing (--record off)",
-            )
+            if TOO_LARGE not in self.unsaved:
+                self.unsaved = (*self.unsaved, TOO_LARGE)
+            return
         length = max(len(state), len(self._state)) + 1
         ffi.buffer(self._devices)[:length] = state.ljust(length, b"\0")
         self._state = state

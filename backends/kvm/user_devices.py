@@ -20,6 +20,7 @@ What such a class does is its author's; what it raises ends the run, never the p
 from __future__ import annotations
 
 import importlib.util
+import json
 import operator
 import sys
 import traceback
@@ -138,9 +139,11 @@ class UserDevice:
         """State, as the device tells it.
 
         Raises:
-            DeviceError: when the device raises.
+            DeviceError: when the device raises, or JSON can't hold what it gives.
         """
-        return {"state": self._called(self._device.save)}
+        state = self._called(self._device.save)
+        self._called(partial(json.dumps, state))
+        return {"state": state}
 
     def restore(self, state: State) -> None:
         """Give the device what its save() gave.

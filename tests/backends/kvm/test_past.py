@@ -203,6 +203,41 @@ def test_user_devices_that_keep_their_state_go_back_too(begin: Open) -> None:
     assert run.snapshot().registers.rax == 9
 
 
+def test_a_device_whose_state_is_no_json_is_not_recorded(begin: Open) -> None:
+    class Strange:
+        ports = range(0x10, 0x11)
+        mmio = None
+
+        def read(self, address: int, size: int) -> int:
+            return 1
+
+        def write(self, address: int, size: int, value: int) -> None: ...
+
+        def save(self) -> object:
+            return {1, 2}
+
+        def restore(self, state: object) -> None: ...
+
+    run = begin("e410 f4", devices=(DeviceClass("strange", Strange),))
+    go(run, Pace(steps=2))
+    shown = run.snapshot()
+    assert shown.outcome is Outcome.HLT
+    assert "set is not JSON serializable" in shown.unrecorded
+
+
+def test_output_after_going_on_from_the_past_is_passed_on(begin: Open) -> None:
+    run = begin(article_guest())
+    heard: list[bytes] = []
+    run.on_output = heard.append
+    go(run, Pace(steps=7))
+    run.snapshot()
+    run.seek(0)
+    run.run_from_here()
+    go(run, Pace(steps=7))
+    run.snapshot()
+    assert b"".join(heard) == b"4\n4\n"
+
+
 def test_changes_by_a_person_are_moments_too(begin: Open) -> None:
     run = begin("90 90 90 f4")
     go(run, Pace(steps=1))
