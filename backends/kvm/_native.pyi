@@ -27,6 +27,7 @@ class _Lib:
     KDASH_BREAKPOINT: Final[int]
     KDASH_SPECIAL: Final[int]
     KDASH_SHADOW: Final[int]
+    KDASH_DELIVERED: Final[int]
     KDASH_PLAIN: Final[int]
     KDASH_HLT: Final[int]
     KDASH_REP: Final[int]

@@ -114,7 +114,7 @@ class Board:
         self.ended: Callable[[], None] = lambda: None  # called when a VCPU or the run has ended
         self.interrupt: Callable[[], None] = lambda: None  # makes the VCPUs look at `ending`
         self.irqchip = machine.guest.irqchip
-        self.blocks_interrupts = machine.guest.irqchip and machine.can_block_interrupts
+        self.blocks_interrupts = machine.vcpu.takes_interrupts and machine.can_block_interrupts
         self._left = set(range(machine.guest.vcpus))  # VCPUs that have not ended
         self._several = machine.guest.vcpus > 1
         machine.failed = self._failed

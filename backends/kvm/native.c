@@ -499,6 +499,22 @@ static int record_step(struct kdash_vcpu *vcpu, const struct kdash_record *recor
     return kdash_recording_enter(vcpu->recording, vcpu->index, KDASH_STEP, changes, NULL, 0);
 }
 
+/* CLI, POPF, IRET, INT in all forms, and system instructions: they clear RFLAGS.IF themselves. */
+static int may_mask(const struct kdash_record *record) {
+    uint32_t i = 0;
+
+    while (i < record->code_length && kdash_is_prefix(record->code[i], record->bits))
+        i++;
+    if (i == record->code_length)
+        return 1;
+    switch (record->code[i]) {
+    case 0xfa: case 0x9d: case 0xcf: case 0xcc: case 0xcd: case 0xce: case 0xf1: case 0x0f:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
                uint32_t *filled) {
     int result = KDASH_FULL;
@@ -537,8 +553,13 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
             result = KDASH_BREAKPOINT;
             break;
         }
-        if (masked && record->code[0] == STI && vcpu->run->s.regs.regs.rflags & INTERRUPTS) {
-            result = KDASH_SHADOW;
+        if (masked && vcpu->run->s.regs.regs.rflags & INTERRUPTS) {
+            /* Who has an interrupt for the guest offers it between two batches. */
+            result = record->code[0] == STI ? KDASH_SHADOW : KDASH_FULL;
+            break;
+        }
+        if (!masked && !(vcpu->run->s.regs.regs.rflags & INTERRUPTS) && !may_mask(record)) {
+            result = KDASH_DELIVERED;
             break;
         }
     }

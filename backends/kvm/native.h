@@ -25,6 +25,7 @@
 #define KDASH_KICKED 2      /* a kick, a tick or another signal; no record for it */
 #define KDASH_BREAKPOINT 3  /* a stop was met; the last step is complete */
 #define KDASH_SPECIAL 4     /* the next instruction is not one for the fast loop */
+#define KDASH_DELIVERED 6   /* the last step cleared RFLAGS.IF, and not by what was decoded */
 #define KDASH_SHADOW 5      /* the last step was STI: no interrupt may come before the next one */
 
 /* What an instruction is, seen before it is stepped. */

@@ -64,6 +64,7 @@ class BatchEnd(Enum):
     EXIT = lib.KDASH_EXIT  # the last record is an exit to be handled
     KICKED = lib.KDASH_KICKED
     BREAKPOINT = lib.KDASH_BREAKPOINT
+    DELIVERED = lib.KDASH_DELIVERED  # as FULL; the last step may be a handler's first instruction
     SHADOW = lib.KDASH_SHADOW  # of STI: no interrupt may come before the next instruction is done
     SPECIAL = lib.KDASH_SPECIAL  # `step` of step.py must take the next instruction
 
@@ -344,6 +345,16 @@ class Vcpu:
     def record(self, position: int) -> Record:
         """A record of the last batch."""
         return Record.unpack(self.record_bytes, position * RECORD.size)
+
+    def correct(self, position: int, record: Record) -> None:
+        """Put a record of the last batch right."""
+        start = position * RECORD.size
+        self.record_bytes[start : start + RECORD.size] = record.pack()
+
+    @property
+    def interrupt_table(self) -> int:
+        """Linear address of the interrupt table."""
+        return int(lib.kdash_sync_sregs(self._native).idt.base)
 
     def describe_exit(self) -> Record:
         """The record of the exit with which KVM_RUN last returned."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from kdash.backends.kvm import irqchip
 from kdash.backends.kvm.bios_layout import BIOS_SEGMENT, WAITS_AT
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
+from kdash.backends.kvm.delivery import entered_handler
 from kdash.backends.kvm.disassembly import decode, instruction_text
 from kdash.backends.kvm.exit_reasons import OUTCOMES, UNCOUNTED
 from kdash.backends.kvm.exits import EMULATION, RawExit
@@ -401,7 +402,7 @@ class VcpuRunner:
         vmx_vcpu_run), and a guest that halts there would miss what it waits for.
         """
         self.after_sti = False
-        self.vcpu.shadowed = True
+        self.vcpu.shadowed = self.board.blocks_interrupts
         try:
             return self._step(1)
         finally:
@@ -417,12 +418,14 @@ class VcpuRunner:
         end, filled = self.vcpu.step_batch(count)
         self._take_coalesced(self.board.steps)
         whole = filled - 1 if end is BatchEnd.EXIT else filled
+        if end is BatchEnd.DELIVERED and self._on_steps:
+            self.vcpu.correct(whole - 1, self._delivered(self.vcpu.record(whole - 1)))
         self._count_steps(whole)
         if end is BatchEnd.BREAKPOINT or (whole and self._accessed):
             return self._stop(self.vcpu.record(whole - 1), met=end is BatchEnd.BREAKPOINT)
         if end is BatchEnd.SHADOW:
-            self.after_sti = self.board.blocks_interrupts
-        if end in (BatchEnd.FULL, BatchEnd.SHADOW):
+            self.after_sti = True
+        if end in (BatchEnd.FULL, BatchEnd.SHADOW, BatchEnd.DELIVERED):
             return Slice.AGAIN
         if end is BatchEnd.KICKED:
             self.board.tick()
@@ -430,6 +433,17 @@ class VcpuRunner:
         if end is BatchEnd.EXIT:
             return self._finish_step(self.vcpu.record(whole))
         return self._whole_step()
+
+    def _delivered(self, record: Record) -> Record:
+        """The record of a step that may have begun with an interrupt: with what was executed."""
+        vcpu = self.vcpu
+        after = vcpu.registers()
+        handler = entered_handler(after, vcpu.interrupt_table, vcpu.read_linear)
+        if handler is None:
+            return record
+        base = 0 if after.code_bits == 64 else after.cs.base
+        code = vcpu.read_linear(base + handler, len(record.code))
+        return record._replace(rip=handler, code=code, before=b"", bits=after.code_bits)
 
     def _count_steps(self, whole: int) -> None:
         if self._on_steps and whole:
@@ -474,7 +488,10 @@ class VcpuRunner:
             self._end(raw, self._ip, self.board.steps, record)
             return Slice.ENDED
         if self._on_steps or self._accessed:
-            record = record._replace(registers=self.vcpu.general_registers())
+            flags, after = record.registers[RFLAGS], self.vcpu.general_registers()
+            record = record._replace(registers=after)
+            if flags & INTERRUPTS and not after[RFLAGS] & INTERRUPTS:
+                record = self._delivered(record)
         if self._on_steps:
             self._on_steps(Steps(record.pack(), self.board.steps, self.vcpu.index))
         self._counted(1)

@@ -14,6 +14,7 @@ from kdash.backends.kvm.guests import Guest, Part
 from kdash.backends.kvm.images import Options, make_guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.modes import CODE
+from kdash.backends.kvm.records import Steps
 from kdash.backends.kvm.run import Listeners, Report, Request, run_guest
 from kdash.backends.kvm.runner import Runner
 from kdash.backends.kvm.session import VcpuSession
@@ -303,6 +304,29 @@ def test_serial_input_wakes_a_guest_that_waits_for_it(irqchip: bool) -> None:
     finally:
         session.close()
     assert (shown.outcome, shown.serial) == (Outcome.HLT, b"hello q")
+
+
+@CHIPS
+@pytest.mark.parametrize("mode", [Mode.REAL, Mode.LONG])
+def test_a_step_into_a_handler_tells_the_instruction_executed(mode: Mode, irqchip: bool) -> None:
+    seen: list[int] = []
+
+    def steps(batch: Steps) -> None:
+        seen.extend(record.rip for record in batch)
+
+    if mode is Mode.LONG:
+        one, handler, second = echo_guest(irqchip), 0x1080, 0x1084
+    else:
+        # IVT[12] = 0:1040; PIC: base 8, all masked but IRQ 4; OUT2; IER = 2; sti; jmp $
+        code = bytes.fromhex(
+            "c706300040 10c706320000 00 b011e620b008e621b004e621b001e621b0efe621"
+            "bafc03b008ee baf903b002ee fb ebfe"
+        ).ljust(0x40, b"\0") + bytes.fromhex("b058 f4")
+        one, handler, second = guest(code.hex(), irqchip=irqchip), 0x1040, 0x1042
+    request = Request(one, stdin=b"q", step_by_step=True, timeout=5, max_steps=200)
+    run_guest(request, Listeners(steps=steps))
+    assert handler in seen
+    assert seen[seen.index(handler) + 1] == second
 
 
 def test_a_vcpu_can_be_stepped_without_interrupts() -> None:
