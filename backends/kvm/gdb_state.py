@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kdash.backends.kvm.facts import RunState, Snapshot
 from kdash.backends.kvm.gdb_arguments import PATIENCE, MalformedError, number, octets, pair
 from kdash.backends.kvm.gdb_packets import PACKET_SIZE
 from kdash.backends.kvm.gdb_registers import (
@@ -67,7 +68,9 @@ class StateCommands:
     def read_memory(self, arguments: bytes) -> bytes:
         """`m`: by linear address, as far as it is mapped."""
         address, length = pair(arguments)
-        data = self._session.read_memory(address, min(length, _MOST))
+        data = code_at(self._session.snapshot(), address, length)
+        if data is None:
+            data = self._session.read_memory(address, min(length, _MOST))
         return data.hex().encode() if data or not length else _NO_MEMORY
 
     def write_memory(self, arguments: bytes) -> bytes:
@@ -87,6 +90,20 @@ class StateCommands:
     def _write(self, address: int, data: bytes) -> bytes:
         written = self._session.write_memory(address, data).result(PATIENCE)
         return _OK if written == len(data) else _NO_MEMORY
+
+
+def code_at(snapshot: Snapshot, linear: int, length: int) -> bytes | None:
+    """Bytes of the instruction at CS:IP, which gdb asks for again and again at every stop.
+
+    None where others are wanted: they are read.
+    """
+    current = next((one for one in snapshot.disassembly if one.current), None)
+    if current is None or snapshot.state is RunState.RUNNING:
+        return None
+    offset = linear - current.linear
+    if offset < 0 or length == 0 or offset + length > len(current.code):
+        return None
+    return current.code[offset : offset + length]
 
 
 def _place(digits: bytes) -> int:

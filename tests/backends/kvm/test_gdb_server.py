@@ -128,6 +128,17 @@ def test_memory_is_read_and_written(serve: Serve) -> None:
         assert client.ask(b"m2000,0") == b""
 
 
+def test_the_code_at_rip_is_read_as_it_is_now(serve: Serve) -> None:
+    with serve("b83412 ebfe").client() as client:
+        assert client.ask(b"m1000,1") == b"b8"
+        assert client.ask(b"m1001,2") == b"3412"
+        assert client.ask(b"m1001,3") == b"3412eb"
+        assert client.ask(b"M1001,1:ff") == b"OK"
+        assert client.ask(b"m1000,3") == b"b8ff12"
+        client.ask(b"s")
+        assert client.ask(b"m1003,2") == b"ebfe"
+
+
 def test_memory_that_is_not_there_is_an_error(serve: Serve) -> None:
     with serve(SPIN, mode=Mode.LONG).client() as client:
         assert client.ask(b"m%x,4" % (1 << 40)) == b"E0e"
