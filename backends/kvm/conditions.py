@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from kdash.backends.kvm.facts import Registers
+from kdash.backends.kvm.moments import Moment
 
 MASK: Final = (1 << 64) - 1
 #: Longest text taken, in characters, and deepest nesting: both guard the parser's own stack.
@@ -38,8 +38,6 @@ _WHOLE: Final = (
     "cr0", "cr2", "cr3", "cr4", "cr8", "efer",
 )  # fmt: skip
 
-#: Reads guest memory by linear address, shorter where it ends.
-Read = Callable[[int, int], bytes]
 #: The address of a symbol; None where there is no such symbol.
 Lookup = Callable[[str], int | None]
 
@@ -54,13 +52,6 @@ class ConditionError(ValueError):
 
 class CannotEvaluate(Exception):  # noqa: N818 - a state of the guest, not an error of ours
     """A condition without a value now: memory that is not there, a division by zero."""
-
-
-class Moment(NamedTuple):
-    """A state of the guest to look at."""
-
-    registers: Registers
-    read: Read
 
 
 Evaluate = Callable[[Moment], int]

@@ -25,9 +25,8 @@ from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import load
 from kdash.backends.kvm.modes import CODE, RESET_BASE, RESET_SELECTOR, TABLES
-from kdash.backends.kvm.operands import SEGMENTS as SEGMENT_ORDER
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
-from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register
+from kdash.backends.kvm.registers import BASES, ENCODED_SEGMENTS, SEGMENTS, check_register
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
 from kdash.backends.kvm.user_devices import DeviceError
 
@@ -235,9 +234,9 @@ class EmulatedVcpu:
         return self._stops.changes()
 
     def segment_bases(self) -> tuple[int, ...]:
-        """In the order of operands.SEGMENTS."""
+        """In the order of registers.ENCODED_SEGMENTS."""
         registers = self.registers()
-        return tuple(getattr(registers, name).base for name in SEGMENT_ORDER)
+        return tuple(getattr(registers, name).base for name in ENCODED_SEGMENTS)
 
     # -- executing
 

@@ -7,7 +7,6 @@ of an exception. Neither are the elements of a gather or scatter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 #: Instructions whose operands are remembered.
 REMEMBERED: Final = 1 << 16
-SEGMENTS: Final = ("es", "cs", "ss", "ds", "fs", "gs")  # in the order of their encoding
 
 _RCX: Final = REGISTER_NAMES.index("rcx")
 _RFLAGS: Final = REGISTER_NAMES.index("rflags")
@@ -39,12 +37,11 @@ class Access(NamedTuple):
     write: bool  # also where it is read before
 
 
-@dataclass(frozen=True, slots=True)
-class _Operand:
+class _Operand(NamedTuple):
     """One piece of memory of an instruction, before registers are known."""
 
     base: tuple[int, int] | None  # index into struct kvm_regs, mask
-    index: tuple[int, int] | None
+    scaled: tuple[int, int] | None
     scale: int
     displacement: int
     mask: int  # of the address size
@@ -128,8 +125,8 @@ def accesses(
         offset = one.displacement
         if one.base:
             offset += before[one.base[0]] & one.base[1]
-        if one.index:
-            offset += (before[one.index[0]] & one.index[1]) * one.scale
+        if one.scaled:
+            offset += (before[one.scaled[0]] & one.scaled[1]) * one.scale
         linear = offset & one.mask
         if one.segment >= 0:
             linear += bases[one.segment]

@@ -7,6 +7,7 @@ from typing import Any, Final
 from kdash.backends.kvm.facts import Registers, Segment
 from kdash.backends.kvm.records import REGISTER_NAMES
 
+ENCODED_SEGMENTS: Final = ("es", "cs", "ss", "ds", "fs", "gs")  # as instructions number them
 SEGMENTS: Final = ("cs", "ds", "es", "fs", "gs", "ss")
 CONTROLS: Final = ("cr0", "cr2", "cr3", "cr4", "cr8", "efer")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, StopKind, StopPoint
 
@@ -16,8 +16,7 @@ class StopError(ValueError):
     """A stop point that makes no sense, or a number that none has."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExitFilter:
+class ExitFilter(NamedTuple):
     """Which exits to stop at; what is None does not matter."""
 
     name: str | None = None  # "IO", "MMIO", "HLT", ...
@@ -65,6 +64,9 @@ def exit_filter(
     return ExitFilter(name, port, address)
 
 
+ANY: Final = ExitFilter()
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A stop point to be set.
@@ -79,7 +81,7 @@ class Wanted:
     condition: str = ""
     ignore: int = 0  # hits to be passed over
     temporary: bool = False
-    exits: ExitFilter = ExitFilter()  # of StopKind.EXIT
+    exits: ExitFilter = ANY  # of StopKind.EXIT
 
     def __post_init__(self) -> None:
         if self.kind is not StopKind.EXIT and self.address is None:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from kdash.backends.kvm.board import Slice
-from kdash.backends.kvm.conditions import Moment
 from kdash.backends.kvm.facts import Exit
+from kdash.backends.kvm.moments import Moment
 from kdash.backends.kvm.runner import Runner
 from kdash.backends.kvm.stop_requests import ExitFilter
 from kdash.backends.kvm.stop_table import Place

@@ -7,22 +7,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from kdash.backends.kvm.conditions import CannotEvaluate, Condition, Moment, Read, parse
 from kdash.backends.kvm.facts import Exit, Registers, StopKind, StopPoint
-from kdash.backends.kvm.operands import SEGMENTS, Access, accesses
 from kdash.backends.kvm.records import REGISTER_NAMES
+from kdash.backends.kvm.registers import ENCODED_SEGMENTS
 from kdash.backends.kvm.stop_requests import ExitFilter, StopError, Wanted
 from kdash.backends.kvm.stop_table import Change
 from kdash.backends.kvm.symbols import Symbols
 
+if TYPE_CHECKING:
+    from kdash.backends.kvm.conditions import Condition
+    from kdash.backends.kvm.moments import Moment, Read
+    from kdash.backends.kvm.operands import Access
+
 _LONGEST_INSTRUCTION: Final = 15  # bytes (Intel SDM vol. 2A, 2.3.11)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A moment, and what the step or the run to it did."""
 
     moment: Moment
@@ -32,16 +35,14 @@ class Arrival:
     ip: int | None = None  # RIP of the instruction that led here, where one step did
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Which stop points stop the guest, and why in words."""
 
     numbers: tuple[int, ...] = ()
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stop:
+class _Stop(NamedTuple):
     point: StopPoint
     condition: Condition | None
     exits: ExitFilter
@@ -92,6 +93,8 @@ class Stops:
             ConditionError: telling where its condition means nothing.
         """
         if wanted.condition.strip():
+            from kdash.backends.kvm.conditions import parse
+
             parse(wanted.condition, self._symbols.address)
 
     def add(self, wanted: Wanted) -> int:
@@ -101,7 +104,11 @@ class Stops:
             ConditionError: telling where its condition means nothing.
         """
         text = wanted.condition.strip()
-        condition = parse(text, self._symbols.address) if text else None
+        condition = None
+        if text:
+            from kdash.backends.kvm.conditions import parse
+
+            condition = parse(text, self._symbols.address)
         number = self._next
         self._next += 1
         point = StopPoint(
@@ -167,7 +174,7 @@ class Stops:
             hits=point.hits if hits is None else hits,
             ignore=point.ignore if ignore is None else ignore,
         )
-        self._stops[point.number] = replace(one, point=point)
+        self._stops[point.number] = one._replace(point=point)
 
     def _of(self, *kinds: StopKind) -> list[_Stop]:
         return [one for one in self._stops.values() if one.point.kind in kinds]
@@ -229,6 +236,8 @@ class Stops:
 
     @staticmethod
     def _holds(one: _Stop, moment: Moment) -> bool:
+        from kdash.backends.kvm.conditions import CannotEvaluate
+
         try:
             return one.holds(moment)
         except CannotEvaluate:
@@ -236,6 +245,8 @@ class Stops:
 
     def judge(self, arrival: Arrival) -> Verdict:
         """Count the stop points met, and say which of them stop the guest."""
+        from kdash.backends.kvm.conditions import CannotEvaluate
+
         numbers, texts = [], []
         for one in list(self._stops.values()):
             event = one.event(arrival)
@@ -280,11 +291,13 @@ class Stops:
 
 def accesses_between(before: Registers, read: Read, after: Registers) -> Iterable[Access]:
     """Memory accessed by the instruction that led from one state to the next."""
+    from kdash.backends.kvm.operands import accesses
+
     return accesses(
         read(before.linear_ip, _LONGEST_INSTRUCTION),
         before.code_bits,
         [getattr(before, name) for name in REGISTER_NAMES],
-        [getattr(before, name).base for name in SEGMENTS],
+        [getattr(before, name).base for name in ENCODED_SEGMENTS],
         [getattr(after, name) for name in REGISTER_NAMES],
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kdash.backends.kvm import disassembly
-from kdash.backends.kvm.conditions import Moment
 from kdash.backends.kvm.facts import StopKind
 from kdash.backends.kvm.layout import PAGE
+from kdash.backends.kvm.moments import Moment
 from kdash.backends.kvm.recorder import exits_of
 from kdash.backends.kvm.recording import Recording
 from kdash.backends.kvm.runner import Slice

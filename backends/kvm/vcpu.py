@@ -26,9 +26,14 @@ from kdash.backends.kvm.fpu import XSAVE_SIZE, FpuState
 from kdash.backends.kvm.layout import PAGE
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import CODE, enter_mode
-from kdash.backends.kvm.operands import SEGMENTS as SEGMENT_ORDER
 from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, RIP, Record
-from kdash.backends.kvm.registers import BASES, SEGMENTS, check_register, read_registers
+from kdash.backends.kvm.registers import (
+    BASES,
+    ENCODED_SEGMENTS,
+    SEGMENTS,
+    check_register,
+    read_registers,
+)
 from kdash.backends.kvm.step import Kind, Start
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
 
@@ -371,9 +376,9 @@ class Vcpu:
         return tuple(words)
 
     def segment_bases(self) -> tuple[int, ...]:
-        """In the order of operands.SEGMENTS, as KVM_RUN last left them."""
+        """In the order of registers.ENCODED_SEGMENTS, as KVM_RUN last left them."""
         sregs = lib.kdash_sync_sregs(self._native)
-        return tuple(getattr(sregs, name).base for name in SEGMENT_ORDER)
+        return tuple(getattr(sregs, name).base for name in ENCODED_SEGMENTS)
 
     @property
     def out_rip_after(self) -> bool | None:

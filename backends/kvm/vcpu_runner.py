@@ -7,7 +7,7 @@ it does under the board's lock, since every VCPU of the machine may.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kdash.backends.kvm import irqchip
 from kdash.backends.kvm.bios_layout import BIOS_SEGMENT, WAITS_AT
@@ -27,7 +27,6 @@ from kdash.backends.kvm.facts import (
     VcpuBrief,
     VcpuState,
 )
-from kdash.backends.kvm.operands import Access, accesses
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
 from kdash.backends.kvm.records import (
     ACCESS,
@@ -47,6 +46,9 @@ from kdash.backends.kvm.vcpu import BatchEnd, Vcpu
 PATIENCE: Final = 300
 RFLAGS: Final = REGISTER_NAMES.index("rflags")
 INTERRUPTS: Final = 1 << 9  # RFLAGS.IF
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.operands import Access
 
 _ACCESSES: Final = (ExitReason.IO, ExitReason.MMIO)
 _CONTINUED: Final = (ExitReason.INTR, ExitReason.IRQ_WINDOW_OPEN, ExitReason.DEBUG)
@@ -513,6 +515,8 @@ class VcpuRunner:
     def _stop(self, record: Record, *, met: bool) -> Slice:
         """What comes of the step in `record`, when it is done."""
         if self._accessed:
+            from kdash.backends.kvm.operands import accesses  # for those who watch
+
             self.accesses = tuple(
                 one
                 for one in accesses(record.code, record.bits, *self._before, record.registers)

@@ -84,8 +84,9 @@ def _stop(kind: StopKind, text: str, lookup: Callable[[str], int | None]) -> Wan
 
 def _address(text: str, lookup: Callable[[str], int | None]) -> int:
     """A number, a symbol, or a sum of such."""
-    from kdash.backends.kvm.conditions import CannotEvaluate, Moment, parse
+    from kdash.backends.kvm.conditions import CannotEvaluate, parse
     from kdash.backends.kvm.facts import Registers
+    from kdash.backends.kvm.moments import Moment
     from kdash.backends.kvm.stop_requests import StopError
 
     try:

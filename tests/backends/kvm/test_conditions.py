@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from kdash.backends.kvm.conditions import (
     CannotEvaluate,
     ConditionError,
-    Moment,
     parse,
 )
 from kdash.backends.kvm.facts import Registers, Segment
+from kdash.backends.kvm.moments import Moment
 
 MASK = (1 << 64) - 1
 MEMORY = {0x2000: bytes(range(1, 17)), 0x9004: b"\x34\x12"}

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdash.backends.kvm.operands import SEGMENTS, Access, accesses
+from kdash.backends.kvm.operands import Access, accesses
 from kdash.backends.kvm.records import REGISTER_NAMES
+from kdash.backends.kvm.registers import ENCODED_SEGMENTS
 
 
 def words(**registers: int) -> list[int]:
@@ -17,7 +18,7 @@ def words(**registers: int) -> list[int]:
 
 
 def found(code: str, bits: int, after: dict[str, int] | None = None, **now: int) -> list[Any]:
-    bases = [now.pop(f"{name}_base", 0) for name in SEGMENTS]
+    bases = [now.pop(f"{name}_base", 0) for name in ENCODED_SEGMENTS]
     then = words(**{**now, **(after or {})})
     return list(accesses(bytes.fromhex(code), bits, words(**now), bases, then))
 

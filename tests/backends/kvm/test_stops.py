@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kdash.backends.kvm.conditions import Moment
 from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, Registers, Segment, StopKind
+from kdash.backends.kvm.moments import Moment
 from kdash.backends.kvm.stop_requests import StopError, Wanted, again, exit_filter
 from kdash.backends.kvm.stop_table import Change
 from kdash.backends.kvm.stops import Arrival, Stops
