@@ -9,7 +9,6 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from kdash.commands.vcpu_output import Received, write_dump, write_serial
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from kdash.backends.kvm.gdb_server import GdbServer, ServeEnd
     from kdash.backends.kvm.run import Request
     from kdash.backends.kvm.session import VcpuSession
+    from kdash.commands.vcpu_output import Received
 
 LOOPBACK: Final = "127.0.0.1"
 WANTED: Final = "HOST:PORT, :PORT or PORT, as 127.0.0.1:1234"
@@ -116,6 +116,8 @@ class Output:
 
     def write(self, data: bytes) -> None:
         """Write what the guest sent."""
+        from kdash.commands.vcpu_output import write_serial
+
         if self._error is None:
             try:
                 write_serial(data)
@@ -137,6 +139,7 @@ def _ended(session: VcpuSession, request: Request, end: ServeEnd, received: Rece
     """Tell how it ended, print what was asked for; the exit status."""
     from kdash.backends.kvm.facts import Outcome
     from kdash.backends.kvm.gdb_server import ServeEnd
+    from kdash.commands.vcpu_output import write_dump
 
     for address, length in request.dumps:
         write_dump(address, session.read_memory(address, length))
