@@ -730,12 +730,13 @@ uint64_t kdash_recording_find(const struct kdash_recording *recording,
     size_t bytes = (size_t)recording->vcpu_count * WORDS * 8;
     uint64_t *words = malloc(bytes);
     uint64_t at = recording->position, found = KDASH_NO_MOMENT;
+    uint64_t end = search->until < recording->last ? search->until : recording->last;
 
     if (words == NULL)
         return found;
     memcpy(words, recording->words, bytes);
     while (found == KDASH_NO_MOMENT &&
-           (search->backwards ? at > recording->first : at < recording->last)) {
+           (search->backwards ? at > recording->first : at < end)) {
         const uint8_t *entry = kdash_recording_entry(recording, search->backwards ? at - 1 : at,
                                                      NULL);
         const uint8_t *behind = history_sections(entry + 1, words);

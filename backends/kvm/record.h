@@ -46,6 +46,7 @@ struct kdash_search {
     int above;                            /* 1: RSP of `vcpu` above `sp` */
     uint32_t vcpu;
     uint64_t sp;
+    uint64_t until;                       /* forwards not beyond this moment */
 };
 
 struct kdash_recording;

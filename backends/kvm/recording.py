@@ -205,7 +205,7 @@ class Recording:
         self._check(lib.kdash_recording_seek(self._native, moment))
         return moment
 
-    def find(
+    def find(  # noqa: PLR0913 - what can be searched for
         self,
         *,
         backwards: bool,
@@ -213,6 +213,7 @@ class Recording:
         changed: Sequence[tuple[int, int]] = (),
         exits: bool = False,
         above: tuple[int, int] | None = None,
+        until: int | None = None,
     ) -> int | None:
         """The nearest moment that fits any of these, from the moment shown on.
 
@@ -222,6 +223,7 @@ class Recording:
             changed: guest-physical address and bytes of memory whose content changed.
             exits: where the guest exited.
             above: a VCPU, and what its RSP exceeds.
+            until: forwards, the last moment to look at.
         """
         search = ffi.new("struct kdash_search *")
         kept = (
@@ -229,6 +231,7 @@ class Recording:
             ffi.new("struct kdash_stretch[]", list(changed)),
         )
         search.backwards, search.payloads = backwards, exits
+        search.until = lib.KDASH_NO_MOMENT if until is None else until
         search.stops, search.stop_count = kept[0], len(stops)
         search.ranges, search.range_count = kept[1], len(changed)
         if above is not None:

@@ -89,39 +89,41 @@ class Travel:
         recording = self.recording
         began = recording.position
         end = recording.last if count is None else min(began + count, recording.last)
-        found = self._nearest(search, backwards=False)
+        found = self._nearest(search, backwards=False, until=end)
         recording.seek(began)
         if found is not None and found <= end:
             return Slice.BREAKPOINT, recording.seek(found) - began
         self.met = ()
         return Slice.AGAIN, recording.seek(end) - began
 
-    def _nearest(self, search: Search, *, backwards: bool) -> int | None:
+    def _nearest(self, search: Search, *, backwards: bool, until: int | None = None) -> int | None:
         """The next moment that a search stops at; some other moment is shown then."""
         self.met = ()
         if not search:
             return None
         recording = self.recording
-        while (found := self._candidate(search, backwards)) is not None:
+        while (found := self._candidate(search, backwards, until)) is not None:
             recording.seek(found)
             if self._stops(search, found, backwards):
                 return found
             recording.seek(found)
         return None
 
-    def _candidate(self, search: Search, backwards: bool) -> int | None:
-        """The next moment worth a look."""
+    def _candidate(self, search: Search, backwards: bool, until: int | None) -> int | None:
+        """The next moment worth a look; forwards none behind `until`."""
         recording = self.recording
         stops = search.stops
         if stops.accessed:
             moment = recording.position + (-1 if backwards else 1)
-            return moment if recording.first <= moment <= recording.last else None
+            end = recording.last if until is None else until
+            return moment if recording.first <= moment <= end else None
         places = [(linear, 0) for linear in stops.breakpoints]
         return recording.find(
             backwards=backwards,
             stops=[*places, *search.places],
             changed=[part for watch in stops.watched for part in self._physical(*watch)],
             exits=bool(stops.exits) or search.exits is not None,
+            until=until,
         )
 
     def _physical(self, linear: int, length: int) -> Iterator[tuple[int, int]]:

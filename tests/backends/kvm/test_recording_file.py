@@ -56,6 +56,18 @@ def test_what_was_saved_is_loaded(saved: Path) -> None:
         assert recording.steps == moment - 1
 
 
+def test_a_search_ends_where_it_is_told_to() -> None:
+    recording = made()
+    recording.seek(5)
+    assert recording.find(backwards=False, changed=[(0x1010, 1)]) == 6
+    recording.seek(6)
+    assert recording.find(backwards=False, stops=[(0, 0)], until=6) is None
+    assert recording.find(backwards=False, changed=[(0x1010, 1)], until=7) == 7
+    assert recording.find(backwards=False, changed=[(0x1018, 8)]) is None
+    recording.seek(8)
+    assert recording.find(backwards=True, changed=[(0x1010, 1)]) == 7
+
+
 def test_a_snapshot_holds_the_moment_shown_alone(tmp_path: Path) -> None:
     path = tmp_path / "one.kdash"
     recording = made()
