@@ -96,6 +96,10 @@ class ExitLog:
         """Normalised number of exits so far."""
         return sum(self.counts.values())
 
+    def counted(self) -> tuple[tuple[str, int], ...]:
+        """How many exits of each kind, by name, the most frequent first."""
+        return tuple((exit_name(reason), count) for reason, count in self.counts.most_common())
+
     def add(self, raw: RawExit, ip: int, step: int | None, code: str = "", vcpu: int = 0) -> None:
         """Count one exit and keep it.
 

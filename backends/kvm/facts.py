@@ -364,6 +364,7 @@ class Snapshot:
     stops: tuple[StopPoint, ...] = ()  # breakpoints included
     stopped_at: tuple[int, ...] = ()  # numbers of the stop points that stopped it
     step_rate: float = 0.0  # steps a second since it was let go, where it is stepped
+    exit_counts: tuple[tuple[str, int], ...] = ()  # by name, normalised; empty: not known
 
 
 @dataclass(frozen=True)

@@ -505,6 +505,7 @@ class GuidedRun:
             state=self._state,
             steps=past.steps,
             exits_total=past.exits_total,
+            exit_counts=() if past.active else runner.log.counted(),
             seconds=runner.seconds,
             registers=registers,
             changed=changed(self._before[self._selected], registers),

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
@@ -21,6 +22,7 @@ from kdash.settings import Settings
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane, Tone
+from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.parts import VcpuParts
 from kdash.widgets.vcpu.rate import Rate
 from kdash.widgets.vcpu.status import FINE
@@ -42,6 +44,7 @@ class GuestPane(Pane):
         self._parts = VcpuParts()
         self._shown: Snapshot | None = None
         self._stop: Snapshot | None = None  # the latest one at which the guest stood still
+        self._framed_title = ""
         self._rate = Rate()
         self._speed = ""  # in words, while the guest runs
         self._timer: Timer | None = None
@@ -189,6 +192,11 @@ class GuestPane(Pane):
         """A command to the session is done, and `snapshot` drawn."""
 
     def _report(self, snapshot: Snapshot) -> None:
+        engine = "EMULATED" if snapshot.engine == "emulator" else f"on {snapshot.engine}"
+        title = f"{self.NAME}  {printable(snapshot.guest)} {engine}".replace("\n", " ")
+        if title != self._framed_title:
+            self._framed_title = title
+            self.border_title = Content(title)  # data, never markup
         status = status_words(snapshot)
         if status != self._status:
             self._status = status

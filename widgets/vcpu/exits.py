@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -15,6 +16,8 @@ from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, Snapsho
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import Cell, Column, LineTable
 from kdash.widgets.printable import printable
+from kdash.widgets.vcpu.histogram import Histogram
+from kdash.widgets.vcpu.status import amount
 
 LIMIT = 20_000  # exits kept
 KEPT = 5_000  # exits kept when LIMIT is passed
@@ -24,8 +27,8 @@ FILTERED = "no exit passes the filter; Esc in its line drops it"
 COLUMNS = (
     Column("n", "#", 6, right=True, needs=80),
     Column("step", "step", 6, right=True),
-    Column("kind", "kind", 8, needs=56),
-    Column("ip", "ip", 6, right=True, needs=56),
+    Column("kind", "kind", 8, needs=44),
+    Column("ip", "ip", 6, right=True, needs=44),
     Column("meaning", "meaning"),
 )
 
@@ -108,9 +111,19 @@ class ExitList(Vertical):
         self._bar = FilterBar(self.table)
         self._last = -1  # index of the newest exit held
         self._total = 0
+        self._counts: tuple[tuple[str, int], ...] = ()
+        self._alone = False
+        self.histogram = Histogram()
+
+    def set_alone(self, alone: bool) -> None:
+        """With all the room, kinds are shown with bars and rates."""
+        self._alone = alone
+        self.histogram.display = alone
+        self._entitle()
 
     def compose(self) -> ComposeResult:
-        """Lay out the list, the detail and the filter."""
+        """Lay out the kinds, the list, the detail and the filter."""
+        yield self.histogram
         yield self.table
         yield Static("", classes="detail", markup=False)
         yield self._bar
@@ -131,9 +144,11 @@ class ExitList(Vertical):
         elif newest > self._last:
             self._add([row for row in snapshot.exits if row.index > self._last], anew=False)
         self._last = newest
-        if snapshot.exits_total != self._total:
-            self._total = snapshot.exits_total
+        if snapshot.exits_total != self._total or snapshot.exit_counts != self._counts:
+            self._total, self._counts = snapshot.exits_total, snapshot.exit_counts
             self._entitle()
+        if self._alone:
+            self.histogram.show(time.monotonic(), snapshot)
 
     def _add(self, rows: Sequence[Exit], *, anew: bool) -> None:
         table = self.table
@@ -163,6 +178,8 @@ class ExitList(Vertical):
         if self.table.placeholder != empty:
             self.table.placeholder = empty
         parts = [f"{self._total:,}"] if self._total else []
+        if len(self._counts) > 1 and not self._alone:
+            parts.append(" ".join(f"{name} {amount(count)}" for name, count in self._counts[:4]))
         if held < self._total:
             parts.append(f"the last {held:,} listed")
         if shown < held:

@@ -212,6 +212,9 @@ class VcpuParts(Tones):
     def show_view(self, view: str) -> None:
         """Give one part all the room, or share it with ""."""
         self.view = view
+        self.exits.set_alone(view == "exits")
+        if self._latest is not None:
+            self.exits.show(self._latest)
         if view in STATE_VIEWS:
             self._state_view().show_view(view)
         if view == "stops" and self.stops is None:

@@ -67,7 +67,11 @@ def status_line(
         parts.append((0, (Piece(here, "changed"),)))
         parts.append((3, (Piece("output is not sent again", "label"),)))
     else:
-        parts.append((1, (Piece("step ", "label"), Piece(f"{snapshot.steps:,}"))))
+        fast = not snapshot.steps and snapshot.exits_total and not rate
+        step = (Piece("at full speed", "label"),) if fast else (
+            Piece("step ", "label"), Piece(f"{snapshot.steps:,}"),
+        )  # fmt: skip
+        parts.append((1, step))
     parts.append((3, (Piece("exits ", "label"), Piece(f"{snapshot.exits_total:,}"))))
     if snapshot.state in (RunState.READY, RunState.STOPPED):
         size = f"steps {step_size:,}" if step_size > 1 else "steps 1"

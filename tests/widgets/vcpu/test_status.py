@@ -15,6 +15,13 @@ def test_a_guest_just_loaded_is_ready() -> None:
     )
 
 
+def test_a_run_at_full_speed_counts_no_steps() -> None:
+    ended = snapshot(state=RunState.ENDED, exits_total=3, outcome=Outcome.HLT, detail="HLT")
+    text = status_line(ended, 1, "", 100).text
+    assert "at full speed   exits 3" in text
+    assert "step 0" not in text
+
+
 def test_the_step_size_is_shown() -> None:
     assert "s steps 20" in status_line(snapshot(), 20, "", 100).text
 
