@@ -24,6 +24,8 @@ class VcpuPane(StateViews, ConsoleKeys, MemoryKeys):
     WORDS: ClassVar[tuple[CommandWord, ...]] = vcpu_vocabulary.WORDS
     VIEWS: ClassVar[tuple[str, ...]] = (*GuestKeys.VIEWS, *STATE_VIEWS)
 
+    _names: tuple[object, Sequence[str]] = (None, ())  # symbols and their names in order
+
     # -- views --------------------------------------------------------------------------
 
     def view_changed(self, index: int) -> None:
@@ -51,7 +53,16 @@ class VcpuPane(StateViews, ConsoleKeys, MemoryKeys):
         """Completions of a partly typed command line."""
         from kdash.panes.vcpu_completion import complete
 
-        return complete(line)
+        return complete(line, self._symbol_names())
+
+    def _symbol_names(self) -> Sequence[str]:
+        """Names of the guest's addresses, sorted once: a kernel has a hundred thousand."""
+        if self._session is None:
+            return ()
+        symbols = self._session.symbols
+        if self._names[0] is not symbols:
+            self._names = (symbols, sorted(symbols.addresses))
+        return self._names[1]
 
     def run_command(self, line: str) -> str:
         """Carry out one line of the command prompt.

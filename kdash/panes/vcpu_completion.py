@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,30 +13,48 @@ from kdash.panes.vcpu_vocabulary import ALIASES, WORDS
 from kdash.panes.vcpu_words import GENERAL, SETTABLE
 from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS
 
-MOST_PATHS = 50
+MOST_PATHS = MOST_SYMBOLS = 50
 TAKE_ADDRESSES = ("until", "break", "delete", "walk", "follow")
 VIEWS = (*PARTS, *STATE_VIEWS)
 _SPECIAL = re.compile(r"([\s\"'\\])")  # what the shell's rules give a meaning
 
 
-def complete(line: str) -> Sequence[str]:
-    """Completions of a partly typed line: words, then register names where one can stand."""
+def complete(line: str, symbols: Sequence[str] = ()) -> Sequence[str]:
+    """Completions of a partly typed line: words, then registers and symbols where one can stand.
+
+    Args:
+        line: What has been typed.
+        symbols: Names of the guest's addresses, sorted.
+    """
     word, blank, rest = line.partition(" ")
     if not blank:
         return [known.word for known in WORDS if known.word.startswith(word)]
     names: Sequence[str] = ()
+    addressed = False
     if word == "open":
         return [f"{word} {completed}" for completed in paths(rest)]
     if ALIASES.get(word, word) == "set":
         names = [f"{name}=" for name in SETTABLE]
     elif word.partition("/")[0] in ("x", "xp") or ALIASES.get(word, word) in TAKE_ADDRESSES:
-        names = GENERAL
+        names, addressed = GENERAL, True
     elif word == "info":
         return [f"info {view}" for view in VIEWS if view.startswith(rest)]
     head, last = "", rest
-    if found := re.search(r"^(.*[+-])(\w*)$", rest):
+    if found := re.search(r"^(.*[+-])([\w.]*)$", rest):
         head, last = found[1], found[2]
-    return [f"{word} {head}{name}" for name in names if last and name.startswith(last)]
+    if not last:
+        return []
+    fitting = [name for name in names if name.startswith(last)]
+    if addressed:
+        fitting += starting(symbols, last)
+    return [f"{word} {head}{name}" for name in fitting]
+
+
+def starting(names: Sequence[str], start: str) -> Sequence[str]:
+    """The first of the sorted `names` that begin with `start`."""
+    first = bisect_left(names, start)
+    found = names[first : first + MOST_SYMBOLS]
+    return [name for name in found if name.startswith(start)]
 
 
 def paths(text: str) -> list[str]:

@@ -49,3 +49,11 @@ def test_a_blank_in_a_file_name_is_escaped_as_in_a_shell(tmp_path: Path) -> None
 
 def test_a_folder_that_is_not_there_completes_to_nothing() -> None:
     assert complete("open /no/such/folder/x") == []
+
+
+def test_symbols_are_completed_where_an_address_stands() -> None:
+    symbols = sorted(("main", "main.cold", "memcpy", "start"))
+    assert complete("break ma", symbols) == ["break main", "break main.cold"]
+    assert complete("x/16b rsp+mem", symbols) == ["x/16b rsp+memcpy"]
+    assert complete("break main.c", symbols) == ["break main.cold"]
+    assert complete("step ma", symbols) == []
