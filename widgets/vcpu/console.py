@@ -13,7 +13,8 @@ from kdash.widgets.vcpu.keystrokes import pasted_bytes, serial_bytes
 from kdash.widgets.vcpu.part import LinePart
 
 LEAVE = "ctrl+right_square_bracket"  # as in telnet and virsh console
-LABEL = "keys go to the guest, ctrl+] leaves"
+LABEL = "keys go to the guest, ctrl+] leaves"  # in the status line
+SHORT = "ctrl+] leaves"  # in a title, which may be narrow
 
 
 class ConsolePart(LinePart, KeyTaker):
@@ -64,7 +65,7 @@ class ConsolePart(LinePart, KeyTaker):
 
     def note(self, usual: str) -> str:
         """What stands beside the title: who has the keyboard, or `usual`."""
-        return LABEL if self.takes_keys else usual
+        return SHORT if self.takes_keys else usual
 
     def on_key(self, event: events.Key) -> None:
         """Send a key to the guest; nothing else sees it."""
