@@ -186,7 +186,7 @@ static uint32_t put_page(struct kdash_recording *recording, uint32_t number, uin
         }
         while (now[i] == then[i])
             i++;
-        if (history_room(buffer, RUN_HEAD + PAGE_BYTES))
+        if (buffer_room(buffer, RUN_HEAD + PAGE_BYTES))
             return runs;
         put(buffer, (uint64_t)number << KEY_PAGE_BITS | page, 4);
         put(buffer, i * 8, 2);
@@ -250,8 +250,8 @@ static int capture(struct kdash_recording *recording, uint32_t vcpu, uint32_t ch
 
 static void put_vcpu(struct kdash_recording *recording, uint32_t index, uint32_t more) {
     put(&recording->scratch, index | more, 1);
-    history_put_registers(&recording->scratch, recording->words + (size_t)index * WORDS,
-                          live_words(recording->vcpus[index]));
+    entry_put_registers(&recording->scratch, recording->words + (size_t)index * WORDS,
+                        live_words(recording->vcpus[index]));
 }
 
 /* Pending events don't come with registers that were read by ioctl. */
@@ -292,7 +292,7 @@ static int put_entry(struct kdash_recording *recording, uint32_t vcpu, uint32_t 
         scratch->used = place;
     }
     if (length) {
-        if (history_room(scratch, (size_t)length + 4))
+        if (buffer_room(scratch, (size_t)length + 4))
             return -ENOMEM;
         memcpy(scratch->data + scratch->used, payload, length);
         scratch->used += length;

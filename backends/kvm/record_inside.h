@@ -1,4 +1,4 @@
-/* What record.c and history.c share of a recording. */
+/* What record.c, entry.c, sums.c, history.c and search.c share of a recording. */
 #ifndef KDASH_KVM_RECORD_INSIDE_H
 #define KDASH_KVM_RECORD_INSIDE_H
 
@@ -82,16 +82,31 @@ struct kdash_recording {
     struct buffer scratch;
 };
 
+/* entry.c */
+int buffer_room(struct buffer *buffer, size_t bytes);
+void entry_put_registers(struct buffer *buffer, const uint64_t *before, const uint64_t *after);
+/* Shows what is before or behind an entry. */
+void entry_apply(struct kdash_recording *recording, const uint8_t *entry);
+/* Applies registers or memory of an entry; returns what is behind. */
+const uint8_t *entry_apply_sections(const uint8_t *at, uint64_t *words);
+const uint8_t *entry_apply_runs(struct kdash_recording *recording, const uint8_t *at);
+const uint8_t *entry_skip_sections(const uint8_t *at);
+/* Whether it can be an entry of this recording: 0 or -EINVAL. */
+int entry_check(const struct kdash_recording *recording, const uint8_t *entry, uint32_t size);
+
+/* sums.c */
+/* Adds an entry's runs to the sums; 0 or -ENOMEM. */
+int sums_add(struct kdash_recording *recording, const uint8_t *entry);
+void sums_forget(struct kdash_recording *recording);
+/* Gives the chunk, the open one, the entry that does what all of its own do. */
+void sums_put_entry(struct kdash_recording *recording, struct chunk *chunk);
+void sums_free(struct kdash_recording *recording);
+
 /* history.c */
-int history_room(struct buffer *buffer, size_t bytes);
-void history_put_registers(struct buffer *buffer, const uint64_t *before, const uint64_t *after);
 /* Puts the scratch buffer as an entry at the end and shows the moment behind it. */
 int history_commit(struct kdash_recording *recording);
 void history_clear(struct kdash_recording *recording);
 void history_free(struct kdash_recording *recording);
-/* Applies registers or memory of an entry; returns what is behind. */
-const uint8_t *history_sections(const uint8_t *at, uint64_t *words);
-const uint8_t *history_runs(struct kdash_recording *recording, const uint8_t *at);
 
 static inline uint64_t load(const uint8_t *from, size_t bytes) {
     uint64_t value = 0;
@@ -101,10 +116,23 @@ static inline uint64_t load(const uint8_t *from, size_t bytes) {
 }
 
 static inline void put(struct buffer *buffer, uint64_t value, size_t bytes) {
-    if (history_room(buffer, bytes))
+    if (buffer_room(buffer, bytes))
         return;
     __builtin_memcpy(buffer->data + buffer->used, &value, bytes);
     buffer->used += bytes;
+}
+
+/* Exclusive or of words. */
+static inline void apply_words(uint8_t *to, const uint8_t *from, uint32_t length) {
+    for (uint32_t i = 0; i < length; i += 8) {
+        uint64_t value = load(to + i, 8) ^ load(from + i, 8);
+
+        __builtin_memcpy(to + i, &value, 8);
+    }
+}
+
+static inline int entry_kind(const uint8_t *entry) {
+    return entry[0] >> KIND_SHIFT;
 }
 
 #endif
