@@ -66,6 +66,8 @@ def test_the_help_lists_the_keys_and_closes() -> None:
     with Program(columns=100, lines=40) as program:
         program.wait_for("1 VCPU")
         program.press("?")
+        program.wait_for("VCPU pane", "Step the guest")
+        program.press("\x1b[6~", "\x1b[6~")  # page down: the keys of every pane stand below
         program.wait_for("Everywhere", "Leave kdash")
         program.press("\x1b")
         program.wait_without("Leave kdash")
