@@ -44,15 +44,6 @@ struct kdash_recording *kdash_recording_new(uint64_t limit, uint32_t vcpus) {
     return recording;
 }
 
-static void free_area(struct area *area) {
-    if (area->shadow != NULL)
-        munmap(area->shadow, area->size);
-    free(area->dirty);
-    free(area->touched);
-    free(area->written);
-    free(area->sums);
-}
-
 void kdash_recording_free(struct kdash_recording *recording) {
     if (recording == NULL)
         return;
@@ -61,44 +52,11 @@ void kdash_recording_free(struct kdash_recording *recording) {
             recording->vcpus[i]->recording = NULL;
     history_free(recording);
     for (uint32_t i = 0; i < recording->area_count; i++)
-        free_area(&recording->areas[i]);
+        area_free(&recording->areas[i]);
     free(recording->vcpus);
     free(recording->words);
     free(recording->begin);
     free(recording);
-}
-
-int kdash_recording_add(struct kdash_recording *recording, uint8_t *host, uint64_t size,
-                        uint64_t guest, int slot, int fd, unsigned long request, uint32_t when) {
-    struct area *area = &recording->areas[recording->area_count];
-    uint64_t pages = (size + PAGE_BYTES - 1) / PAGE_BYTES;
-
-    if (recording->area_count == KDASH_AREAS || size == 0 || size % 8 ||
-        pages >= 1u << KEY_PAGE_BITS)
-        return -EINVAL;
-    memset(area, 0, sizeof *area);
-    area->bitmap_words = (pages + 63) / 64;
-    area->shadow = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (area->shadow == MAP_FAILED)
-        area->shadow = NULL;
-    area->dirty = calloc(area->bitmap_words, 8);
-    area->touched = calloc(area->bitmap_words, 8);
-    area->written = calloc(area->bitmap_words, 8);
-    area->sums = calloc(pages, sizeof *area->sums);
-    area->size = size;
-    if (area->shadow == NULL || area->dirty == NULL || area->touched == NULL ||
-        area->written == NULL || area->sums == NULL) {
-        free_area(area);
-        return -ENOMEM;
-    }
-    area->host = host;
-    area->guest = guest;
-    area->slot = slot;
-    area->fd = fd;
-    area->request = request;
-    area->when = when;
-    recording->fixed += size + area->bitmap_words * 24 + pages * sizeof *area->sums;
-    return (int)recording->area_count++;
 }
 
 void kdash_recording_vcpu(struct kdash_recording *recording, uint32_t index,
@@ -107,121 +65,6 @@ void kdash_recording_vcpu(struct kdash_recording *recording, uint32_t index,
     vcpu->recording = recording;
     vcpu->index = index;
     vcpu->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
-}
-
-/* ---- what changed ---- */
-
-static int read_dirty_log(struct area *area) {
-    struct kvm_dirty_log log = {.slot = (uint32_t)area->slot};
-
-    log.dirty_bitmap = area->dirty;
-    if (ioctl(area->fd, KVM_GET_DIRTY_LOG, &log))
-        return -errno;
-    for (uint64_t i = 0; i < area->bitmap_words; i++)
-        area->written[i] |= area->dirty[i];
-    return 0;
-}
-
-int kdash_recording_written(struct kdash_recording *recording, uint32_t number,
-                            uint64_t *bitmap) {
-    struct area *area = &recording->areas[number];
-
-    if (number >= recording->area_count || area->slot < 0)
-        return -EINVAL;
-    if (area->fd >= 0) { /* reading the log clears it: the next entry shall know of it too */
-        int error = read_dirty_log(area);
-
-        if (error)
-            return error;
-        for (uint64_t i = 0; i < area->bitmap_words; i++)
-            area->touched[i] |= area->dirty[i];
-        memset(area->dirty, 0, area->bitmap_words * 8);
-        area->any_touched = 1;
-    }
-    memcpy(bitmap, area->written, area->bitmap_words * 8);
-    memset(area->written, 0, area->bitmap_words * 8);
-    return 0;
-}
-
-static int read_state(struct area *area) {
-    if (ioctl(area->fd, area->request, area->host) < 0)
-        return -errno;
-    memset(area->touched, 0xff, area->bitmap_words * 8);
-    area->any_touched = 1;
-    return 0;
-}
-
-void kdash_recording_touch(struct kdash_recording *recording, uint32_t number, uint64_t offset,
-                           uint64_t length) {
-    struct area *area = &recording->areas[number];
-
-    if (number >= recording->area_count || offset >= area->size || length == 0)
-        return;
-    if (length > area->size - offset)
-        length = area->size - offset;
-    for (uint64_t page = offset / PAGE_BYTES; page <= (offset + length - 1) / PAGE_BYTES; page++) {
-        area->touched[page / 64] |= 1ull << (page % 64);
-        area->written[page / 64] |= 1ull << (page % 64);
-    }
-    area->any_touched = 1;
-}
-
-/* Puts the words of a page that differ as runs, and into the shadow; returns the runs. */
-static uint32_t put_page(struct kdash_recording *recording, uint32_t number, uint64_t page) {
-    const struct area *area = &recording->areas[number];
-    struct buffer *buffer = &recording->scratch;
-    uint64_t place = page * PAGE_BYTES;
-    unsigned words = area->size - place < PAGE_BYTES ? (unsigned)(area->size - place) / 8
-                                                     : PAGE_WORDS;
-    const uint64_t *now = (const uint64_t *)(area->host + place);
-    uint64_t *then = (uint64_t *)(area->shadow + place);
-    uint32_t runs = 0;
-
-    for (unsigned i = 0; i < words;) {
-        unsigned begin, block = words - i < 16 ? words - i : 16;
-
-        if (memcmp(now + i, then + i, block * 8) == 0) {
-            i += block;
-            continue;
-        }
-        while (now[i] == then[i])
-            i++;
-        if (buffer_room(buffer, RUN_HEAD + PAGE_BYTES))
-            return runs;
-        put(buffer, (uint64_t)number << KEY_PAGE_BITS | page, 4);
-        put(buffer, i * 8, 2);
-        put(buffer, 0, 2);
-        for (begin = i; i < words && now[i] != then[i]; i++) {
-            put(buffer, now[i] ^ then[i], 8);
-            then[i] = now[i];
-        }
-        *(uint16_t *)(buffer->data + buffer->used - (i - begin) * 8 - 2) =
-            (uint16_t)((i - begin) * 8);
-        runs++;
-    }
-    return runs;
-}
-
-static uint32_t put_area(struct kdash_recording *recording, uint32_t number) {
-    struct area *area = &recording->areas[number];
-    uint64_t pages = (area->size + PAGE_BYTES - 1) / PAGE_BYTES;
-    uint32_t runs = 0;
-
-    for (uint64_t i = 0; i < area->bitmap_words; i++) {
-        uint64_t dirty = (area->slot >= 0 ? area->dirty[i] : 0) |
-                         (area->any_touched ? area->touched[i] : 0);
-
-        for (; dirty; dirty &= dirty - 1) {
-            uint64_t page = i * 64 + (uint64_t)__builtin_ctzll(dirty);
-
-            if (page < pages)
-                runs += put_page(recording, number, page);
-        }
-    }
-    if (area->any_touched)
-        memset(area->touched, 0, area->bitmap_words * 8);
-    area->any_touched = 0;
-    return runs;
 }
 
 /* Reads the state that an entry shall hold beside registers and memory. */
@@ -235,7 +78,7 @@ static int capture(struct kdash_recording *recording, uint32_t vcpu, uint32_t ch
         if (area->request == 0 || !(area->when & changes) ||
             (changes != KDASH_CHANGES_ALL && area->fd != recording->vcpus[vcpu]->fd))
             continue;
-        error = read_state(area);
+        error = area_read_state(area);
         if (error)
             return error;
     }
@@ -282,7 +125,7 @@ static int put_entry(struct kdash_recording *recording, uint32_t vcpu, uint32_t 
     put(scratch, 0, 4);
     for (uint32_t i = 0; i < recording->area_count; i++)
         if (recording->areas[i].slot >= 0 || recording->areas[i].any_touched)
-            runs += put_area(recording, i);
+            runs += area_put(recording, i);
     if (scratch->failed)
         return -ENOMEM;
     if (runs) {
@@ -301,18 +144,6 @@ static int put_entry(struct kdash_recording *recording, uint32_t vcpu, uint32_t 
     return history_commit(recording);
 }
 
-static int read_dirty_logs(struct kdash_recording *recording) {
-    for (uint32_t i = 0; i < recording->area_count; i++) {
-        int error = recording->areas[i].slot >= 0 && recording->areas[i].fd >= 0
-                        ? read_dirty_log(&recording->areas[i])
-                        : 0;
-
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
 int kdash_recording_enter(struct kdash_recording *recording, uint32_t vcpu, uint32_t kind,
                           uint32_t changes, const uint8_t *payload, uint32_t length) {
     int error = 0;
@@ -326,7 +157,7 @@ int kdash_recording_enter(struct kdash_recording *recording, uint32_t vcpu, uint
     if (error == 0)
         error = capture(recording, vcpu, changes);
     if (error == 0)
-        error = read_dirty_logs(recording);
+        error = areas_read_dirty_logs(recording);
     if (error)
         return error;
     error = put_entry(recording, vcpu, kind, payload, length);
@@ -341,7 +172,7 @@ int kdash_recording_differs(struct kdash_recording *recording) {
     int error = read_events(recording);
 
     if (error == 0)
-        error = read_dirty_logs(recording);
+        error = areas_read_dirty_logs(recording);
     if (error)
         return error;
     for (uint32_t i = 0; i < recording->vcpu_count; i++)
@@ -376,9 +207,9 @@ int kdash_recording_begin(struct kdash_recording *recording, uint64_t moment, ui
         if (area->host == NULL)
             continue;
         if (area->request)
-            error = read_state(area);
+            error = area_read_state(area);
         else if (area->slot >= 0 && area->fd >= 0)
-            error = read_dirty_log(area);
+            error = area_read_dirty_log(area);
         /* Both only save page faults; where the kernel can't, memcpy takes them. */
         madvise(area->shadow, area->size, MADV_HUGEPAGE);
         if (area->slot >= 0)
@@ -396,26 +227,6 @@ int kdash_recording_begin(struct kdash_recording *recording, uint64_t moment, ui
     recording->first = recording->last = recording->position = moment;
     recording->steps = steps;
     return error;
-}
-
-uint64_t kdash_recording_restore(struct kdash_recording *recording) {
-    uint64_t differing = 0;
-
-    for (uint32_t i = 0; i < recording->area_count; i++) {
-        const struct area *area = &recording->areas[i];
-
-        if (area->host == NULL)
-            continue;
-        for (uint64_t place = 0; place < area->size; place += PAGE_BYTES) {
-            uint64_t bytes = area->size - place < PAGE_BYTES ? area->size - place : PAGE_BYTES;
-
-            if (memcmp(area->host + place, area->shadow + place, bytes) == 0)
-                continue;
-            memcpy(area->host + place, area->shadow + place, bytes);
-            differing++;
-        }
-    }
-    return differing;
 }
 
 /* ---- what is asked for ---- */
@@ -443,51 +254,4 @@ uint64_t kdash_recording_bytes(const struct kdash_recording *recording) {
 
 uint64_t *kdash_recording_words(struct kdash_recording *recording, uint32_t vcpu) {
     return vcpu < recording->vcpu_count ? recording->words + (size_t)vcpu * WORDS : NULL;
-}
-
-uint8_t *kdash_recording_shadow(struct kdash_recording *recording, uint32_t area) {
-    return area < recording->area_count ? recording->areas[area].shadow : NULL;
-}
-
-/* ---- instructions that change more than registers and memory ---- */
-
-static int is_fpu_0f(uint8_t second) {
-    /* SSE and MMX by their rows of the opcode map (SDM vol. 2D, A.3); conditional moves,
-     * jumps, SETcc and the integer instructions among them left out. */
-    return (second >= 0x10 && second <= 0x17) || (second >= 0x28 && second <= 0x2f) ||
-           second == 0x38 || second == 0x3a || (second >= 0x50 && second <= 0x7f) ||
-           second == 0x77 || second == 0xae || second == 0xc2 || (second >= 0xc4 && second <= 0xc7) ||
-           second >= 0xd0 || second == 0x0e;
-}
-
-static uint32_t changes_0f(const uint8_t *code, uint32_t left) {
-    if (left == 0)
-        return 0;
-    switch (code[0]) {
-    case 0x01: /* XSETBV, SWAPGS, VM and SGX instructions: the ModRM byte says which */
-        return left > 1 && code[1] >= 0xc0 ? KDASH_CHANGES_MSR | KDASH_CHANGES_FPU : 0;
-    case 0x05: case 0x07: case 0x34: case 0x35: /* SYSCALL, SYSRET, SYSENTER, SYSEXIT */
-    case 0x30: /* WRMSR */
-        return KDASH_CHANGES_MSR | KDASH_CHANGES_FPU;
-    case 0x21: case 0x23: /* MOV from or to a debug register */
-        return KDASH_CHANGES_DEBUG;
-    default:
-        return is_fpu_0f(code[0]) ? KDASH_CHANGES_FPU : 0;
-    }
-}
-
-uint32_t kdash_changes(const uint8_t *code, uint32_t length, int bits) {
-    uint32_t i = 0;
-
-    while (i < length && kdash_is_prefix(code[i], bits))
-        i++;
-    if (i == length)
-        return 0;
-    if (code[i] == 0x0f)
-        return changes_0f(code + i + 1, length - i - 1);
-    if ((code[i] >= 0xd8 && code[i] <= 0xdf) || code[i] == 0x9b) /* x87, FWAIT */
-        return KDASH_CHANGES_FPU;
-    if (code[i] == 0xc4 || code[i] == 0xc5 || code[i] == 0x62) /* VEX and EVEX, or LES, LDS, BOUND */
-        return bits == 64 || (i + 1 < length && code[i + 1] >= 0xc0) ? KDASH_CHANGES_FPU : 0;
-    return 0;
 }

@@ -1,4 +1,4 @@
-/* What record.c, entry.c, sums.c, history.c and search.c share of a recording. */
+/* What record.c, areas.c, entry.c, sums.c, history.c and search.c share of a recording. */
 #ifndef KDASH_KVM_RECORD_INSIDE_H
 #define KDASH_KVM_RECORD_INSIDE_H
 
@@ -81,6 +81,15 @@ struct kdash_recording {
     uint32_t sum_count, sum_held, sum_room;
     struct buffer scratch;
 };
+
+/* areas.c */
+void area_free(struct area *area);
+/* Asks KVM which pages were written, or fills the area by its ioctl: 0 or -errno. */
+int area_read_dirty_log(struct area *area);
+int areas_read_dirty_logs(struct kdash_recording *recording);
+int area_read_state(struct area *area);
+/* Puts what changed as runs into the scratch buffer, and into the shadow; returns the runs. */
+uint32_t area_put(struct kdash_recording *recording, uint32_t number);
 
 /* entry.c */
 int buffer_room(struct buffer *buffer, size_t bytes);
