@@ -58,7 +58,8 @@ def read_settings(argv: list[str]) -> Settings:
         OSError: A target that does not exist or can't be looked at.
         ValueError: An option or argument that is wrong; the message names it.
     """
-    from kdash.commands.vcpu import Parser, add_guest_options
+    from kdash.commands.vcpu_arguments import Parser
+    from kdash.commands.vcpu_guest import add_guest_options
 
     class Arguments(Parser):
         def error(self, message: str) -> NoReturn:

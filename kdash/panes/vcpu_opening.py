@@ -37,7 +37,7 @@ def open_session(settings: Settings) -> Session:
 
         assert settings.guest is not None
         return VcpuSession(load_file(settings.guest), devices=settings.devices, engine=engine)
-    from kdash.commands.vcpu import guest_of, serial_input
+    from kdash.commands.vcpu_guest import guest_of, serial_input
 
     start = Start(dict(options.set), serial_input(options.stdin))
     return VcpuSession(guest_of(options), devices=settings.devices, engine=engine, start=start)

@@ -1,0 +1,101 @@
+"""The guest of the command line: its options and what is loaded by them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kdash.commands.vcpu_arguments import assignment, count, cpuid_request, number, place, size
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.guests import Guest
+
+MODES: Final = ("real", "protected", "long")
+TYPES: Final = ("flat", "elf", "multiboot", "boot", "bios", "linux")
+#: Bytes of input taken from a file: it is held in memory.
+SERIAL_INPUT: Final = 16 << 20
+
+
+def add_guest_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a guest is and how it is started, with a screen or without."""
+    add = parser.add_argument
+    add("--type", choices=TYPES, help="what GUEST is (by its content)")
+    add("--mode", choices=MODES, help="processor mode to start in (that of GUEST)")
+    add("--load", type=number, metavar="ADDR", help="where the image is loaded (0x1000)")
+    add("--entry", type=place, metavar="ADDR", help="RIP or symbol to start at")
+    add("--stack", type=number, metavar="ADDR", help="RSP to start with (0x8000)")
+    add("--page-tables", type=number, metavar="ADDR", help="those of long mode (0x10000)")
+    add("--symbols", metavar="FILE", help="ELF file or System.map with names of addresses")
+    add("--append", metavar="TEXT", help="command line of a multiboot image or Linux kernel")
+    add("--initrd", metavar="FILE", help="initial RAM disk of a Linux kernel")
+    add("--no-extract", action="store_true", help="let a bzImage unpack itself in the guest")
+    add("--memory", type=size, metavar="SIZE", help="RAM (image end + 16M, at least 2M)")
+    add("--vcpus", type=count, default=1, metavar="N", help="processors of the guest (1)")
+    add("--irqchip", action="store_true",
+        help="interrupt controllers and timer (PIC, APICs, PIT) in the kernel")  # fmt: skip
+    add("--set", type=assignment, action="append", default=[], metavar="REG=VALUE",
+        help="set a register of every VCPU before the start; repeatable")  # fmt: skip
+    add("--cpuid", type=cpuid_request, action="append", default=[],
+        metavar="host|none|LEAF[:SUB].REG=VALUE",
+        help="what CPUID answers: all that KVM supports, 0 to every leaf, or a register of one"
+        " leaf as 1.ecx=0x80000000; repeatable, in order (host)")  # fmt: skip
+    add("--stdin", metavar="FILE", help="input of the serial port; of a boot sector what is typed")
+    add("--device", action="append", default=[], metavar="FILE.py:CLASS",
+        help="add a device of your own; repeatable")  # fmt: skip
+    add("--engine", choices=("kvm", "emulator", "auto"), default="auto",
+        help="what executes the guest (auto: /dev/kvm, else the emulator)")  # fmt: skip
+
+
+def guest_of(arguments: argparse.Namespace) -> Guest:
+    """The guest that the arguments of `add_guest_options` and `guest` ask for.
+
+    Raises:
+        GuestError: when it can't be loaded like this.
+    """
+    from dataclasses import replace
+
+    from kdash.backends.kvm import guests, images
+    from kdash.backends.kvm.facts import Mode
+
+    options = images.Options(
+        format=images.Format(arguments.type) if arguments.type else None,
+        mode=Mode(arguments.mode) if arguments.mode else None,
+        load=arguments.load,
+        entry=arguments.entry,
+        memory=arguments.memory,
+        stack=arguments.stack,
+        tables=arguments.page_tables,
+        symbols=arguments.symbols,
+        command_line=arguments.append,
+        initrd=arguments.initrd,
+        extract=not arguments.no_extract,
+        vcpus=arguments.vcpus,
+        irqchip=arguments.irqchip,
+        cpuid=tuple(arguments.cpuid),
+    )
+    if arguments.guest is None:
+        options = replace(options, registers=guests.ARTICLE_REGISTERS)
+        return images.make_guest(guests.ARTICLE_IMAGE, guests.ARTICLE_TITLE, options)
+    return images.load_file(arguments.guest, options)
+
+
+def serial_input(path: str | None) -> bytes:
+    """What is in a file, for the serial port; nothing without one.
+
+    Raises:
+        GuestError: when it can't be read, or is too large.
+    """
+    from kdash.backends.kvm.facts import GuestError, GuestFileError
+
+    if path is None:
+        return b""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(SERIAL_INPUT + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise GuestFileError(f"--stdin {path}: {reason}") from None
+    if len(data) > SERIAL_INPUT:
+        raise GuestError(f"--stdin {path}: more than {SERIAL_INPUT >> 20} MiB of input")
+    return data
