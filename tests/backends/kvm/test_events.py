@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
+from kdash.backends.kvm import ioctl
 from kdash.backends.kvm.eventfds import IrqLine
 from kdash.backends.kvm.facts import Exit, GuestError, KvmError, Mode, Outcome
 from kdash.backends.kvm.guests import Guest, Part
@@ -329,6 +331,17 @@ def test_a_step_into_a_handler_tells_the_instruction_executed(mode: Mode, irqchi
     assert seen[seen.index(handler) + 1] == second
 
 
+def wait_until_requested(machine: Machine, line: int) -> None:
+    """KVM hands what an irqfd brings to the PICs in a thread of its own, which may take a while."""
+    # struct kvm_irqchip: chip_id, padding; of a struct kvm_pic_state last_irr, then irr.
+    for _ in range(5000):
+        _, chip = ioctl.call_bytes(machine.memory.vm, "KVM_GET_IRQCHIP")
+        if chip[9] & 1 << line:
+            return
+        time.sleep(0.001)
+    pytest.fail(f"the interrupt of line {line} did not come in five seconds")
+
+
 def test_a_vcpu_can_be_stepped_without_interrupts() -> None:
     # IVT[13] = 0:1040; PIC: base 8, all masked but IRQ 5; sti; nops
     code = (
@@ -346,6 +359,7 @@ def test_a_vcpu_can_be_stepped_without_interrupts() -> None:
         behind = vcpu.rip
         runner.step(1)
         interrupt()
+        wait_until_requested(machine, 5)
         vcpu.shadowed = True
         vcpu.step_batch(1)
         assert vcpu.rip == behind + 2
