@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm.disassembly import LONGEST, decode
 from kdash.backends.kvm.facts import Mode, Registers
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.records import Record
+    from kdash.backends.kvm.vcpu import Vcpu
 
 _VECTORS: Final = 256
 _GATE: Final = struct.Struct("<HHBBH")
@@ -21,6 +25,17 @@ _LONG_GATE: Final = struct.Struct("<HHBBHII")
 _PRESENT: Final = 0x80
 
 Read = Callable[[int, int], bytes]  # linear address, length
+
+
+def executed(vcpu: Vcpu, record: Record) -> Record:
+    """The record of a step that may have begun with an interrupt: with what was executed."""
+    after = vcpu.registers()
+    handler = entered_handler(after, vcpu.interrupt_table, vcpu.read_linear)
+    if handler is None:
+        return record
+    base = 0 if after.code_bits == 64 else after.cs.base
+    code = vcpu.read_linear(base + handler, len(record.code))
+    return record._replace(rip=handler, code=code, before=b"", bits=after.code_bits)
 
 
 def entered_handler(registers: Registers, table: int, read: Read) -> int | None:

@@ -18,7 +18,6 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.records import Record, Steps
 from kdash.backends.kvm.step import Kind
-from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import Vcpu, start_of
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
@@ -43,15 +42,6 @@ class EmulatedVcpuRunner(VcpuRunner):
 
     def settle(self) -> None:
         """Nothing is ever pending here."""
-
-    def run(self) -> Slice:
-        """Run at full speed until something happens."""
-        if self.over:
-            return Slice.ENDED
-        try:
-            return self._run()
-        except DeviceError as failure:
-            return self._failed(failure)
 
     def _run(self) -> Slice:
         vcpu = self._emulated

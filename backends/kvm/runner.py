@@ -13,6 +13,7 @@ from typing import Final
 from kdash.backends.kvm.board import Board, Ending, OnExit, OnSteps, Slice
 from kdash.backends.kvm.crew import Crew
 from kdash.backends.kvm.facts import Outcome, VcpuState
+from kdash.backends.kvm.kvm_runner import KvmVcpuRunner
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.user_devices import DeviceClass
@@ -50,7 +51,7 @@ class Runner:
         on_steps: OnSteps | None = None,
         on_exit: OnExit | None = None,
         devices: Sequence[DeviceClass] = (),
-        drive: type[VcpuRunner] = VcpuRunner,
+        drive: type[VcpuRunner] = KvmVcpuRunner,
     ) -> None:
         self.machine = machine
         self.vcpu = machine.vcpu
