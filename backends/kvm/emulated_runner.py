@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.emulated_interrupts import CannotEmulate, Shutdown
-from kdash.backends.kvm.emulator import EmulatedVcpu, Halt
+from kdash.backends.kvm.emulated_vcpu import EmulatedVcpu, Halt
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import (
     ExitReason,
@@ -37,8 +37,8 @@ class EmulatedVcpuRunner(VcpuRunner):
         # Devices that look at the guest are told of an OUT once it is executed.
         self._waiting: list[tuple[int, int, bytes]] = []  # port, size, data
         self._late_ports = frozenset(board.bus.unposted_ports())
-        self._emulated.serve_port = self._serve_port
-        self._emulated.serve_mmio = self._serve_mmio
+        self._emulated.accesses.serve_port = self._serve_port
+        self._emulated.accesses.serve_mmio = self._serve_mmio
 
     def settle(self) -> None:
         """Nothing is ever pending here."""

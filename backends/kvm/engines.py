@@ -52,7 +52,7 @@ def open_machine(guest: Guest, engine: str = KVM, path: str = DEVICE) -> Machine
         raise GuestError(f"{guest.title}: a recording; look through it with kdash FILE")
     if engine == KVM:
         return Machine(guest, path)
-    from kdash.backends.kvm.emulator import EmulatedMachine
+    from kdash.backends.kvm.emulated_machine import EmulatedMachine
 
     return cast(Machine, EmulatedMachine(guest))
 

@@ -1,4 +1,4 @@
-"""The emulator engine: a machine as in machine.py whose VCPU is unicorn.
+"""A VCPU that unicorn executes.
 
 It steps one instruction a call, and runs with native code called before each instruction, so
 that every exit, stop and step is exact. What it can't do ends the run and says so.
@@ -7,36 +7,26 @@ that every exit, stop and step is exact. What it can't do ends the run and says 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
-from threading import Event as Flag
-from threading import RLock, Thread
-from types import TracebackType
 from typing import Any, Final
 
 from kdash.backends.kvm._native import ffi, lib
+from kdash.backends.kvm.emulated_accesses import Accesses
 from kdash.backends.kvm.emulated_inspection import read_fpu, reset_fpu, write_fpu
 from kdash.backends.kvm.emulated_interrupts import CannotEmulate, Event, Shutdown, deliver
 from kdash.backends.kvm.emulated_memory import EmulatedMemory, LinearMemory
-from kdash.backends.kvm.emulated_state import State, check_layout, flush_translations
+from kdash.backends.kvm.emulated_state import State, flush_translations
 from kdash.backends.kvm.facts import ExitReason, KvmError, Mode, Registers
 from kdash.backends.kvm.fpu import FpuState
-from kdash.backends.kvm.guests import Guest
-from kdash.backends.kvm.machine import load
-from kdash.backends.kvm.modes import CODE, RESET_BASE, RESET_SELECTOR, TABLES
+from kdash.backends.kvm.modes import CODE, RESET_BASE, RESET_SELECTOR
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
 from kdash.backends.kvm.registers import BASES, ENCODED_SEGMENTS, SEGMENTS, check_register
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
-from kdash.backends.kvm.user_devices import DeviceError
+from kdash.backends.kvm.ticks import Ticks
 
 _MASK: Final = (1 << 64) - 1
 _INVALID_OPCODE: Final = 6
-#: Longest wait for the thread of ticks to end, in seconds.
-_PATIENCE: Final = 5.0
-
-#: Serves an access: write or not, address, size, data written; returns the answer of a read.
-Serve = Callable[[bool, int, int, bytes], bytes]
 
 
 class Halt(Enum):
@@ -48,10 +38,7 @@ class Halt(Enum):
 
 
 class EmulatedVcpu:
-    """What Vcpu of vcpu.py offers, as far as it makes sense without KVM.
-
-    `serve_port` and `serve_mmio` are set by the runner before anything is executed.
-    """
+    """What Vcpu of vcpu.py offers, as far as it makes sense without KVM."""
 
     index = 0
     has_ring = False
@@ -61,7 +48,7 @@ class EmulatedVcpu:
     wanted_hardware: tuple[int, ...] = ()
 
     def __init__(self, uc: Any, memory: EmulatedMemory) -> None:
-        from unicorn import UC_HOOK_INSN, UC_HOOK_INTR, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
+        from unicorn import UC_HOOK_INTR
         from unicorn import x86_const as x86
 
         self._uc: Any = uc
@@ -70,22 +57,14 @@ class EmulatedVcpu:
         self._state = State(uc)
         self._stops = StopTable()
         self._interrupt: int | None = None
-        self._access: tuple[int, bytes] | None = None  # address and answer of an MMIO access
         self._error: BaseException | None = None
         self._before = b""  # the state before the instruction whose access raised that error
         self._kicked = False
         self._ticks: Ticks | None = None
         self._native = ffi.new("struct kdash_emulation *")
         self._hook_code()
-        self.serve_port: Serve
-        self.serve_mmio: Serve
         uc.hook_add(UC_HOOK_INTR, self._on_interrupt)
-        uc.hook_add(UC_HOOK_INSN, self._on_in, None, 1, 0, x86.UC_X86_INS_IN)
-        uc.hook_add(UC_HOOK_INSN, self._on_out, None, 1, 0, x86.UC_X86_INS_OUT)
-        for start, end in memory.holes():
-            uc.mmio_map(start, end - start, self._on_read, start, self._on_write, start)
-            accesses = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
-            uc.hook_add(accesses, self._on_access, None, start, end - 1)
+        self.accesses = Accesses(uc, memory.holes(), self._failed)
 
     def _hook_code(self) -> None:
         """Have native code called before each instruction, which unicorn's module can't."""
@@ -300,7 +279,8 @@ class EmulatedVcpu:
         return self._interrupt is None
 
     def _forget(self) -> None:
-        self._interrupt = self._access = self._error = None
+        self._interrupt = self._error = None
+        self.accesses.forget()
         self._invalid = False
 
     def stop_soon(self) -> None:
@@ -350,43 +330,11 @@ class EmulatedVcpu:
         """Whether the guest runs at privilege level 0."""
         return self._state.privilege == 0
 
-    # -- accesses; an error in here must not go through unicorn's C code
-
-    def _served(self, serve: Serve, write: bool, address: int, size: int, data: bytes) -> bytes:
-        try:
-            return serve(write, address, size, data)
-        except BaseException as error:  # noqa: BLE001 - raised again by `execute`
-            self._error = error
-            self._before = bytes(self._state.load().raw)
-            self.stop_soon()
-            return b"\xff" * size
-
-    def _on_in(self, _uc: Any, port: int, size: int, _data: Any) -> int:
-        return int.from_bytes(self._served(self.serve_port, False, port, size, b""), "little")
-
-    def _on_out(self, _uc: Any, port: int, size: int, value: int, _data: Any) -> None:
-        mask = (1 << (8 * size)) - 1
-        self._served(self.serve_port, True, port, size, (value & mask).to_bytes(size, "little"))
-
-    def _on_access(
-        self, _uc: Any, kind: int, address: int, size: int, value: int, _data: Any
-    ) -> None:
-        """An access to a hole as the instruction makes it; its parts follow."""
-        from unicorn import UC_MEM_WRITE
-
-        write = kind == UC_MEM_WRITE
-        mask = (1 << (8 * size)) - 1
-        data = (value & mask).to_bytes(size, "little") if write else b""
-        self._access = address, self._served(self.serve_mmio, write, address, size, data)
-
-    def _on_read(self, _uc: Any, offset: int, size: int, start: int) -> int:
-        address, data = self._access or (0, b"")
-        first = start + offset - address
-        found = [data[at] if 0 <= at < len(data) else 0xFF for at in range(first, first + size)]
-        return int.from_bytes(bytes(found), "little")
-
-    def _on_write(self, _uc: Any, _offset: int, _size: int, _value: int, _start: int) -> None:
-        """Served as a whole by `_on_access`."""
+    def _failed(self, error: BaseException) -> None:
+        """Serving an access raised: `execute` does, with the guest before the instruction."""
+        self._error = error
+        self._before = bytes(self._state.load().raw)
+        self.stop_soon()
 
     # -- what only KVM has
 
@@ -423,107 +371,7 @@ class EmulatedVcpu:
         return {}
 
 
-class Ticks:
-    """Calls `kick` regularly, from a thread of its own."""
-
-    def __init__(self, kick: Callable[[], None], hertz: int) -> None:
-        self._kick = kick
-        self._period = 1 / hertz
-        self._ended = Flag()
-        self._thread = Thread(target=self._tick, name="kdash-ticks", daemon=True)
-        self._thread.start()
-
-    def _tick(self) -> None:
-        while not self._ended.wait(self._period):
-            self._kick()
-
-    def end(self) -> None:
-        """No call comes after this."""
-        self._ended.set()
-        self._thread.join(_PATIENCE)
-
-
 def _paging(registers: Registers) -> Any:
     return ffi.new(
         "struct kdash_paging *", (registers.cr0, registers.cr3, registers.cr4, registers.efer)
     )
-
-
-class EmulatedMachine:
-    """A guest loaded, and its emulated VCPU at the entry; used as Machine is.
-
-    Raises:
-        KvmError: when unicorn is not there, or memory can't be had.
-    """
-
-    def __init__(self, guest: Guest) -> None:
-        try:
-            from unicorn import UC_ARCH_X86, UC_MODE_64, UC_TLB_CPU, Uc
-        except ImportError as error:
-            raise KvmError(
-                f"the emulator is not installed ({error})", "pip install unicorn"
-            ) from None
-        if guest.vcpus > 1 or guest.irqchip:
-            what = "interrupt controllers" if guest.irqchip else "several VCPUs"
-            raise _only_kvm(what)
-        if guest.cpuid:
-            raise _only_kvm("set what CPUID answers")
-        self.guest = guest
-        self.lock = RLock()
-        self.failed: Callable[[DeviceError], None] = lambda _: None
-        self.memory = EmulatedMemory()
-        with ExitStack() as resources:
-            resources.callback(self.memory.close)
-            uc = Uc(UC_ARCH_X86, UC_MODE_64)
-            uc.ctl_set_tlb_mode(UC_TLB_CPU)
-            # Unicorn looks the address up at which to end, and the fault of a lookup that fails
-            # would count as the guest's; with a list of none there is nothing to look up.
-            uc.ctl_exits_enabled(True)
-            uc.ctl_set_exits([])
-            check_layout(uc)
-            for region in guest.regions:
-                self.memory.attach(uc, region.start, region.size, readonly=region.readonly)
-            load(self.memory, guest)
-            self.hardware_breakpoints = False
-            self.vcpu = EmulatedVcpu(uc, self.memory)
-            self.vcpus = (self.vcpu,)
-            resources.callback(self.vcpu.close)
-            del uc
-            self.vcpu.start(guest.mode, guest.start_registers(0), guest.reset, guest.code_selector)
-            if guest.mode is Mode.LONG and guest.tables != TABLES:
-                self.vcpu.set_register("cr3", guest.tables)
-            self._resources = resources.pop_all()
-
-    def ioeventfd(self, *_arguments: Any, **_options: Any) -> None:
-        """Refused: nothing runs beside the emulator."""
-        raise _only_kvm("ioeventfd")
-
-    def irqfd(self, *_arguments: Any, **_options: Any) -> None:
-        """Refused: there are no interrupt controllers."""
-        raise _only_kvm("irqfd")
-
-    def coalesce(self, *_arguments: Any, **_options: Any) -> None:
-        """Refused: KVM alone collects writes."""
-        raise _only_kvm("coalesced writes")
-
-    def serve_events(self) -> None:
-        """There are none."""
-
-    def close(self) -> None:
-        """Free everything; more than once does no harm."""
-        self._resources.close()
-
-    def __enter__(self) -> EmulatedMachine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def _only_kvm(what: str) -> KvmError:
-    return KvmError(f"the emulator can't do this: {what}", "use KVM")

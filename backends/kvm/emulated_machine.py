@@ -1,0 +1,98 @@
+"""The emulator engine: a machine as in machine.py whose VCPU is unicorn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from threading import RLock
+from types import TracebackType
+from typing import Any
+
+from kdash.backends.kvm.emulated_memory import EmulatedMemory
+from kdash.backends.kvm.emulated_state import check_layout
+from kdash.backends.kvm.emulated_vcpu import EmulatedVcpu
+from kdash.backends.kvm.facts import KvmError, Mode
+from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.machine import load
+from kdash.backends.kvm.modes import TABLES
+from kdash.backends.kvm.user_devices import DeviceError
+
+
+class EmulatedMachine:
+    """A guest loaded, and its emulated VCPU at the entry; used as Machine is.
+
+    Raises:
+        KvmError: when unicorn is not there, or memory can't be had.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        try:
+            from unicorn import UC_ARCH_X86, UC_MODE_64, UC_TLB_CPU, Uc
+        except ImportError as error:
+            raise KvmError(
+                f"the emulator is not installed ({error})", "pip install unicorn"
+            ) from None
+        if guest.vcpus > 1 or guest.irqchip:
+            what = "interrupt controllers" if guest.irqchip else "several VCPUs"
+            raise _only_kvm(what)
+        if guest.cpuid:
+            raise _only_kvm("set what CPUID answers")
+        self.guest = guest
+        self.lock = RLock()
+        self.failed: Callable[[DeviceError], None] = lambda _: None
+        self.memory = EmulatedMemory()
+        with ExitStack() as resources:
+            resources.callback(self.memory.close)
+            uc = Uc(UC_ARCH_X86, UC_MODE_64)
+            uc.ctl_set_tlb_mode(UC_TLB_CPU)
+            # Unicorn looks the address up at which to end, and the fault of a lookup that fails
+            # would count as the guest's; with a list of none there is nothing to look up.
+            uc.ctl_exits_enabled(True)
+            uc.ctl_set_exits([])
+            check_layout(uc)
+            for region in guest.regions:
+                self.memory.attach(uc, region.start, region.size, readonly=region.readonly)
+            load(self.memory, guest)
+            self.hardware_breakpoints = False
+            self.vcpu = EmulatedVcpu(uc, self.memory)
+            self.vcpus = (self.vcpu,)
+            resources.callback(self.vcpu.close)
+            del uc
+            self.vcpu.start(guest.mode, guest.start_registers(0), guest.reset, guest.code_selector)
+            if guest.mode is Mode.LONG and guest.tables != TABLES:
+                self.vcpu.set_register("cr3", guest.tables)
+            self._resources = resources.pop_all()
+
+    def ioeventfd(self, *_arguments: Any, **_options: Any) -> None:
+        """Refused: nothing runs beside the emulator."""
+        raise _only_kvm("ioeventfd")
+
+    def irqfd(self, *_arguments: Any, **_options: Any) -> None:
+        """Refused: there are no interrupt controllers."""
+        raise _only_kvm("irqfd")
+
+    def coalesce(self, *_arguments: Any, **_options: Any) -> None:
+        """Refused: KVM alone collects writes."""
+        raise _only_kvm("coalesced writes")
+
+    def serve_events(self) -> None:
+        """There are none."""
+
+    def close(self) -> None:
+        """Free everything; more than once does no harm."""
+        self._resources.close()
+
+    def __enter__(self) -> EmulatedMachine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _only_kvm(what: str) -> KvmError:
+    return KvmError(f"the emulator can't do this: {what}", "use KVM")
