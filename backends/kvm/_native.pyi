@@ -65,6 +65,7 @@ class _Lib:
     KVM_GET_VCPU_EVENTS: Final[int]
     KVM_GET_MP_STATE: Final[int]
     KVM_TRANSLATE: Final[int]
+    KVM_ENABLE_CAP: Final[int]
     KVM_GET_STATS_FD: Final[int]
     KVM_GET_DIRTY_LOG: Final[int]
     KVM_SET_MP_STATE: Final[int]

@@ -92,6 +92,7 @@ class Bus:
     def __init__(self, devices: Iterable[Device] = ()) -> None:
         self._ports: dict[int, Device] = {}
         self._mmio: list[tuple[range, Device]] = []
+        self._msrs: list[tuple[range, Device]] = []
         for device in devices:
             self.add(device)
 
@@ -100,6 +101,7 @@ class Bus:
         for ports in device.ports:
             self._ports.update(dict.fromkeys(ports, device))
         self._mmio[:0] = [(addresses, device) for addresses in device.mmio]
+        self._msrs[:0] = [(numbers, device) for numbers in getattr(device, "msrs", ())]
 
     def unposted_ports(self) -> tuple[int, ...]:
         """Ports whose writes must be taken before the guest goes on."""
@@ -114,6 +116,21 @@ class Bus:
     def claimed_mmio(self) -> tuple[range, ...]:
         """Addresses with a device."""
         return tuple(addresses for addresses, _ in self._mmio)
+
+    def read_msr(self, index: int) -> int | None:
+        """The value of a model-specific register; None where no device has it."""
+        for numbers, device in self._msrs:
+            if index in numbers:
+                return device.read(index, 8) & (1 << 64) - 1
+        return None
+
+    def write_msr(self, index: int, value: int) -> bool:
+        """Write a model-specific register; False where no device has it."""
+        for numbers, device in self._msrs:
+            if index in numbers:
+                device.write(index, 8, value.to_bytes(8, "little"))
+                return True
+        return False
 
     def read_port(self, port: int, size: int, count: int = 1) -> bytes:
         """`count` elements of `size` bytes, little-endian."""

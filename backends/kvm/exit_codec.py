@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kdash.backends.kvm.exit_log import Logged, tell
-from kdash.backends.kvm.exits import RawExit
+from kdash.backends.kvm.exits import RawExit, other_exit
 from kdash.backends.kvm.facts import (
     Exit,
     ExitDetail,
@@ -18,6 +18,7 @@ from kdash.backends.kvm.facts import (
     InternalErrorExit,
     IoExit,
     MmioExit,
+    MsrExit,
     OtherExit,
     SystemEventExit,
 )
@@ -30,6 +31,7 @@ _IO: Final = struct.Struct("<BBHI")
 _MMIO: Final = struct.Struct("<BQ")
 _FAIL: Final = struct.Struct("<QI")
 _ERROR: Final = struct.Struct("<I")
+_MSR: Final = struct.Struct("<BBIIQ")
 
 
 class ExitCodecError(ValueError):
@@ -64,7 +66,7 @@ def unpack(payload: bytes) -> Iterator[Exit]:
             end = at + size + text
             if end > len(payload):
                 raise ExitCodecError(f"an exit of {end - at} bytes in {len(payload) - at}")
-            detail = _unpack_detail(kind, payload[at : at + size])
+            detail = _unpack_detail(kind, reason, payload[at : at + size])
             code = payload[at + size : end].decode()
             at = end
             yield tell(
@@ -89,15 +91,20 @@ def _pack_detail(detail: ExitDetail) -> tuple[int, bytes]:
             return 4, _ERROR.pack(suberror) + instruction
         case SystemEventExit(kind, values):
             return 5, struct.pack(f"<I{len(values)}Q", kind, *values)
+        case MsrExit(write, index, value, why, refused):
+            return 6, _MSR.pack(write, refused, why, index, value)
         case OtherExit(raw):
             return 0, raw
     raise AssertionError(detail)
 
 
-def _unpack_detail(kind: int, data: bytes) -> ExitDetail:
+def _unpack_detail(kind: int, reason: int, data: bytes) -> ExitDetail:
     match kind:
         case 0:
-            return OtherExit(data)
+            return other_exit(reason, data)
+        case 6:
+            write, refused, why, index, value = _MSR.unpack(data)
+            return MsrExit(bool(write), index, value, why, bool(refused))
         case 1:
             out, size, port, count = _IO.unpack_from(data)
             if size not in (1, 2, 4) or size * count != len(data) - _IO.size:

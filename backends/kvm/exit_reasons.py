@@ -54,6 +54,11 @@ SENTENCES: Final[dict[ExitReason, str]] = {
     ExitReason.ARM_SEA: "a synchronous external abort of the guest on Arm",
 }
 
+#: Exits that are accesses: answered, then finished by entering the guest again.
+ACCESSES: Final = frozenset(
+    {ExitReason.IO, ExitReason.MMIO, ExitReason.X86_RDMSR, ExitReason.X86_WRMSR}
+)
+
 #: Exits that end a run by themselves, and as what.
 OUTCOMES: Final[dict[int, Outcome]] = {
     ExitReason.HLT: Outcome.HLT,

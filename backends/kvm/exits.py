@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from kdash.backends.kvm.exit_fields import fields_of
 from kdash.backends.kvm.exit_reasons import exit_name, exit_sentence
 from kdash.backends.kvm.facts import (
     ExitDetail,
@@ -17,6 +18,7 @@ from kdash.backends.kvm.facts import (
     InternalErrorExit,
     IoExit,
     MmioExit,
+    MsrExit,
     OtherExit,
     SystemEventExit,
 )
@@ -51,7 +53,16 @@ ENTRY_FAILURES: Final = {
     0xFFFFFFFFFFFFFFFF: "invalid guest state (AMD-V)",
 }
 
-_UNION_HEAD: Final = 64  # bytes of the union shown for an exit without decoded fields
+#: error, reason, index, data of kvm_run's union for model-specific registers.
+MSR_LAYOUT: Final = struct.Struct("<B7xIIQ")
+#: KVM_MSR_EXIT_REASON_* of <linux/kvm.h>.
+MSR_REASONS: Final = {
+    1: "a register or value that KVM refuses",
+    2: "a register that KVM does not know",
+    4: "a register that is filtered",
+}
+
+_UNION_HEAD: Final = 64  # bytes of the union kept for an exit without a class of its own
 _BITS_OF_PRINTABLE: Final = range(0x20, 0x7F)
 
 
@@ -72,7 +83,16 @@ def decode_union(reason: int, union: bytes) -> ExitDetail:
     if reason == ExitReason.SYSTEM_EVENT:
         kind, count = struct.unpack_from("<II", union)
         return SystemEventExit(kind, struct.unpack_from(f"<{min(count, 16)}Q", union, 8))
-    return OtherExit(union[:_UNION_HEAD])
+    if reason in (ExitReason.X86_RDMSR, ExitReason.X86_WRMSR):
+        _, why, index, data = MSR_LAYOUT.unpack_from(union)
+        return MsrExit(reason == ExitReason.X86_WRMSR, index, data, why)
+    return other_exit(reason, union)
+
+
+def other_exit(reason: int, union: bytes) -> OtherExit:
+    """An exit that has no class of its own."""
+    head = union[:_UNION_HEAD]
+    return OtherExit(head, fields_of(reason, head))
 
 
 def _internal_error(union: bytes) -> InternalErrorExit:
@@ -104,12 +124,28 @@ def meaning(reason: int, detail: ExitDetail) -> str:
             )
         case InternalErrorExit():
             return _suberror(detail)
+        case MsrExit():
+            return _msr(detail)
         case SystemEventExit(type=kind, data=data):
             words = " ".join(f"{word:#x}" for word in data)
             return f"system event: {SYSTEM_EVENTS.get(kind, f'type {kind}')}" + (
                 f" ({words})" if words else ""
             )
-    return f"{exit_name(reason).lower()}: {exit_sentence(reason)}"
+    words = " ".join(f"{name} {value:#x}" for name, value in getattr(detail, "fields", ()))
+    return f"{exit_name(reason).lower()}: {exit_sentence(reason)}" + (f": {words}" if words else "")
+
+
+def _msr(detail: MsrExit) -> str:
+    from kdash.backends.kvm.msr_names import msr_name
+
+    name = msr_name(detail.index)
+    what = f"{'wrmsr' if detail.write else 'rdmsr'} {detail.index:#x}" + (
+        f" ({name})" if name else ""
+    )
+    if detail.refused:
+        tried = f" {detail.data:#x}" if detail.write else ""
+        return f"{what}{tried}: #GP, {MSR_REASONS.get(detail.why, f'reason {detail.why:#x}')}"
+    return f"{what}: {detail.data:#x}"
 
 
 def _io(detail: IoExit) -> str:

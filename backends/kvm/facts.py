@@ -214,13 +214,27 @@ class SystemEventExit:
 
 
 @dataclass(frozen=True)
+class MsrExit:
+    """KVM_EXIT_X86_RDMSR or X86_WRMSR: a model-specific register that KVM leaves to us."""
+
+    write: bool
+    index: int  # number of the register
+    data: int  # as written or as answered
+    why: int  # KVM_MSR_EXIT_REASON_*: 1 invalid, 2 unknown to KVM, 4 filtered
+    refused: bool = False  # nobody answered: the guest gets #GP
+
+
+@dataclass(frozen=True)
 class OtherExit:
-    """An exit without decoded fields of its own; `raw` is the head of kvm_run's union."""
+    """Any other exit: its fields by name, and the head of kvm_run's union as it was."""
 
     raw: bytes = b""
+    fields: tuple[tuple[str, int], ...] = ()  # names of struct kvm_run
 
 
-ExitDetail = IoExit | MmioExit | FailEntryExit | InternalErrorExit | SystemEventExit | OtherExit
+ExitDetail = (
+    IoExit | MmioExit | MsrExit | FailEntryExit | InternalErrorExit | SystemEventExit | OtherExit
+)
 
 
 @dataclass(frozen=True)

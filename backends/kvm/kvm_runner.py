@@ -6,18 +6,20 @@ than a plain one; what comes of them is decided here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from kdash.backends.kvm import irqchip
 from kdash.backends.kvm.board import Board, OnSteps, Slice
 from kdash.backends.kvm.delivery import executed
-from kdash.backends.kvm.exit_reasons import UNCOUNTED
+from kdash.backends.kvm.exit_reasons import ACCESSES, UNCOUNTED
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import (
     ExitDetail,
     ExitReason,
     IoExit,
     MmioExit,
+    MsrExit,
     OtherExit,
     VcpuState,
 )
@@ -31,6 +33,7 @@ from kdash.backends.kvm.vcpu_runner import INTERRUPTS, RFLAGS, VcpuRunner
 #: Microseconds a halted VCPU waits for an interrupt while others could be stepped.
 PATIENCE: Final = 300
 
+#: Accesses that fit a record of the native loop.
 _ACCESSES: Final = (ExitReason.IO, ExitReason.MMIO)
 _CONTINUED: Final = (ExitReason.INTR, ExitReason.IRQ_WINDOW_OPEN, ExitReason.DEBUG)
 
@@ -94,7 +97,7 @@ class KvmVcpuRunner(VcpuRunner):
         reason, _, size, _, count, _, _ = fields
         if reason in _ACCESSES and size * count <= DATA_SIZE:
             self._take_access(position, fields)
-        elif reason in _ACCESSES:
+        elif reason in ACCESSES:
             record = self.vcpu.record(position)
             raw = self._answer(self.vcpu.exit())
             ip = instruction_ip(record, self.vcpu.out_rip_after)
@@ -171,7 +174,7 @@ class KvmVcpuRunner(VcpuRunner):
             if not self.vcpu.enter(True):
                 return
             raw = self.vcpu.exit()
-            if raw.reason in _ACCESSES:
+            if raw.reason in ACCESSES:
                 record = self.vcpu.describe_exit()
                 self._log(self._answer(raw), record.rip, None)
             elif raw.reason not in UNCOUNTED:
@@ -190,6 +193,8 @@ class KvmVcpuRunner(VcpuRunner):
             self.vcpu.answer(data)
             answered: ExitDetail = IoExit("in", detail.port, detail.size, detail.count, data)
             return RawExit(raw.reason, answered)
+        if isinstance(detail, MsrExit):
+            return RawExit(raw.reason, self._answer_msr(detail))
         assert isinstance(detail, MmioExit)
         if detail.write:
             self.bus.write_mmio(detail.address, detail.data)
@@ -197,6 +202,15 @@ class KvmVcpuRunner(VcpuRunner):
         data = self.bus.read_mmio(detail.address, len(detail.data))
         self.vcpu.answer(data)
         return RawExit(raw.reason, MmioExit(False, detail.address, data))
+
+    def _answer_msr(self, detail: MsrExit) -> MsrExit:
+        if detail.write:
+            known = self.bus.write_msr(detail.index, detail.data)
+            self.vcpu.answer_msr(detail.data if known else None)
+            return replace(detail, refused=not known)
+        value = self.bus.read_msr(detail.index)
+        self.vcpu.answer_msr(value)
+        return replace(detail, data=value or 0, refused=value is None)
 
     # -- stepping
 

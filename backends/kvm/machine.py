@@ -19,6 +19,7 @@ from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
 from kdash.backends.kvm.user_devices import DeviceError
+from kdash.backends.kvm.user_msrs import leave_to_us
 from kdash.backends.kvm.vcpu import BLOCK_INTERRUPTS, Vcpu
 
 #: Four pages that VT-x without unrestricted guests needs for real mode (api.rst, 4.35
@@ -62,6 +63,7 @@ class Machine:
                 load(self.memory, guest)
                 self.hardware_breakpoints = hardware_breakpoints(device)
                 _check_count(device, guest.vcpus)
+                leave_to_us(device, vm)
                 if guest.irqchip:
                     irqchip.create(device, vm)
                 vcpus: list[Vcpu] = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from kdash.backends.kvm.exit_reasons import ACCESSES
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import ExitReason
 
@@ -95,7 +96,7 @@ def finish(vcpu: Vcpu, start: Start, service: Service) -> tuple[StepEnd, RawExit
                 return StepEnd.KICKED, None
         else:
             raw = vcpu.exit()
-            if raw.reason in (ExitReason.IO, ExitReason.MMIO):
+            if raw.reason in ACCESSES:
                 service(raw)
                 completing = True
                 returned = vcpu.enter(True)

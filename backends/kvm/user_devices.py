@@ -3,6 +3,7 @@
     class Lamp:
         ports = range(0x10, 0x11)  # or None
         mmio = None                # or a range of guest-physical addresses
+        msrs = None                # or a range of model-specific registers, 8 bytes each
 
         def read(self, address, size): ...          # -> int
         def write(self, address, size, value): ...  # -> None
@@ -35,8 +36,9 @@ from typing import Any, Final, TypeVar
 from kdash.backends.kvm.device_state import State
 from kdash.backends.kvm.facts import GuestError, KvmError
 
-#: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4).
-LIMITS: Final = {"ports": 1 << 16, "mmio": 1 << 52}
+#: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4),
+#: one past the last model-specific register (ECX has 32 bits).
+LIMITS: Final = {"ports": 1 << 16, "mmio": 1 << 52, "msrs": 1 << 32}
 #: A device may also end the interpreter by sys.exit; that ends the run like any exception.
 FAULTS: Final = (Exception, SystemExit)
 
@@ -89,7 +91,8 @@ class UserDevice:
         self.name = type(device).__name__
         self.ports: Sequence[range] = _claimed(spec, device, "ports")
         self.mmio: Sequence[range] = _claimed(spec, device, "mmio")
-        if not self.ports and not self.mmio:
+        self.msrs: Sequence[range] = _claimed(spec, device, "msrs")
+        if not self.ports and not self.mmio and not self.msrs:
             raise GuestError(f"{spec}: neither ports nor mmio is a range; set one of them")
         for method in ("read", "write"):
             if not callable(getattr(device, method, None)):
@@ -224,7 +227,7 @@ def make_devices(
     made = tuple(one.make() for one in classes)
     memory = tuple(memory)
     for number, device in enumerate(made):
-        for what in ("ports", "mmio"):
+        for what in ("ports", "mmio", "msrs"):
             for claimed in getattr(device, what):
                 for other in made[:number]:
                     _refuse_overlap(device, what, claimed, getattr(other, what), other.spec)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.coalesced import WRITE, CoalescedWrite
-from kdash.backends.kvm.exits import RawExit, decode_union
+from kdash.backends.kvm.exits import MSR_LAYOUT, RawExit, decode_union
 from kdash.backends.kvm.facts import (
     ExitDetail,
     ExitReason,
@@ -445,6 +445,16 @@ class Vcpu:
         record = ffi.NULL if position is None else self._records + position
         if lib.kdash_answer(self._native, record, data, len(data)):
             raise KvmError("KVM_RUN gave an access without a place for its answer", _REPORT)
+
+    def answer_msr(self, value: int | None) -> None:
+        """Answer the X86_RDMSR or X86_WRMSR with which KVM_RUN returned.
+
+        Args:
+            value: of the register, or None to give the guest #GP.
+        """
+        place = ffi.buffer(lib.kdash_exit_union(self._native), MSR_LAYOUT.size)
+        _, why, index, data = MSR_LAYOUT.unpack(place)
+        place[:] = MSR_LAYOUT.pack(value is None, why, index, data if value is None else value)
 
     def use_ring(self, page: int) -> None:
         """Take coalesced writes from a page of the run mapping; each exit is a batch then."""

@@ -145,3 +145,38 @@ def test_a_string_instruction_counts_for_its_elements() -> None:
 )
 def test_well_known_ports_have_names(port: int, write: bool, name: str) -> None:
     assert port_name(port, write) == name
+
+
+@pytest.mark.parametrize(
+    ("reason", "layout", "values", "fields"),
+    [
+        (ExitReason.EXCEPTION, "<II", (13, 2), {"exception": 13, "error_code": 2}),
+        (ExitReason.TPR_ACCESS, "<QI", (0x1000, 1), {"rip": 0x1000, "is_write": 1}),
+        (ExitReason.IOAPIC_EOI, "<B", (0x31,), {"vector": 0x31}),
+        (ExitReason.MEMORY_FAULT, "<QQQ", (8, 0x2000, 0x1000),
+         {"flags": 8, "gpa": 0x2000, "size": 0x1000}),
+        (ExitReason.S390_SIEIC, "<BxHI", (1, 2, 3), {"icptcode": 1, "ipa": 2, "ipb": 3}),
+        (ExitReason.NOTIFY, "<I", (1,), {"flags": 1}),
+    ],
+)  # fmt: skip
+def test_the_fields_of_other_exits_have_the_names_of_the_kernel(
+    reason: ExitReason, layout: str, values: tuple[int, ...], fields: dict[str, int]
+) -> None:
+    detail = decode_union(reason, struct.pack(layout, *values).ljust(256, b"\0"))
+    assert isinstance(detail, OtherExit)
+    assert dict(detail.fields) == fields
+    assert all(f"{name} {value:#x}" in meaning(reason, detail) for name, value in fields.items())
+
+
+WITHOUT_FIELDS = {
+    ExitReason.DEBUG, ExitReason.HLT, ExitReason.IRQ_WINDOW_OPEN, ExitReason.SHUTDOWN,
+    ExitReason.INTR, ExitReason.SET_TPR, ExitReason.NMI, ExitReason.WATCHDOG,
+    ExitReason.DIRTY_RING_FULL, ExitReason.AP_RESET_HOLD, ExitReason.X86_BUS_LOCK,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", [one for one in ExitReason if one not in WITHOUT_FIELDS])
+def test_every_exit_that_carries_data_has_decoded_fields(reason: ExitReason) -> None:
+    detail = decode_union(reason, b"\1" * 256)
+    if reason not in (ExitReason.IO, ExitReason.MMIO):  # decoded where their data is
+        assert getattr(detail, "fields", True)
