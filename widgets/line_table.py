@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from kdash.widgets.columns import Cell, Column, fit, widths
+from kdash.widgets.extent import set_extent
 from kdash.widgets.filter import Fields
 from kdash.widgets.printable import printable
 from kdash.widgets.rows import Rows, SortKey
@@ -222,7 +223,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
         self._work_ahead()
 
     def _grow(self) -> None:
-        self.virtual_size = Size(self.size.width, self.row_count + 1)
+        set_extent(self, Size(self.size.width, self.row_count + 1))
 
     def _work_ahead(self) -> None:
         """Make search texts while nobody waits, so that the first filter is quick too."""

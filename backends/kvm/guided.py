@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 #: Exits in a snapshot.
 EXITS: Final = 200
+#: Exits in a snapshot of a guest that makes more than that between two of them.
+FLOOD: Final = 40
 #: Bytes of serial output in a snapshot.
 SERIAL: Final = 64 * 1024
 #: Seconds a stopped guest is shown later at most, for the sake of its source lines.
@@ -54,7 +56,7 @@ LINES_WAIT: Final = 0.15
 #: Bytes of output kept, for moments in the past.
 SENT: Final = 1 << 20
 #: Kicks a second while the guest goes, each a chance to show it and to take commands.
-TICKS: Final = 15
+TICKS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class GuidedRun:
         self.broken = False  # KVM refused to go on; only a restart does
         self._runner.board.keys_may_come = True
         self.waiting = False  # for a key; only one lets the guest go on
+        self._told = 0  # exits that snapshots have told of
         self._began = 0, 0.0  # steps and seconds when it was let go
         self._stopping.arm()
 
@@ -510,7 +513,7 @@ class GuidedRun:
             registers=registers,
             changed=changed(self._before[self._selected], registers),
             disassembly=self._code(registers),
-            exits=past.exits(EXITS),
+            exits=past.exits(self._exits_wanted()),
             serial=serial[-SERIAL:],
             outcome=ending.outcome if ending else None,
             detail=self._detail(ending),
@@ -528,6 +531,12 @@ class GuidedRun:
             recording=past.view(),
             unrecorded=past.why_not,
         )
+
+    def _exits_wanted(self) -> int:
+        """Telling an exit takes longer than making one; of many the screen shows the last."""
+        log = self._runner.log
+        came, self._told = log.next_index - self._told, log.next_index
+        return FLOOD if came > EXITS and self._state is RunState.RUNNING else EXITS
 
     def _detail(self, ending: Ending | None) -> str:
         if ending:

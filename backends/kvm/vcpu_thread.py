@@ -1,6 +1,6 @@
 """The thread in which a guest is driven, and the commands on their way to it.
 
-Nothing is sent per exit: the thread leaves the latest snapshot in a slot, about 15 times a
+Nothing is sent per exit: the thread leaves the latest snapshot in a slot, about ten times a
 second while the guest runs, and whoever draws takes it from there.
 """
 
@@ -26,7 +26,7 @@ from kdash.backends.kvm.guided import GuidedRun, Pace
 from kdash.backends.kvm.stop_requests import StopError
 
 #: Snapshots a second while the guest runs.
-REFRESH: Final = 15
+REFRESH: Final = 10
 #: Seconds for which a step is let alone, so that the next command does not take its place.
 GRACE: Final = 0.05
 

@@ -27,7 +27,7 @@ from kdash.widgets.vcpu.parts import VcpuParts
 from kdash.widgets.vcpu.rate import Rate
 from kdash.widgets.vcpu.status import FINE
 
-LOOK = 1 / 15  # seconds between two looks at a guest that runs
+LOOK = 1 / 10  # seconds between two looks at a guest that runs
 SHELL_LINES = 2  # the tab line and the footer
 
 

@@ -10,9 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
-from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, Snapshot
+from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, RunState, Snapshot
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import Cell, Column, LineTable
 from kdash.widgets.printable import printable
@@ -21,6 +22,7 @@ from kdash.widgets.vcpu.status import amount
 
 LIMIT = 20_000  # exits kept
 KEPT = 5_000  # exits kept when LIMIT is passed
+LIVE = 0.25  # seconds between two looks at a list that runs by: no one reads it faster
 EMPTY = "no exits yet: s steps, space runs"
 FILTERED = "no exit passes the filter; Esc in its line drops it"
 
@@ -113,6 +115,8 @@ class ExitList(Vertical):
         self._total = 0
         self._counts: tuple[tuple[str, int], ...] = ()
         self._alone = False
+        self._drawn = 0.0  # time when the list was drawn last
+        self._late: tuple[Snapshot, Timer] | None = None  # to be drawn then
         self.histogram = Histogram()
 
     def set_alone(self, alone: bool) -> None:
@@ -133,10 +137,27 @@ class ExitList(Vertical):
         self._entitle()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Add the exits that are new since the last snapshot.
+        """Add the exits that are new since the last snapshot; of a guest that runs a bit later.
 
         The list has no gaps: where more came than a snapshot holds, it starts anew with those.
         """
+        left = self._drawn + LIVE - time.monotonic()
+        if snapshot.state is RunState.RUNNING and left > 0:
+            timer = self._late[1] if self._late else self.set_timer(left, self._catch_up)
+            self._late = (snapshot, timer)
+            return
+        if self._late is not None:
+            self._late[1].stop()
+            self._late = None
+        self._show(snapshot)
+
+    def _catch_up(self) -> None:
+        if self._late is not None:
+            snapshot, self._late = self._late[0], None
+            self._show(snapshot)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        self._drawn = time.monotonic()
         first = snapshot.exits[0].index if snapshot.exits else 0
         newest = snapshot.exits[-1].index if snapshot.exits else -1
         if newest < self._last or first > self._last + 1:

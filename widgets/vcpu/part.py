@@ -17,6 +17,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from kdash.widgets.extent import set_extent
 from kdash.widgets.printable import printable
 
 TONES = (
@@ -143,7 +144,7 @@ class LinePart(ScrollView, can_focus=True):
         """Show other lines; only those that differ are drawn again."""
         old, self._lines = self._lines, tuple(lines)
         if len(old) != len(self._lines):
-            self.virtual_size = Size(self.room.width, len(self._lines))
+            set_extent(self, Size(self.room.width, len(self._lines)))
         width = self.size.width
         top, bottom = self.scroll_offset.y, self.scroll_offset.y + self.size.height
         for y in range(top, min(bottom, max(len(old), len(self._lines)))):

@@ -93,10 +93,13 @@ class RegisterView(LinePart, KeyTaker):
 
     def show(self, snapshot: Snapshot, before: Registers | None = None) -> None:
         """Draw the registers of `snapshot`; `before` are those of the previous stop."""
-        self._registers = snapshot.registers
-        self._changed = snapshot.changed
         known = before if "rflags" in snapshot.changed else None
-        self._flipped = known.rflags ^ snapshot.registers.rflags if known else 0
+        flipped = known.rflags ^ snapshot.registers.rflags if known else 0
+        drawn = self._registers, self._changed, self._flipped
+        if self._plain and drawn == (snapshot.registers, snapshot.changed, flipped):
+            return
+        self._registers, self._changed = snapshot.registers, snapshot.changed
+        self._flipped = flipped
         self._lines_for.clear()
         self.set_title("Registers", EDITING if self.takes_keys else mode_text(self._registers))
         self.lay_out()

@@ -12,6 +12,7 @@ import pytest
 
 from kdash.backends.kvm.facts import KvmError, Mode, Outcome, RunState, Snapshot
 from kdash.backends.kvm.guests import flat
+from kdash.backends.kvm.guided import EXITS, FLOOD
 from kdash.backends.kvm.session import VcpuSession
 
 pytestmark = pytest.mark.kvm
@@ -316,3 +317,14 @@ def test_serial_input_reaches_a_running_guest(opened: Open) -> None:
     until(session, lambda now: now.state is RunState.RUNNING and now.exits_total > 0)
     session.send_serial(b"!").result(WAIT)
     assert end.result(WAIT).serial == b"!"
+
+
+def test_of_a_flood_of_exits_the_last_are_told_while_it_runs_and_more_when_it_stops(
+    opened: Open,
+) -> None:
+    session = opened("e680ebfc")  # out 0x80, al; jmp back
+    session.run()
+    told = until(session, lambda one: one.exits_total > 10_000)
+    assert (len(told.exits), told.exits[-1].index) == (FLOOD, told.exits_total - 1)
+    stopped = session.pause().result(WAIT)
+    assert len(stopped.exits) == EXITS

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from kdash.backends.kvm.facts import Exit, ExitReason, MmioExit, OtherExit
-from kdash.widgets.vcpu.exits import ExitList, exit_detail, exit_fields
+from kdash.backends.kvm.facts import Exit, ExitReason, MmioExit, OtherExit, RunState
+from kdash.widgets.vcpu.exits import LIVE, ExitList, exit_detail, exit_fields
 
 from .made import PartApp, io_exit, snapshot
 
@@ -56,6 +56,29 @@ async def test_the_cursor_follows_the_newest_exit_until_moved() -> None:
         part.table.cursor = 1
         part.show(snapshot(exits=tuple(map(io_exit, range(8))), exits_total=8))
         assert part.table.cursor == 1
+
+
+async def test_exits_of_a_guest_that_runs_are_listed_a_little_later_all_of_them() -> None:
+    part = ExitList()
+    async with PartApp(part).run_test(size=(100, 10)) as pilot:
+        for count in (1, 2, 3):
+            exits = tuple(map(io_exit, range(count)))
+            part.show(snapshot(state=RunState.RUNNING, exits=exits, exits_total=count))
+        assert [row.index for row in part.table.shown_rows] == [0]
+        await pilot.pause(2 * LIVE)
+        assert [row.index for row in part.table.shown_rows] == [0, 1, 2]
+
+
+async def test_a_guest_that_stops_shows_its_exits_at_once() -> None:
+    part = ExitList()
+    async with PartApp(part).run_test(size=(100, 10)) as pilot:
+        part.show(snapshot(state=RunState.RUNNING, exits=(io_exit(0),), exits_total=1))
+        exits = (io_exit(0), io_exit(1))
+        part.show(snapshot(state=RunState.RUNNING, exits=exits, exits_total=2))
+        part.show(snapshot(exits=(*exits, io_exit(2)), exits_total=3))
+        assert part.table.row_count == 3
+        await pilot.pause(2 * LIVE)
+        assert part.table.row_count == 3
 
 
 async def test_a_restart_empties_the_list() -> None:
