@@ -145,7 +145,22 @@ def around(
         if len(code) == back:
             earlier = backward(code, ip, linear, bits, before)
     here = forward(read(linear, after * 8 + LONGEST), ip, linear, bits, count=after, current=ip)
+    if here and touches_memory(here[0].text):
+        from kdash.backends.kvm.operand_values import memory_operands
+
+        memory = memory_operands(here[0].code, registers, read)
+        here = [replace(here[0], memory=memory), *here[1:]]
     return (*earlier, *here)
+
+
+def touches_memory(text: str) -> bool:
+    """Whether an instruction may read memory or name it; `push rax` alone does neither."""
+    return "[" in text or text.partition(" ")[0] in _READ_STACK
+
+
+#: Instructions that read the stack without naming it.
+_READ_STACK: Final = frozenset({"pop", "popf", "popfd", "popfq", "ret", "retf", "leave", "iret",
+                                "iretd", "iretq"})  # fmt: skip
 
 
 def named(instructions: Iterable[Instruction], symbols: Symbols) -> tuple[Instruction, ...]:

@@ -261,6 +261,15 @@ class SourceLine:
 
 
 @dataclass(frozen=True)
+class MemoryOperand:
+    """Memory that the next instruction is about to access."""
+
+    linear: int  # address
+    size: int  # bytes, of one element
+    value: int | None  # what is there now; None: it can't be reached
+
+
+@dataclass(frozen=True)
 class Instruction:
     """One decoded instruction of the guest."""
 
@@ -272,6 +281,7 @@ class Instruction:
     target: int | None = None  # RIP a near branch or call goes to
     symbol: str = ""  # where it is: "main" or "main+0x4"; empty where no symbol is known
     source: SourceLine | None = None  # what it was compiled from, where that is known
+    memory: tuple[MemoryOperand, ...] = ()  # of the current one
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class DisassemblyView(LinePart):
             will = taken(mnemonic, self._registers)
             if will is not None:
                 return ("taken" if will else "not taken"), "label"
-            return operands(row.text, self._registers) or self._origin(row), "label"
+            return operands(row.text, self._registers, row.memory) or self._origin(row), "label"
         if self._executed and row.ip == self._executed[0]:
             return self._executed[1], "accent"
         return self._origin(row), "label"

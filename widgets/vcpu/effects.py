@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 
-from kdash.backends.kvm.facts import Registers, Segment
+from kdash.backends.kvm.facts import MemoryOperand, Registers, Segment
 from kdash.widgets.vcpu.flags import RFLAGS
 
 # Intel SDM vol. 1, 3.4.1: the parts of the general registers that have names of their own.
@@ -39,8 +40,8 @@ def register_part(name: str, registers: Registers) -> int | None:
     return int(getattr(registers, register)) >> shift & ((1 << bits) - 1)
 
 
-def operands(text: str, registers: Registers) -> str:
-    """The registers an instruction names, with what they hold: "dx=3f8 al=34"."""
+def operands(text: str, registers: Registers, memory: Sequence[MemoryOperand] = ()) -> str:
+    """What an instruction names, with what it holds: "dx=3f8 al=34", "[8000]=1234 bx=8000"."""
     mnemonic, _, rest = text.partition(" ")
     # What a mov, lea or pop writes first says nothing about what it is going to do.
     if mnemonic in ("mov", "movzx", "movsx", "movsxd", "lea", "pop") and not rest.startswith("["):
@@ -50,7 +51,14 @@ def operands(text: str, registers: Registers) -> str:
         value = register_part(name, registers)
         if value is not None:
             found.setdefault(name, value)
-    return " ".join(f"{name}={value:x}" for name, value in found.items())
+    shown = [_memory(one) for one in memory]
+    return " ".join([*shown, *(f"{name}={value:x}" for name, value in found.items())])
+
+
+def _memory(operand: MemoryOperand) -> str:
+    if operand.value is None:
+        return f"[{operand.linear:x}] not mapped"
+    return f"[{operand.linear:x}]={operand.value:0{2 * operand.size}x}"
 
 
 def effects(before: Registers, after: Registers) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdash.backends.kvm.facts import Registers, Segment
+from kdash.backends.kvm.facts import MemoryOperand, Registers, Segment
 from kdash.widgets.vcpu.branches import taken
 from kdash.widgets.vcpu.effects import effects, operands, register_part
 
@@ -67,3 +67,10 @@ def test_a_conditional_branch_is_foretold_from_the_flags(
 def test_jcxz_looks_at_the_low_half_of_the_counter_only() -> None:
     assert taken("jcxz", Registers(rcx=0x10000)) is True
     assert taken("jecxz", Registers(rcx=0x10000)) is False
+
+
+def test_memory_operands_stand_in_front_with_their_address() -> None:
+    memory = (MemoryOperand(0x2000, 2, 0x12), MemoryOperand(0x9000, 4, None))
+    assert operands("add ax,[bx]", Registers(rax=1, rbx=0x2000), memory) == (
+        "[2000]=0012 [9000] not mapped ax=1 bx=2000"
+    )
