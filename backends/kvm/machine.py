@@ -15,12 +15,13 @@ from kdash.backends.kvm.capability_names import CAPABILITIES
 from kdash.backends.kvm.device import DEVICE, Device, require
 from kdash.backends.kvm.eventfds import IoEvents, IrqLine, OnWrites, needs_irqchip
 from kdash.backends.kvm.facts import KvmError, Mode
+from kdash.backends.kvm.guest_debug import BLOCK_INTERRUPTS
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
 from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.user_msrs import leave_to_us
-from kdash.backends.kvm.vcpu import BLOCK_INTERRUPTS, Vcpu
+from kdash.backends.kvm.vcpu import Vcpu
 
 #: Four pages that VT-x without unrestricted guests needs for real mode (api.rst, 4.35
 #: KVM_SET_TSS_ADDR and 4.42 KVM_SET_IDENTITY_MAP_ADDR), below the largest BIOS image.

@@ -4,56 +4,38 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.coalesced import WRITE, CoalescedWrite
-from kdash.backends.kvm.exits import MSR_LAYOUT, RawExit, decode_union
+from kdash.backends.kvm.exits import MSR_LAYOUT, RawExit
 from kdash.backends.kvm.facts import (
-    ExitDetail,
-    ExitReason,
-    IoExit,
     KvmError,
-    MmioExit,
     Mode,
-    OtherExit,
     Registers,
 )
-from kdash.backends.kvm.fpu import XSAVE_SIZE, FpuState
+from kdash.backends.kvm.fpu import FpuState
+from kdash.backends.kvm.guest_debug import GuestDebug
 from kdash.backends.kvm.layout import PAGE
 from kdash.backends.kvm.memory import GuestMemory
-from kdash.backends.kvm.modes import CODE, enter_mode
+from kdash.backends.kvm.modes import CODE
 from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, RIP, Record
 from kdash.backends.kvm.registers import (
-    BASES,
     ENCODED_SEGMENTS,
-    SEGMENTS,
-    check_register,
     read_registers,
 )
+from kdash.backends.kvm.returned_exit import REMEDY, returned_exit
 from kdash.backends.kvm.step import Kind, Start
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
-
-#: Breakpoints there are debug registers for: DR0 to DR3.
-HARDWARE: Final = 4
-_DR7_FIXED: Final = 1 << 10  # reads as one
+from kdash.backends.kvm.vcpu_state import copy_cpuid, read_fpu, set_register, start, write_fpu
 
 #: Exits of one batch, 30 ms of them: each batch takes the interpreter from the interface once.
 BATCH: Final = 4096
 #: Steps of one batch, which are decoded while the processor's caches still hold them.
 STEPS: Final = 512
-#: KVM_MAX_CPUID_ENTRIES of arch/x86/include/asm/kvm_host.h, Linux 6.19.
-CPUID_ENTRIES: Final = 256
-
-#: KVM_GUESTDBG_BLOCKIRQ (asm/kvm.h, Linux 5.15).
-BLOCK_INTERRUPTS: Final = 0x0010_0000
-
-_NOTHING: Final = OtherExit()
-_REPORT: Final = "this kernel's KVM contradicts its documentation; use another"
-
 _KINDS: Final = {
     lib.KDASH_PLAIN: Kind.PLAIN,
     lib.KDASH_HLT: Kind.HLT,
@@ -103,8 +85,8 @@ class Vcpu:
         self.shadowed = False  # no interrupt may come before the next instruction is done
         self._ring = 0  # where in the run mapping coalesced writes are; 0: nowhere
         self.patience = 0  # microseconds `enter` lets a halted VCPU wait; 0: until kicked
-        self._debug: tuple[int, tuple[int, ...]] = (0, ())  # control, addresses
         self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
+        self._debug = GuestDebug(self.fd)
         self.wanted_hardware: tuple[int, ...] = ()  # armed while it runs at full speed
         error = lib.kdash_vcpu_open(self._native, self.fd, run_size, memory.native)
         if error:
@@ -134,13 +116,7 @@ class Vcpu:
         With `reset` the segments stay as KVM made them: those of a processor out of reset.
         `code` is the code segment's selector.
         """
-        if not reset:
-            sregs = ffi.new("struct kvm_sregs *")
-            ioctl.call_pointer(self.fd, "KVM_GET_SREGS", sregs)
-            enter_mode(sregs, mode, code)
-            ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
-        words = ffi.new("uint64_t[]", [registers.get(name, 0) for name in REGISTER_NAMES])
-        ioctl.call_pointer(self.fd, "KVM_SET_REGS", words)
+        start(self.fd, mode, registers, reset, code)
         self.refresh()
 
     def copy_cpuid(self, device: int) -> None:
@@ -149,15 +125,7 @@ class Vcpu:
         The APIC id is that of the VCPU: KVM tells the one of the processor it is asked on
         (api.rst, 4.46; leaf 1 EBX 31:24, leaves 0BH and 1FH EDX of the Intel SDM, CPUID).
         """
-        entries = ffi.new("uint32_t[]", 2 + CPUID_ENTRIES * 10)  # struct kvm_cpuid2
-        entries[0] = CPUID_ENTRIES
-        ioctl.call_pointer(device, "KVM_GET_SUPPORTED_CPUID", entries)
-        for at in range(2, 2 + entries[0] * 10, 10):
-            if entries[at] == 1:
-                entries[at + 4] = entries[at + 4] & 0x00FF_FFFF | (self.index & 0xFF) << 24
-            elif entries[at] in (0xB, 0x1F):
-                entries[at + 6] = self.index
-        ioctl.call_pointer(self.fd, "KVM_SET_CPUID2", entries)
+        copy_cpuid(self.fd, self.index, device)
 
     def refresh(self) -> None:
         """Read the registers anew, after KVM was told to change them."""
@@ -186,25 +154,7 @@ class Vcpu:
             ValueError: when there is no such register or the value does not fit it.
             KvmError: when KVM refuses the value.
         """
-        check_register(name, value)
-        if name in REGISTER_NAMES:
-            words = ffi.new("uint64_t[]", len(REGISTER_NAMES))
-            ioctl.call_pointer(self.fd, "KVM_GET_REGS", words)
-            words[REGISTER_NAMES.index(name)] = value
-            ioctl.call_pointer(self.fd, "KVM_SET_REGS", words)
-        else:
-            sregs = ffi.new("struct kvm_sregs *")
-            ioctl.call_pointer(self.fd, "KVM_GET_SREGS", sregs)
-            if name in SEGMENTS:
-                segment = getattr(sregs, name)
-                segment.selector = value
-                if not sregs.cr0 & 1:
-                    segment.base = value << 4
-            elif name in BASES:
-                getattr(sregs, name.removesuffix("_base")).base = value
-            else:
-                setattr(sregs, name, value)
-            ioctl.call_pointer(self.fd, "KVM_SET_SREGS", sregs)
+        set_register(self.fd, name, value)
         self.refresh()
 
     def read_linear(self, linear: int, length: int) -> bytes:
@@ -228,12 +178,7 @@ class Vcpu:
         Raises:
             KvmError: when KVM refuses.
         """
-        return FpuState.unpack(self._xsave())
-
-    def _xsave(self) -> bytes:
-        area = ffi.new("uint8_t[]", XSAVE_SIZE)
-        ioctl.call_pointer(self.fd, "KVM_GET_XSAVE", area)
-        return bytes(ffi.buffer(area))
+        return read_fpu(self.fd)
 
     def set_fpu(self, state: FpuState) -> None:
         """Set the x87 and SSE registers.
@@ -241,8 +186,7 @@ class Vcpu:
         Raises:
             KvmError: when KVM refuses.
         """
-        area = ffi.new("uint8_t[]", state.packed(self._xsave()))
-        ioctl.call_pointer(self.fd, "KVM_SET_XSAVE", area)
+        write_fpu(self.fd, state)
 
     # -- running
 
@@ -304,35 +248,16 @@ class Vcpu:
 
     def set_stepping(self, on: bool) -> None:
         """Switch single-stepping on or off; breakpoints in debug registers go."""
-        control = lib.KVM_GUESTDBG_SINGLESTEP | (BLOCK_INTERRUPTS if self.shadowed else 0)
-        self._set_debug(control if on else 0, ())
-
-    def set_hardware(self, addresses: Sequence[int]) -> None:
-        """Let KVM_RUN return at these linear addresses (at most HARDWARE); not while stepping."""
-        control = lib.KVM_GUESTDBG_USE_HW_BP if addresses else 0
-        self._set_debug(control, tuple(addresses))
+        self._debug.set_stepping(on, self.shadowed)
 
     @property
     def hardware(self) -> tuple[int, ...]:
         """Linear addresses of the breakpoints in debug registers."""
-        return self._debug[1]
-
-    def _set_debug(self, control: int, addresses: tuple[int, ...]) -> None:
-        if (control, addresses) == self._debug:
-            return
-        debug = ffi.new("struct kvm_guest_debug *")
-        debug.control = lib.KVM_GUESTDBG_ENABLE | control if control else 0
-        if addresses:
-            # DR7: local enable of each, R/W and LEN 0 for execution (Intel SDM vol. 3B, 18.2.4).
-            debug.arch.debugreg[7] = _DR7_FIXED | sum(1 << 2 * i for i in range(len(addresses)))
-            for number, address in enumerate(addresses):
-                debug.arch.debugreg[number] = address
-        ioctl.call_pointer(self.fd, "KVM_SET_GUEST_DEBUG", debug)
-        self._debug = control, addresses
+        return self._debug.hardware
 
     def run_batch(self) -> tuple[BatchEnd, int]:
         """Run at full speed; why it returned and the records filled in `record_bytes`."""
-        self.set_hardware(self.wanted_hardware)
+        self._debug.set_hardware(self.wanted_hardware)
         result = lib.kdash_run(self._native, self._records, self._batch, self._filled)
         return self._batch_end(result), self._filled[0]
 
@@ -411,29 +336,7 @@ class Vcpu:
 
     def exit(self) -> RawExit:
         """The exit with which KVM_RUN last returned."""
-        reason = lib.kdash_exit_reason(self._native)
-        return RawExit(reason, self._detail(reason))
-
-    def _detail(self, reason: int) -> ExitDetail:
-        if reason == ExitReason.DEBUG:
-            return _NOTHING
-        union = bytes(ffi.buffer(lib.kdash_exit_union(self._native), 256))
-        if reason == ExitReason.IO:
-            direction, size = union[0], union[1]
-            port, count = int.from_bytes(union[2:4], "little"), int.from_bytes(union[4:8], "little")
-            data = bytes(ffi.buffer(self._io_data(), size * count))
-            return IoExit("out" if direction else "in", port, size, count, data)
-        if reason == ExitReason.MMIO:
-            length = min(int.from_bytes(union[16:20], "little"), 8)
-            address = int.from_bytes(union[:8], "little")
-            return MmioExit(bool(union[20]), address, union[8 : 8 + length])
-        return decode_union(reason, union)
-
-    def _io_data(self) -> Any:
-        data = lib.kdash_io_data(self._native)
-        if data == ffi.NULL:
-            raise KvmError("KVM_RUN gave I/O data outside its mapping", _REPORT)
-        return data
+        return returned_exit(self._native)
 
     def answer(self, data: bytes, position: int | None = None) -> None:
         """Answer the IN or MMIO read with which KVM_RUN returned.
@@ -444,7 +347,7 @@ class Vcpu:
         """
         record = ffi.NULL if position is None else self._records + position
         if lib.kdash_answer(self._native, record, data, len(data)):
-            raise KvmError("KVM_RUN gave an access without a place for its answer", _REPORT)
+            raise KvmError("KVM_RUN gave an access without a place for its answer", REMEDY)
 
     def answer_msr(self, value: int | None) -> None:
         """Answer the X86_RDMSR or X86_WRMSR with which KVM_RUN returned.
