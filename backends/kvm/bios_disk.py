@@ -81,6 +81,17 @@ class Disk:
             self._undo.append((number, self._written.get(number)))
             self._written[number] = data[at : at + SECTOR]
 
+    @property
+    def writes(self) -> tuple[tuple[int, bytes], ...]:
+        """Sector and content of each write, in order."""
+        found: list[tuple[int, bytes]] = []
+        now = dict(self._written)
+        for number, before in reversed(self._undo):
+            found.append((number, now[number]))
+            if before is not None:
+                now[number] = before
+        return tuple(reversed(found))
+
     def save(self) -> State:
         """How many sectors were written."""
         return {"status": self.status, "writes": len(self._undo)}

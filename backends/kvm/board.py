@@ -87,7 +87,7 @@ class Board:
         memory = machine.guest.memory
         self._cmos = Cmos(memory)
         self._configuration = FirmwareConfiguration(memory, machine.guest.vcpus)
-        self._timer = Timer()
+        self.timer = Timer()
         self.bus = Bus(
             (
                 self.serial,
@@ -96,7 +96,7 @@ class Board:
                 self.keyboard,
                 self._cmos,
                 self._configuration,
-                self._timer,
+                self.timer,
             )
         )
         if self.pic is not None:
@@ -162,7 +162,7 @@ class Board:
             "keyboard": self.keyboard,
             "cmos": self._cmos,
             "configuration": self._configuration,
-            "timer": self._timer,
+            "timer": self.timer,
             "log": self.log,
         }
         if self.pic is not None:
@@ -173,6 +173,11 @@ class Board:
             if device.keeps_state:
                 devices[f"device {number}"] = device
         return devices
+
+    @property
+    def user_devices(self) -> tuple[str, ...]:
+        """Names of the user's devices."""
+        return tuple(device.name for device in self._users)
 
     @property
     def unsaved(self) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 State = Mapping[str, Any]
+#: What devices may raise that were given a state that makes no sense.
+NONSENSE: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class Saved(Protocol):

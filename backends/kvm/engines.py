@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kdash.backends.kvm.device import DEVICE, Device
-from kdash.backends.kvm.facts import GuestError, KvmError, Probe
+from kdash.backends.kvm.facts import KvmError, Probe
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.runner import Runner
@@ -47,9 +47,13 @@ def open_machine(guest: Guest, engine: str = KVM, path: str = DEVICE) -> Machine
     Raises:
         KvmError: when the engine can't be used.
     """
-    if guest.recorded is not None:
-        guest.recorded.recording.close()
-        raise GuestError(f"{guest.title}: a recording; look through it with kdash FILE")
+    if guest.recorded is not None and engine != KVM:
+        why = choose(AUTO, path)
+        raise KvmError(
+            f"{guest.title}: the guest of a recording goes on with KVM alone, and "
+            + (why.cause or "--engine asked for the emulator"),
+            why.remedy or "use --engine kvm; kdash FILE looks through it without",
+        )
     if engine == KVM:
         return Machine(guest, path)
     from kdash.backends.kvm.emulated_machine import EmulatedMachine

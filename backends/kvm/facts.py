@@ -351,6 +351,7 @@ class RecordingView:
     limit: int  # memory allowed
     state_as_of: int = 0  # step whose FPU, MSR and device state is shown at `position`
     unsaved: tuple[str, ...] = ()  # devices of the user whose state does not go back
+    from_file: bool = False  # of a file: nothing can be executed until the guest goes on from it
 
     @property
     def replay(self) -> bool:

@@ -96,28 +96,35 @@ class GuidedRun:
         GuestError: when a device does not fit, or a register can't be set.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a guest needs
         self,
         guest: Guest,
         path: str = DEVICE,
         devices: Sequence[DeviceClass] = (),
         engine: str = KVM,
         start: Start = AS_LOADED,
+        stops: Stops | None = None,
     ) -> None:
         self._guest = guest
         self._start = start
         self._devices = devices
         self._path = path
-        self.stops = Stops(guest.symbols)
+        self.stops = stops or Stops(guest.symbols)
         self._pace: Pace | None = None
         self._engine = engine
         self.on_output: OnOutput | None = None
         self._begin_machine(open_machine(guest, engine, path))
 
     def _begin_machine(self, machine: Machine) -> None:
+        recorder = None
         try:
-            set_registers(machine, self._start.registers)
+            if self._guest.recorded is None:
+                set_registers(machine, self._start.registers)
             self._runner = open_runner(machine, self._engine, devices=self._devices)
+            if self._guest.recorded is not None:
+                from kdash.backends.kvm.resumption import resume
+
+                recorder = resume(machine, self._runner, self._guest.recorded)
         except BaseException:
             machine.close()
             raise
@@ -126,9 +133,12 @@ class GuidedRun:
         if self._runner.bios:
             sent.append(self._runner.bios.text.sent)
         self._tap = OutputTap(sent)
+        self._tap.shortened()  # what a file brings was passed on when it was recorded
         self._machine = machine
         start = self._start
-        self._past = Past(machine, self._runner, self._engine, start.record, start.record_limit)
+        self._past = Past(
+            machine, self._runner, self._engine, start.record, start.record_limit, recorder=recorder
+        )
         self._inspector: Inspector | None = None
         self._screen = ScreenReader(self._past)
         self._state = RunState.READY
@@ -173,7 +183,12 @@ class GuidedRun:
         Raises:
             KvmError: when that can't be made; the old one stays.
             GuestError: when a device does not fit it; the old one stays.
+
+        A guest that goes on from a file goes back to the first moment instead.
         """
+        if self._guest.recorded is not None:
+            self.seek(self._past.recording.first)
+            return
         old, new = self._machine, open_machine(self._guest, self._engine, self._path)
         inspector, past = self._inspector, self._past
         self._begin_machine(new)

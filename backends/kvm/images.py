@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -16,6 +16,7 @@ from kdash.backends.kvm.bios_image import bios_guest, is_bios
 from kdash.backends.kvm.boot import boot_guest, is_boot_sector
 from kdash.backends.kvm.facts import GuestError, Mode
 from kdash.backends.kvm.guests import Guest
+from kdash.backends.kvm.layout import Region
 from kdash.backends.kvm.lines import Lines
 from kdash.backends.kvm.linux import is_bzimage, is_vmlinux, linux_guest
 from kdash.backends.kvm.modes import TABLES
@@ -59,6 +60,13 @@ class Options:
     vcpus: int = 1
     irqchip: bool = False  # interrupt controllers and timer in the kernel
     cpuid: tuple[CpuidRequest, ...] = ()  # what CPUID answers
+    record_memory: int | None = None  # bytes that a recording from a file may take
+
+
+#: Options by the fields whose names are others.
+_OPTION_NAMES: Final = {
+    "format": "type", "tables": "page-tables", "command_line": "append", "extract": "no-extract",
+}  # fmt: skip
 
 
 def detect(data: bytes) -> Format:
@@ -83,7 +91,7 @@ def load_file(path: str | os.PathLike[str], options: Options | None = None) -> G
     """
     data = guests.read_image(path)
     if data.startswith(RECORDING):
-        return _recorded(data, Path(path).name)
+        return _recorded(data, Path(path).name, options or Options())
     guest = make_guest(data, Path(path).name, options)
     if guest.lines is None and elf.is_elf(data) and elf.has_lines(data):
         file = Path(path).resolve()
@@ -91,11 +99,34 @@ def load_file(path: str | os.PathLike[str], options: Options | None = None) -> G
     return guest
 
 
-def _recorded(data: bytes, title: str) -> Guest:
+def _recorded(data: bytes, title: str, options: Options) -> Guest:
+    """The guest of a recording: its machine is made again as it was, when it goes on."""
+    from kdash.backends.kvm.recording import LIMIT
     from kdash.backends.kvm.recording_file import load
 
-    loaded = load(data, title)
-    return Guest(loaded.about.title, b"", recorded=loaded)
+    asked = replace(options, symbols=None, registers={}, record_memory=None)
+    if asked != Options():
+        names = (one.name for one in fields(Options))
+        name = next(one for one in names if getattr(asked, one) != getattr(Options(), one))
+        raise GuestError(
+            f"{title}: a recording; its machine is the one that was recorded, and "
+            f"--{_OPTION_NAMES.get(name, name)} can't change it"
+        )
+    loaded = load(data, title, options.record_memory or LIMIT)
+    recording, about, machine = loaded.recording, loaded.about, loaded.about.machine
+    areas = (one for one in recording.areas if one.slot >= 0)
+    try:
+        return Guest(
+            about.title, b"", load=about.load, memory=machine.memory,
+            roms=tuple(Region(one.guest, one.size, one.readonly) for one in areas),
+            symbols=Symbols.of(about.symbols) if options.symbols is None
+            else symbol_file(options.symbols),
+            disk=machine.disk, vcpus=recording.vcpu_count, irqchip=machine.irqchip,
+            host_cpuid=machine.host_cpuid, cpuid=machine.cpuid, recorded=loaded,
+        )  # fmt: skip
+    except BaseException:
+        recording.close()
+        raise
 
 
 def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest:

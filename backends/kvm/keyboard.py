@@ -85,6 +85,11 @@ class KeyboardController:
         self._keys += keys
         self._update()
 
+    @property
+    def given(self) -> tuple[Key, ...]:
+        """All keys that were ever pressed."""
+        return tuple(self._keys)
+
     def peek(self) -> Key | None:
         """The next key, left where it is."""
         return self._keys[self._taken] if self._taken < len(self._keys) else None

@@ -37,22 +37,25 @@ class Past:
         engine: KVM or EMULATOR.
         record: whether to record; None: where the guest has little memory.
         limit: bytes of history.
+        recorder: of a guest that goes on from a file.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is recorded, and how
         self,
         machine: Machine,
         runner: Runner,
         engine: str,
         record: bool | None = None,
         limit: int = LIMIT,
+        *,
+        recorder: Recorder | None = None,
     ) -> None:
         self._machine = machine
         self._runner = runner
         self._limit = limit
-        self._recorder: Recorder | None = None
+        self._recorder = recorder
         self._asked = record is True
-        self.why_not = _why_not(machine, engine, record)
+        self.why_not = "" if recorder else _why_not(machine, engine, record)
 
     def close(self) -> None:
         """Forget everything; more than once does no harm."""
@@ -188,7 +191,9 @@ class Past:
             NotRecorded: when recording is off.
             GuestFileError: when it can't be written.
         """
-        from kdash.backends.kvm.recording_file import About, save
+        from kdash.backends.kvm.recording_about import About
+        from kdash.backends.kvm.recording_file import save
+        from kdash.backends.kvm.resumption import inputs_of, machine_about
 
         self.begin()
         self.settle()
@@ -207,6 +212,9 @@ class Past:
             teletype=bytes(teletype),
             dropped=(serial.dropped, debug_port.dropped, teletype.dropped),
             unsaved=runner.board.unsaved,
+            exit_value=runner.ending.value if runner.ending else 0,
+            machine=machine_about(self._machine, runner.board),
+            inputs=inputs_of(runner.board),
         )
         save(path, self.recording, about, moment_only=moment_only)
 
@@ -223,12 +231,12 @@ class Past:
 def _why_not(machine: Machine, engine: str, record: bool | None) -> str:
     """What keeps a guest from being recorded; empty: nothing."""
     if record is False:
-        return "nothing is recorded: recording is off"
+        return "nothing is recorded: --recording off"
     if engine != KVM:
         return "nothing is recorded: the emulator can't"
     if record is None and machine.memory.size > MOST_RAM:
         return (
             f"nothing is recorded: the guest has {machine.memory.size >> 20} MiB of memory, more "
-            f"than {MOST_RAM >> 20} MiB; --record on records it all the same"
+            f"than {MOST_RAM >> 20} MiB; --recording on records it all the same"
         )
     return ""

@@ -135,13 +135,23 @@ class Timer:
 
     def __init__(self, clock: Clock = time.perf_counter) -> None:
         self._clock = clock
+        self._ahead = 0  # counts that it is ahead of the clock
         self._counters = (_Counter(), _Counter(), _Counter())
         self._counters[2].gate = False
         self._port_b = 0
         self._refresh = 0
 
     def _now(self) -> int:
-        return int(self._clock() * HERTZ)
+        return int(self._clock() * HERTZ) + self._ahead
+
+    @property
+    def now(self) -> int:
+        """Its time, in counts; counters tell when they began by it."""
+        return self._now()
+
+    @now.setter
+    def now(self, counts: int) -> None:
+        self._ahead += counts - self._now()
 
     def save(self) -> State:
         """Counters and gate; time goes on as it does for the host."""

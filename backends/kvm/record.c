@@ -67,6 +67,26 @@ void kdash_recording_vcpu(struct kdash_recording *recording, uint32_t index,
     vcpu->run->kvm_valid_regs |= KVM_SYNC_X86_EVENTS;
 }
 
+void kdash_recording_attach(struct kdash_recording *recording, uint32_t number, uint8_t *host,
+                            int fd, unsigned long request, uint32_t when) {
+    struct area *area = &recording->areas[number];
+
+    area->host = host;
+    area->fd = fd;
+    area->request = request;
+    area->when = when;
+}
+
+void kdash_recording_detach(struct kdash_recording *recording) {
+    for (uint32_t i = 0; i < recording->vcpu_count; i++) {
+        if (recording->vcpus[i] != NULL)
+            recording->vcpus[i]->recording = NULL;
+        recording->vcpus[i] = NULL;
+    }
+    for (uint32_t i = 1; i < recording->area_count; i++)
+        kdash_recording_attach(recording, i, NULL, -1, 0, 0);
+}
+
 /* Reads the state that an entry shall hold beside registers and memory. */
 static int capture(struct kdash_recording *recording, uint32_t vcpu, uint32_t changes) {
     if (changes == 0)

@@ -66,6 +66,12 @@ int kdash_recording_begin(struct kdash_recording *recording, uint64_t moment, ui
 /* Says whose registers are recorded; they are taken as they are now. */
 void kdash_recording_vcpu(struct kdash_recording *recording, uint32_t index,
                           struct kdash_vcpu *vcpu);
+/* Takes an area of a file, at its last moment, as one of a machine: arguments as of `add`. The
+ * host's bytes are to be filled by `restore`. */
+void kdash_recording_attach(struct kdash_recording *recording, uint32_t area, uint8_t *host,
+                            int fd, unsigned long request, uint32_t when);
+/* Knows no machine any more, neither its VCPUs nor the host's bytes. */
+void kdash_recording_detach(struct kdash_recording *recording);
 /* Bytes of an area were changed by someone else than the VCPUs. */
 void kdash_recording_touch(struct kdash_recording *recording, uint32_t area, uint64_t offset,
                            uint64_t length);

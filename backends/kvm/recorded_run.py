@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from kdash.backends.kvm.guided import EXITS, SERIAL, Pace
 from kdash.backends.kvm.recorder import devices_of, exits_before
 from kdash.backends.kvm.recording_file import Loaded, save
 from kdash.backends.kvm.registers import changed
+from kdash.backends.kvm.resumption import has_ended
 from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
 from kdash.backends.kvm.stop_table import Place
@@ -57,6 +59,10 @@ class RecordedRun:
         self._detail = ""
         self._remember()
 
+    @property
+    def _ended(self) -> bool:
+        return has_ended(self._about)
+
     # -- what it shares with a guided run
 
     @property
@@ -73,6 +79,11 @@ class RecordedRun:
     def symbols(self) -> Symbols:
         """Names of the guest's addresses."""
         return self._symbols
+
+    @property
+    def selected(self) -> int:
+        """The VCPU shown."""
+        return self._selected
 
     def kick(self) -> None:
         """Nothing waits."""
@@ -124,6 +135,8 @@ class RecordedRun:
         end, _ = self._travel.replay(Search(self.stops, self._places, pace.exits), pace.steps)
         if end is Slice.AGAIN and self._recording.position == self._recording.last:
             self._detail = "the recording ends here"
+            if not self._ended:
+                self._detail += "; s and c go on from it"
         self._selected = self._travel.arrived
         self._pace = None
         return False
@@ -205,7 +218,7 @@ class RecordedRun:
         registers = recording.registers(self._selected)
         state = devices_of(recording)
         at_end = recording.position == recording.last
-        ended = at_end and about.outcome is not None
+        ended = at_end and self._ended
         return Snapshot(
             guest=about.title,
             engine=about.engine,
@@ -234,7 +247,7 @@ class RecordedRun:
             screen=self._screen.read(),
             vcpu=self._selected,
             vcpus=self._briefs(),
-            recording=recording.view(about.unsaved),
+            recording=replace(recording.view(about.unsaved), from_file=True),
         )
 
     def _briefs(self) -> tuple[VcpuBrief, ...]:

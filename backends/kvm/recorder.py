@@ -8,15 +8,16 @@ the devices' state after every exit.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.board import Board
 from kdash.backends.kvm.exit_codec import ExitCodecError, pack, unpack
-from kdash.backends.kvm.facts import Exit, Mode, RecordingView
+from kdash.backends.kvm.facts import Exit, KvmError, Mode, RecordingView
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Recording
+from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Area, Recording
 from kdash.backends.kvm.records import Record
 from kdash.backends.kvm.vcpu import Vcpu
 
@@ -59,12 +60,20 @@ class Recorder:
         machine: of KVM; its VCPUs are between two instructions.
         board: its devices and exits.
         limit: bytes of history.
+        loaded: a recording from a file at its last moment, to be gone on with. The machine is
+            not yet in that state: `go_on` puts it there. It stays as it was where this fails.
 
     Raises:
-        KvmError: when KVM refuses to log writes, or memory is out.
+        KvmError: when KVM refuses to log writes, lacks what the file keeps, or memory is out.
     """
 
-    def __init__(self, machine: Machine, board: Board, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        board: Board,
+        limit: int = LIMIT,
+        loaded: Recording | None = None,
+    ) -> None:
         self._machine = machine
         self._board = board
         self._exits = board.log.next_index  # of the first that no entry has
@@ -72,18 +81,21 @@ class Recorder:
         self._devices = ffi.new("uint64_t[]", DEVICES_SIZE // 8)
         self._buffers: list[Any] = []
         self.unsaved = board.unsaved
-        self.recording = Recording(len(machine.vcpus), limit)
+        self._loaded = loaded
+        self._attached: set[int] = set()  # areas of a file
+        self.recording = loaded or Recording(len(machine.vcpus), limit)
         try:
             self._add_memory()
             for vcpu in machine.vcpus:
                 self.recording.follow(vcpu)
                 self._add_vcpu(vcpu)
             self._add_controllers()
-            self._area = self.recording.add(
-                "devices", DEVICES_SIZE, host=self._bytes(self._devices)
-            )
-            self._keep_devices()
-            self.recording.begin(board.steps, board.steps)
+            self._area = self._add("devices", DEVICES_SIZE, self._bytes(self._devices))
+            if loaded is None:
+                self._keep_devices()
+                self.recording.begin(board.steps, board.steps)
+            else:
+                self._check_attached()
         except BaseException:
             self.close()
             raise
@@ -94,7 +106,39 @@ class Recorder:
         self._board.recorder = None
         self._machine.memory.on_write = None
         self._machine.memory.written = None
-        self.recording.close()
+        if self._loaded is None:
+            self.recording.close()
+        else:
+            self._loaded.detach()
+
+    def _add(  # noqa: PLR0913 - as of Recording.add
+        self, name: str, size: int, host: Any, *, fd: int = -1, request: int = 0, when: int = 0,
+        **place: Any,
+    ) -> Area:  # fmt: skip
+        """Record bytes of this machine, in a file's recording where it has such an area."""
+        if self._loaded is None:
+            return self.recording.add(
+                name, size, host=host, fd=fd, request=request, when=when, **place
+            )
+        wanted = Area(name, 0, size, **place)
+        for area in self._loaded.areas:
+            if replace(area, number=0, host=None) == wanted and area.number not in self._attached:
+                self._attached.add(area.number)
+                return self._loaded.attach(area, host=host, fd=fd, request=request, when=when)
+        at = f" of VCPU {wanted.vcpu}" if wanted.vcpu >= 0 else ""
+        raise KvmError(
+            f"the recording has no {name}{at} of {size} bytes, which KVM has here",
+            "go on with it where it was made",
+        )
+
+    def _check_attached(self) -> None:
+        for area in self.recording.areas:
+            if area.number not in self._attached:
+                at = f" of VCPU {area.vcpu}" if area.vcpu >= 0 else ""
+                raise KvmError(
+                    f"the recording keeps {area.name}{at}, {area.size} bytes, which KVM has "
+                    "not or otherwise here", "go on with it where it was made",
+                )  # fmt: skip
 
     @staticmethod
     def _bytes(words: Any) -> Any:
@@ -104,8 +148,8 @@ class Recorder:
         memory = self._machine.memory
         memory.log_writes()
         for slot in memory.slots():
-            self.recording.add(
-                "memory", slot.size, host=slot.host, guest=slot.guest, slot=slot.number,
+            self._add(
+                "memory", slot.size, slot.host, guest=slot.guest, slot=slot.number,
                 readonly=slot.readonly, fd=-1 if slot.readonly else memory.vm,
             )  # fmt: skip
         memory.on_write = self._written
@@ -138,8 +182,8 @@ class Recorder:
             buffer = ffi.new("uint64_t[]", size // 8)
             buffer[0] = number if name.startswith("IRQCHIP") else 0  # chip_id
             self._buffers.append(buffer)
-            self.recording.add(
-                name, size, host=self._bytes(buffer), fd=vm,
+            self._add(
+                name, size, self._bytes(buffer), fd=vm,
                 request=getattr(lib, f"KVM_GET_{name.partition(' ')[0]}"), when=_ALL,
             )  # fmt: skip
 
@@ -148,8 +192,8 @@ class Recorder:
         if lib.kdash_ioctl_pointer(vcpu.fd, request, buffer) < 0:
             return  # not on this host
         self._buffers.append(buffer)
-        self.recording.add(
-            name, size, host=self._bytes(buffer), vcpu=vcpu.index, fd=vcpu.fd, request=request,
+        self._add(
+            name, size, self._bytes(buffer), vcpu=vcpu.index, fd=vcpu.fd, request=request,
             when=when | _ALL,
         )  # fmt: skip
 
@@ -213,12 +257,46 @@ class Recorder:
             DeviceError: when a user's device can't go back.
         """
         recording = self.recording
-        state = self.devices()
+        self._check_shown()
         for vcpu in self._machine.vcpus:
             if self._board.has_left(vcpu.index):
                 self._leave_halt(vcpu)
         dropped = tuple(recording.steps_after(vcpu.index) for vcpu in self._machine.vcpus)
         recording.cut()
+        self._put()
+        return dropped
+
+    def go_on(self) -> None:
+        """Put the machine, which is new, into the last moment of the recording from a file.
+
+        Raises:
+            KvmError: when KVM refuses a state.
+            GuestError: when the file's state makes no sense.
+            DeviceError: when a user's device can't take its state.
+        """
+        self._check_shown()
+        self._put()
+
+    def _check_shown(self) -> None:
+        """Refuse state of a file that tells KVM to take more than its structure holds."""
+        for area in self.recording.areas:
+            if area.name == "MSRS":  # struct kvm_msrs: their number; index and value of each
+                heads = [(0, 8), *((at, at + 8) for at in range(8, area.size, 16))]
+            elif area.name.startswith("IRQCHIP"):  # struct kvm_irqchip: which it is
+                heads = [(0, 4)]
+            else:
+                continue
+            ours = bytes(ffi.buffer(area.host, area.size))
+            shown = bytes(self.recording.shadow(area.number))
+            if any(ours[start:end] != shown[start:end] for start, end in heads):
+                raise KvmError(
+                    f"the recording's {area.name} are others than KVM has here",
+                    "go on with it where it was made",
+                )
+
+    def _put(self) -> None:
+        """Put the moment shown into the machine."""
+        recording, state = self.recording, self.devices()
         recording.restore()
         for area in recording.areas:
             if area.name in _VM_STATE:
@@ -229,7 +307,6 @@ class Recorder:
         self._board.restore(state, recording.steps)
         self._state = _text(ffi.buffer(self._devices))
         self._exits = self._board.log.next_index
-        return dropped
 
     def _leave_halt(self, vcpu: Vcpu) -> None:
         """Let the VCPU do a NOP or a HLT more, in memory that is restored after it.

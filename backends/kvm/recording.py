@@ -7,7 +7,7 @@ The same object serves a machine that is being recorded and a recording from a f
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kdash.backends.kvm import ioctl
@@ -110,6 +110,21 @@ class Recording:
             place.host = lib.kdash_recording_shadow(self._native, number)
             self._memory.count += 1
         return area
+
+    def attach(
+        self, area: Area, *, host: Any, fd: int = -1, request: int = 0, when: int = 0
+    ) -> Area:
+        """Take an area of a file as one of a machine; arguments as of `add`."""
+        lib.kdash_recording_attach(self._native, area.number, host, fd, request, when)
+        attached = replace(area, host=host)
+        self.areas[area.number - 1] = attached
+        return attached
+
+    def detach(self) -> None:
+        """Forget the machine, so that what is recorded can be looked through as a file's."""
+        lib.kdash_recording_detach(self._native)
+        self.areas[:] = (replace(area, host=None) for area in self.areas)
+        self._kept.clear()
 
     def follow(self, vcpu: Vcpu) -> None:
         """Record the registers of `vcpu` and each of its steps."""
@@ -347,4 +362,4 @@ class Recording:
 
 
 def _no_memory() -> KvmError:
-    return KvmError("no memory for a recording", "free some, or record less with --record-memory")
+    return KvmError("no memory for a recording", "free some, or allow less with --record-memory")

@@ -9,6 +9,8 @@ of those, and they. Numbers are little-endian.
     AREA  bytes of one area at the first moment, in the order of META
     ENTR  entries, each with its length before it; as many sections as it takes
     SENT  output: of the serial port, the debug ports and the BIOS's teletype, in this order
+    DISK  the image of the disk, where there is one
+    WRIT  sectors written to it, in order; as many sections as it takes
     DONE  the end
 """
 
@@ -20,45 +22,33 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from kdash.backends.kvm._native import ffi, lib
-from kdash.backends.kvm.facts import GuestError, GuestFileError, KvmError, Outcome
+from kdash.backends.kvm.bios_disk import SECTOR
+from kdash.backends.kvm.facts import GuestError, GuestFileError, KvmError
 from kdash.backends.kvm.guests import MEMORY_MAXIMUM
 from kdash.backends.kvm.images import RECORDING
 from kdash.backends.kvm.recording import LIMIT, Recording
+from kdash.backends.kvm.recording_about import About, count, from_json, text, to_json
 
 MAGIC: Final = RECORDING
-VERSION: Final = 1
+VERSION: Final = 2
 _HEAD: Final = struct.Struct("<8sI")
 _SECTION: Final = struct.Struct("<4sQQI")
 _LENGTH: Final = struct.Struct("<I")
+_WRITE: Final = struct.Struct(f"<Q{SECTOR}s")  # of the disk: sector, its bytes
+#: Writes in a section.
+_WRITES: Final = 4096
 #: Bytes of entries in a section, and the most that one section may hold.
 _BLOCK: Final = 4 << 20
 _META_MOST: Final = 64 << 20
 _WORDS_SIZE: Final = lib.KDASH_STATE_WORDS * 8
 _OUTPUTS: Final = ("serial", "debug_port", "teletype")
 _VCPUS_MOST: Final = 126
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a file says of its guest beside the moments."""
-
-    title: str
-    engine: str
-    load: int = 0  # the lowest RIP of its code
-    symbols: tuple[tuple[str, int], ...] = ()
-    outcome: Outcome | None = None  # of the last moment
-    detail: str = ""
-    serial: bytes = b""  # a tail of it
-    debug_port: bytes = b""
-    teletype: bytes = b""
-    dropped: tuple[int, int, int] = (0, 0, 0)  # bytes before those tails
-    unsaved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +106,7 @@ def _parts(recording: Recording, about: About, moment_only: bool) -> Iterator[by
     last = recording.position if moment_only else recording.last
     ended = last == recording.last
     meta = {
-        "title": about.title,
-        "engine": about.engine,
-        "load": about.load,
-        "symbols": about.symbols,
-        "outcome": about.outcome.value if about.outcome and ended else None,
-        "detail": about.detail if ended else "",
-        "dropped": about.dropped,
-        "unsaved": about.unsaved,
+        **to_json(about, ended=ended),
         "vcpus": recording.vcpu_count,
         "moment": recording.position,
         "steps": recording.steps,
@@ -148,7 +131,16 @@ def _parts(recording: Recording, about: About, moment_only: bool) -> Iterator[by
     yield _section(b"ENTR", bytes(block))
     for data in (about.serial, about.debug_port, about.teletype):
         yield _section(b"SENT", data)
+    if about.machine.disk is not None:
+        yield _section(b"DISK", about.machine.disk)
+        yield from _writes(about.inputs.writes)
     yield _section(b"DONE", b"")
+
+
+def _writes(writes: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
+    for at in range(0, len(writes), _WRITES):
+        some = writes[at : at + _WRITES]
+        yield _section(b"WRIT", b"".join(_WRITE.pack(number, data) for number, data in some))
 
 
 def _section(tag: bytes, data: bytes) -> bytes:
@@ -221,21 +213,23 @@ def load(data: bytes, title: str, limit: int = LIMIT) -> Loaded:
         raise GuestError(f"{title}: not a recording of kdash")
     version = _HEAD.unpack_from(data)[1]
     if version != VERSION:
+        why = "a newer kdash reads it" if version > VERSION else "an older kdash made it"
         raise GuestError(
-            f"{title}: a recording of format {version}; this kdash reads format {VERSION}"
+            f"{title}: a recording of format {version}; this kdash reads format {VERSION}; {why}"
         )
     reader = _Reader(data, title)
-    text = reader.section(b"META", _META_MOST)
+    content = reader.section(b"META", _META_MOST)
     try:
-        meta = json.loads(text)
+        meta = json.loads(content)
         recording = _recording(meta, max(limit, 2 * _memory(meta)))
-        about = _about(meta)
+        about = from_json(meta)
+        disk = None if meta["disk"] is None else count(meta["disk"], MEMORY_MAXIMUM)
     except KvmError:
         raise
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise reader.refused(f"section META makes no sense ({_told(error)})") from None
     try:
-        return Loaded(recording, _fill(reader, recording, about))
+        return Loaded(recording, _fill(reader, recording, about, disk))
     except BaseException:
         recording.close()
         raise
@@ -243,62 +237,35 @@ def load(data: bytes, title: str, limit: int = LIMIT) -> Loaded:
 
 def _memory(meta: Any) -> int:
     """Bytes of all areas together."""
-    total = sum(_count(one[1], MEMORY_MAXIMUM) for one in meta["areas"])
+    total = sum(count(one[1], MEMORY_MAXIMUM) for one in meta["areas"])
     if total > MEMORY_MAXIMUM + (1 << 30):
         raise ValueError(f"areas of {total} bytes")
     return total
-
-
-def _count(value: Any, most: int, least: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{value!r} where a number from {least} to {most} should be")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} where text should be")
-    return value
 
 
 def _recording(meta: Any, limit: int) -> Recording:
     areas = meta["areas"]
     if not isinstance(areas, list) or len(areas) > lib.KDASH_AREAS - 1:
         raise ValueError("not a list of areas")
-    recording = Recording(_count(meta["vcpus"], _VCPUS_MOST, 1), limit)
+    recording = Recording(count(meta["vcpus"], _VCPUS_MOST, 1), limit)
     try:
         slots = 0
         for name, size, guest, slot, readonly, vcpu in areas:
-            slots += _count(slot, lib.KDASH_SLOTS - 1, -1) >= 0
-            if slots > lib.KDASH_SLOTS or _count(size, MEMORY_MAXIMUM, 8) % 8:
+            slots += count(slot, lib.KDASH_SLOTS - 1, -1) >= 0
+            if slots > lib.KDASH_SLOTS or count(size, MEMORY_MAXIMUM, 8) % 8:
                 raise ValueError(f"area {name!r} of {size} bytes")
             recording.add(
-                _text(name), size, guest=_count(guest, (1 << 52) - 1), slot=slot,
-                readonly=bool(readonly), vcpu=_count(vcpu, _VCPUS_MOST, -1),
+                text(name), size, guest=count(guest, (1 << 52) - 1), slot=slot,
+                readonly=bool(readonly), vcpu=count(vcpu, _VCPUS_MOST, -1),
             )  # fmt: skip
-        recording.begin(_count(meta["moment"], 1 << 62), _count(meta["steps"], 1 << 62))
+        recording.begin(count(meta["moment"], 1 << 62), count(meta["steps"], 1 << 62))
     except BaseException:
         recording.close()
         raise
     return recording
 
 
-def _about(meta: Any) -> About:
-    symbols = tuple((_text(name), _count(at, (1 << 64) - 1)) for name, at in meta["symbols"])
-    serial, debug_port, teletype = (_count(one, 1 << 62) for one in meta["dropped"])
-    return About(
-        title=_text(meta["title"]),
-        engine=_text(meta["engine"]),
-        load=_count(meta["load"], (1 << 64) - 1),
-        symbols=symbols,
-        outcome=None if meta["outcome"] is None else Outcome(meta["outcome"]),
-        detail=_text(meta["detail"]),
-        dropped=(serial, debug_port, teletype),
-        unsaved=tuple(_text(one) for one in meta["unsaved"]),
-    )
-
-
-def _fill(reader: _Reader, recording: Recording, about: About) -> About:
+def _fill(reader: _Reader, recording: Recording, about: About, disk: int | None) -> About:
     words = reader.section(b"WORD", _WORDS_SIZE * recording.vcpu_count)
     if len(words) != _WORDS_SIZE * recording.vcpu_count:
         raise reader.refused("registers of some VCPUs are missing")
@@ -315,12 +282,28 @@ def _fill(reader: _Reader, recording: Recording, about: About) -> About:
     while reader.peek() == b"ENTR":
         _append(reader, recording)
     sent = [reader.section(b"SENT", MEMORY_MAXIMUM) for _ in _OUTPUTS]
+    if disk is not None:
+        about = _with_disk(reader, about, disk)
     reader.finish()
     recording.seek(recording.last)
-    return About(
-        about.title, about.engine, about.load, about.symbols, about.outcome, about.detail,
-        sent[0], sent[1], sent[2], about.dropped, about.unsaved,
-    )  # fmt: skip
+    return replace(about, serial=sent[0], debug_port=sent[1], teletype=sent[2])
+
+
+def _with_disk(reader: _Reader, about: About, size: int) -> About:
+    image = reader.section(b"DISK", size)
+    writes: list[tuple[int, bytes]] = []
+    while reader.peek() == b"WRIT":
+        data = reader.section(b"WRIT", _WRITES * _WRITE.size)
+        if len(image) != size or len(data) % _WRITE.size:
+            raise reader.refused("its disk makes no sense")
+        writes += _WRITE.iter_unpack(data)
+        if any(number * SECTOR >= size for number, _ in writes[-_WRITES:]):
+            raise reader.refused("sectors were written that the disk does not have")
+    return replace(
+        about,
+        machine=replace(about.machine, disk=image),
+        inputs=replace(about.inputs, writes=tuple(writes)),
+    )
 
 
 def _append(reader: _Reader, recording: Recording) -> None:

@@ -10,11 +10,13 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm.device import DEVICE
+from kdash.backends.kvm.device_state import NONSENSE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.exit_reasons import exit_name
 from kdash.backends.kvm.facts import Exit, GuestError, KvmError, Outcome, Registers
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.recording import LIMIT
 from kdash.backends.kvm.runner import Ending, OnSteps, Runner, Slice
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.stopping import Stopping
@@ -49,6 +51,7 @@ class Request:
     devices: Sequence[DeviceClass] = ()  # of the user
     stdin: bytes = b""  # input of the serial port; of a boot sector what is typed
     record: str | None = None  # a file for all steps; makes it run step by step
+    record_limit: int = LIMIT  # bytes the recording may take
     stops: Sequence[Wanted] = ()  # the first one met ends the run as INTERRUPTED
 
 
@@ -108,8 +111,10 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
     listeners = listeners or Listeners()
     if request.record is not None:
         request = replace(request, step_by_step=True)
+    recorded = request.guest.recorded
     with open_machine(request.guest, request.engine, path) as machine:
-        set_registers(machine, request.registers)
+        if recorded is None:
+            set_registers(machine, request.registers)
         runner = open_runner(
             machine, request.engine, listeners.steps, listeners.exit, request.devices
         )
@@ -118,14 +123,25 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
             stops.add(wanted)
         stopping = Stopping(runner, stops, hardware=machine.hardware_breakpoints)
         stopping.begin()
+        past = _recorded(machine, runner, request)
+        if recorded is not None:
+            set_registers(machine, request.registers)
+            if request.max_steps is not None:
+                request = replace(request, max_steps=runner.steps + request.max_steps)
         runner.board.receive(request.stdin)
         serial = _Serial(runner, listeners.serial)
-        past = _recorded(machine, runner, request)
         runner.start_ticks(LOOKS)
         try:
             _run(runner, request, listeners, serial, stopping)
+        except NONSENSE as error:
+            if recorded is None:
+                raise
+            title = recorded.about.title
+            raise GuestError(f"{title}: its devices' state makes no sense ({error!r})") from None
         finally:
             runner.stop_ticks()
+            if past is not None and runner.ending is None:
+                past.close()
         serial.pass_on()
         if past is not None and request.record is not None:
             past.save(request.record)
@@ -140,11 +156,17 @@ def _recorded(machine: Machine, runner: Runner, request: Request) -> Past | None
     Raises:
         GuestError: when it can't be recorded.
     """
-    if request.record is None:
+    loaded = request.guest.recorded
+    if request.record is None and loaded is None:
         return None
     from kdash.backends.kvm.past import Past
+    from kdash.backends.kvm.resumption import resume
 
-    past = Past(machine, runner, request.engine, record=True)
+    recorder = resume(machine, runner, loaded) if loaded is not None else None
+    past = Past(machine, runner, request.engine, True, request.record_limit, recorder=recorder)
+    if request.record is None:
+        past.close()
+        return None
     if past.why_not:
         raise GuestError(past.why_not)
     past.begin()
@@ -170,12 +192,13 @@ class _Serial:
     """Output of all kinds on its way to whoever listens, or kept for the report."""
 
     def __init__(self, runner: Runner, listener: Callable[[bytes], None] | None) -> None:
-        self._sent = runner.serial.sent
-        self._outputs = [self._sent, runner.debug_port.sent]
+        self._outputs = [runner.serial.sent, runner.debug_port.sent]
         if runner.bios:
             self._outputs.append(runner.bios.text.sent)
         self._listener = listener
-        self._told = [0] * len(self._outputs)
+        # What a recording brings was passed on when it was made.
+        self._told = [one.total for one in self._outputs]
+        self._begin = list(self._told)
 
     def pass_on(self) -> None:
         if not self._listener:
@@ -190,7 +213,12 @@ class _Serial:
 
     @property
     def kept(self) -> bytes:
-        return bytes(self._sent)
+        return self.of(0)
+
+    def of(self, number: int) -> bytes:
+        """What came by the serial port, the debug ports or BIOS calls: 0, 1 or 2."""
+        sent = self._outputs[number]
+        return bytes(sent[max(self._begin[number] - sent.dropped, 0) :])
 
 
 def _run(
@@ -229,7 +257,7 @@ def _report(runner: Runner, request: Request, serial: _Serial, *, stepped: bool)
         detail=ending.detail,
         exit_value=ending.value,
         serial=serial.kept,
-        debug_port=bytes(runner.debug_port.sent),
+        debug_port=serial.of(1),
         exits={exit_name(reason): count for reason, count in sorted(log.counts.items())},
         raw_exits={exit_name(reason): count for reason, count in _returned(runner)},
         ports={port: (counts[0], counts[1]) for port, counts in sorted(log.ports.items())},
@@ -238,7 +266,7 @@ def _report(runner: Runner, request: Request, serial: _Serial, *, stepped: bool)
         seconds=runner.seconds,
         vcpus=tuple(_vcpu_report(one, ending) for one in runner.runners),
         memory={address: vcpu.read_linear(address, length) for address, length in request.dumps},
-        teletype=bytes(runner.bios.text.sent) if runner.bios else None,
+        teletype=serial.of(2) if runner.bios else None,
         failure=ending.trace,
     )
 

@@ -63,9 +63,10 @@ class VcpuSession:
     ) -> None:
         guest = guest or article_guest()
         if guest.recorded is not None:
-            from kdash.backends.kvm.recorded_run import RecordedRun
+            from kdash.backends.kvm.file_run import FileRun
 
-            self._run = cast(GuidedRun, RecordedRun(guest.recorded))  # as far as we use it
+            of_file = FileRun(guest.recorded, guest, path, devices, engine, start)
+            self._run = cast(GuidedRun, of_file)  # as far as we use it
         else:
             self._run = GuidedRun(guest, path, devices, engine, start)
         self._thread = VcpuThread(self._run)

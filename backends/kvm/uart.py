@@ -97,6 +97,11 @@ class Serial:
         self._update()
 
     @property
+    def given(self) -> bytes:
+        """All input there ever was."""
+        return bytes(self._input)
+
+    @property
     def interrupts_enabled(self) -> bool:
         """Whether the guest has enabled an interrupt."""
         return bool(self._enabled)

@@ -329,7 +329,7 @@ def test_a_guest_that_ended_can_be_looked_back_at(begin: Open) -> None:
 
 def test_without_a_recording_nothing_goes_back(begin: Open) -> None:
     run = begin(article_guest(), start=Start(record=False))
-    with pytest.raises(NotRecorded, match="recording is off"):
+    with pytest.raises(NotRecorded, match="--recording off"):
         run.step_back()
     go(run, Pace(steps=2))
     assert run.snapshot().recording is None

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdash.backends.kvm.facts import GuestError, GuestFileError, NotRecorded, Outcome, RunState
+from kdash.backends.kvm.facts import GuestError, GuestFileError, Outcome, RunState
 from kdash.backends.kvm.guests import article_guest, flat
 from kdash.backends.kvm.guided import GuidedRun, Pace
 from kdash.backends.kvm.images import load_file
 from kdash.backends.kvm.recorded_run import RecordedRun
 from kdash.backends.kvm.recording import Recording
-from kdash.backends.kvm.recording_file import MAGIC, About, load, save
+from kdash.backends.kvm.recording_about import About
+from kdash.backends.kvm.recording_file import MAGIC, VERSION, load, save
 from kdash.backends.kvm.run import Listeners, Request, run_guest
 from kdash.backends.kvm.session import VcpuSession
 
@@ -126,7 +127,7 @@ def test_a_section_that_unpacks_to_more_than_it_says_is_refused() -> None:
     stored = zlib.compress(bytes(1 << 20))
     bomb = struct.pack("<4sQQI", b"META", 10, len(stored), zlib.crc32(stored)) + stored
     with pytest.raises(GuestError, match="does not hold the 10 bytes"):
-        load(MAGIC + struct.pack("<I", 1) + bomb, "bomb")
+        load(MAGIC + struct.pack("<I", VERSION) + bomb, "bomb")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -136,7 +137,8 @@ def test_a_section_that_unpacks_to_more_than_it_says_is_refused() -> None:
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
             st.sampled_from(
                 ["title", "engine", "load", "symbols", "outcome", "detail", "dropped", "unsaved",
-                 "vcpus", "moment", "steps", "areas"]
+                 "vcpus", "moment", "steps", "areas", "memory", "irqchip", "host_cpuid",
+                 "cpuid", "disk", "devices", "input", "keys", "clock", "exit_value"]
             ), inner, max_size=12),
         max_leaves=20,
     )
@@ -144,7 +146,7 @@ def test_a_section_that_unpacks_to_more_than_it_says_is_refused() -> None:
 def test_any_meta_is_refused_in_words(meta: object) -> None:
     import json
 
-    data = MAGIC + struct.pack("<I", 1) + section(b"META", json.dumps(meta).encode())
+    data = MAGIC + struct.pack("<I", VERSION) + section(b"META", json.dumps(meta).encode())
     with pytest.raises(GuestError):
         load(data, "made up")
 
@@ -191,8 +193,6 @@ def test_a_guest_is_saved_and_looked_through_again(tmp_path: Path) -> None:
         for name in ("registers", "steps", "serial", "exits", "exits_total", "disassembly"):
             assert getattr(one, name) == getattr(other, name)
         assert run.read_memory(0x1000, 12) == live.read_memory(0x1000, 12)
-    with pytest.raises(NotRecorded, match="not changed"):
-        run.set_register("rax", 1)
     run.close()
     live.close()
 
@@ -212,8 +212,6 @@ def test_a_session_of_a_recording_goes_through_it(tmp_path: Path) -> None:
         assert session.run().result(5).outcome is Outcome.HLT
         session.add_breakpoint(0x1006).result(5)
         assert session.reverse_continue().result(5).registers.rip == 0x1006
-        with pytest.raises(NotRecorded):
-            session.run_from_here().result(5)
     finally:
         session.close()
 
@@ -227,11 +225,6 @@ def test_a_headless_run_records_into_a_file(tmp_path: Path) -> None:
     loaded = load(path.read_bytes(), path.name)
     assert (loaded.recording.first, loaded.recording.last) == (0, 7)
     assert loaded.about.serial == b"4\n"
-
-
-def test_a_recording_is_no_guest_to_run(saved: Path) -> None:
-    with pytest.raises(GuestError, match="a recording; look through it"):
-        run_guest(Request(load_file(saved)))
 
 
 def test_what_the_emulator_runs_is_not_recorded(tmp_path: Path) -> None:
