@@ -5,39 +5,34 @@ Used by one thread; session.py brings the commands there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import disassembly
-from kdash.backends.kvm.board import Ending
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import (
-    Instruction,
     PastError,
-    Registers,
     RunState,
     Snapshot,
     StopKind,
-    VcpuBrief,
 )
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.output import OnOutput, OutputTap
+from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.past import Past
-from kdash.backends.kvm.recording import LIMIT
-from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.run import set_registers
 from kdash.backends.kvm.runner import Slice
+from kdash.backends.kvm.snapshots import Snapshots, Standing
+from kdash.backends.kvm.start import AS_LOADED, Start
 from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
 from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.stopping import STEPS_A_SLICE, Stopping
 from kdash.backends.kvm.stops import Stops, Verdict
 from kdash.backends.kvm.symbols import Symbols
-from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.travel import Search, Travel
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu import Vcpu
@@ -45,47 +40,10 @@ from kdash.backends.kvm.vcpu import Vcpu
 if TYPE_CHECKING:
     from kdash.backends.kvm.inspector import Inspector
 
-#: Exits in a snapshot.
-EXITS: Final = 200
-#: Exits in a snapshot of a guest that makes more than that between two of them.
-FLOOD: Final = 40
-#: Bytes of serial output in a snapshot.
-SERIAL: Final = 64 * 1024
-#: Seconds a stopped guest is shown later at most, for the sake of its source lines.
-LINES_WAIT: Final = 0.15
 #: Bytes of output kept, for moments in the past.
 SENT: Final = 1 << 20
 #: Kicks a second while the guest goes, each a chance to show it and to take commands.
 TICKS: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What is done to a guest each time it is loaded, beyond what it says itself."""
-
-    registers: Mapping[str, int] = field(default_factory=dict)
-    stdin: bytes = b""  # input of the serial port; of a boot sector what is typed
-    record: bool | None = None  # whether steps are recorded; None: where memory is small
-    record_limit: int = LIMIT  # bytes the recording may take
-
-
-AS_LOADED: Final = Start()
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How far to go."""
-
-    steps: int | None = None  # so many instructions; None: no limit
-    until: int | None = None  # RIP to stop at
-    over: bool = False  # stop when the instruction at CS:IP has come back
-    exits: ExitFilter | None = None  # exits to stop at
-    stepped: bool = False  # step by step, so that all of it is recorded
-
-    @property
-    def is_free(self) -> bool:
-        """Whether nothing but a stop point, an exit or the end stops it."""
-        return self.steps is None and self.until is None and not self.over
 
 
 class GuidedRun:
@@ -140,7 +98,7 @@ class GuidedRun:
             machine, self._runner, self._engine, start.record, start.record_limit, recorder=recorder
         )
         self._inspector: Inspector | None = None
-        self._screen = ScreenReader(self._past)
+        self._snapshots = Snapshots(self._guest, self._engine, self._runner, self._past, self.stops)
         self._state = RunState.READY
         self._before = [vcpu.registers() for vcpu in machine.vcpus]
         self._selected = 0
@@ -151,7 +109,6 @@ class GuidedRun:
         self.broken = False  # KVM refused to go on; only a restart does
         self._runner.board.keys_may_come = True
         self.waiting = False  # for a key; only one lets the guest go on
-        self._told = 0  # exits that snapshots have told of
         self._began = 0, 0.0  # steps and seconds when it was let go
         self._stopping.arm()
 
@@ -506,77 +463,29 @@ class GuidedRun:
 
     def snapshot(self) -> Snapshot:
         """All there is to show now."""
-        runner, past = self._runner, self._past
-        registers = past.registers(self._selected)
-        ending = None if past.active else runner.ending
-        if self._pace is None and (ending or (self.broken and not past.active)):
+        over = bool(self._runner.ending or self.broken) and not self._past.active
+        if self._pace is None and over:
             self._state = RunState.ENDED
+        self._pass_output_on()
+        verdict = self._stopping.verdict
+        return self._snapshots.take(
+            Standing(
+                state=self._state,
+                vcpu=self._selected,
+                before=self._before[self._selected],
+                detail="it waits for a key" if self.waiting else verdict.text,
+                stopped_at=verdict.numbers,
+                step_rate=self._step_rate(),
+            )
+        )
+
+    def _pass_output_on(self) -> None:
+        """Tell the listener of new output, and keep no more of it than is ever shown."""
         self._tap.pass_on(self.on_output)
-        for sent in (runner.serial.sent, runner.debug_port.sent):
+        for sent in (self._runner.serial.sent, self._runner.debug_port.sent):
             if len(sent) > 2 * SENT:
                 sent.keep(SENT)
         self._tap.shortened()
-        serial, debug_port, teletype = past.sent()
-        return Snapshot(
-            guest=self._guest.title,
-            engine=self._engine,
-            state=self._state,
-            steps=past.steps,
-            exits_total=past.exits_total,
-            exit_counts=() if past.active else runner.log.counted(),
-            seconds=runner.seconds,
-            registers=registers,
-            changed=changed(self._before[self._selected], registers),
-            disassembly=self._code(registers),
-            exits=past.exits(self._exits_wanted()),
-            serial=serial[-SERIAL:],
-            outcome=ending.outcome if ending else None,
-            detail=self._detail(ending),
-            exit_value=ending.value if ending else 0,
-            failure=f"{ending.detail}\n{ending.trace}" if ending and ending.trace else "",
-            breakpoints=self._breakpoints(registers),
-            stops=self.stops.points,
-            stopped_at=self._stopping.verdict.numbers,
-            step_rate=self._step_rate(),
-            screen=self._screen.read(),
-            debug_port=debug_port[-SERIAL:],
-            teletype=teletype[-SERIAL:],
-            vcpu=self._selected,
-            vcpus=self._briefs(),
-            recording=past.view(),
-            unrecorded=past.why_not,
-        )
-
-    def _exits_wanted(self) -> int:
-        """Telling an exit takes longer than making one; of many the screen shows the last."""
-        log = self._runner.log
-        came, self._told = log.next_index - self._told, log.next_index
-        return FLOOD if came > EXITS and self._state is RunState.RUNNING else EXITS
-
-    def _detail(self, ending: Ending | None) -> str:
-        if ending:
-            return ending.detail
-        return "it waits for a key" if self.waiting else self._stopping.verdict.text
-
-    def _code(self, registers: Registers) -> tuple[Instruction, ...]:
-        """Instructions around CS:IP with symbols and source lines."""
-        guest = self._guest
-        found = disassembly.named(
-            disassembly.around(registers, self._reader(), guest.load), guest.symbols
-        )
-        if guest.lines is None:
-            return found
-        return guest.lines.of(found, 0.0 if self._state is RunState.RUNNING else LINES_WAIT)
-
-    def _briefs(self) -> tuple[VcpuBrief, ...]:
-        if len(self._runner.runners) == 1:
-            return ()
-        return tuple(self._past.brief(one.brief()) for one in self._runner.runners)
-
-    def _breakpoints(self, registers: Registers) -> frozenset[int]:
-        """RIP values of the breakpoints in the code segment there is now."""
-        base = registers.linear_ip - registers.rip
-        return frozenset(linear - base for linear in self.stops.breakpoints if linear >= base)
 
     def _step_rate(self) -> float:
         """Steps a second since the guest was let go; 0 where it was not stepped."""
@@ -597,6 +506,3 @@ class GuidedRun:
     def symbols(self) -> Symbols:
         """Names of the guest's addresses."""
         return self._guest.symbols
-
-    def _reader(self) -> Callable[[int, int], bytes]:
-        return partial(self._past.read_linear, self._selected)

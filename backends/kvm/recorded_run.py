@@ -18,12 +18,13 @@ from kdash.backends.kvm.facts import (
     VcpuBrief,
     VcpuState,
 )
-from kdash.backends.kvm.guided import EXITS, SERIAL, Pace
+from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.recorder import devices_of, exits_before
 from kdash.backends.kvm.recording_file import Loaded, save
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.resumption import has_ended
 from kdash.backends.kvm.runner import Slice
+from kdash.backends.kvm.snapshots import EXITS, SERIAL
 from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
 from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.stops import Stops

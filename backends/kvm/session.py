@@ -14,9 +14,11 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guests import Guest, article_guest
-from kdash.backends.kvm.guided import AS_LOADED, GuidedRun, Pace, Start
+from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.output import OnOutput
+from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.registers import check_register
+from kdash.backends.kvm.start import AS_LOADED, Start
 from kdash.backends.kvm.stop_requests import Wanted, exit_filter
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.user_devices import DeviceClass

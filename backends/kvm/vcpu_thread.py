@@ -22,7 +22,8 @@ from kdash.backends.kvm.facts import (
     RunState,
     Snapshot,
 )
-from kdash.backends.kvm.guided import GuidedRun, Pace
+from kdash.backends.kvm.guided import GuidedRun
+from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.stop_requests import StopError
 
 #: Snapshots a second while the guest runs.

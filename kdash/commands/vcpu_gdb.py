@@ -41,8 +41,8 @@ def gdb_run(request: Request, address: tuple[str, int], received: Received) -> E
         KvmError: when KVM can't be used, or the address.
         GuestError: when a device does not fit, or a register can't be set.
     """
-    from kdash.backends.kvm.guided import Start
     from kdash.backends.kvm.session import VcpuSession
+    from kdash.backends.kvm.start import Start
 
     session = VcpuSession(
         request.guest,

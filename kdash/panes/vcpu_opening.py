@@ -30,7 +30,7 @@ def open_session(settings: Settings) -> Session:
     options = settings.options
     if options is None and settings.guest is None:
         return VcpuSession(devices=settings.devices, engine=engine)
-    from kdash.backends.kvm.guided import Start
+    from kdash.backends.kvm.start import Start
 
     if options is None:
         from kdash.backends.kvm.images import load_file

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from kdash.backends.kvm.boot import boot_guest
 from kdash.backends.kvm.facts import KvmError, Mode, NotRecorded, Outcome, PastError, RunState
 from kdash.backends.kvm.guests import Guest, article_guest, flat
-from kdash.backends.kvm.guided import GuidedRun, Pace, Start
+from kdash.backends.kvm.guided import GuidedRun
+from kdash.backends.kvm.pace import Pace
+from kdash.backends.kvm.start import Start
 from kdash.backends.kvm.user_devices import DeviceClass
 
 pytestmark = pytest.mark.kvm

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Outcome, RunState
 from kdash.backends.kvm.guests import article_guest, flat
-from kdash.backends.kvm.guided import GuidedRun, Pace
+from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.images import load_file
+from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.recorded_run import RecordedRun
 from kdash.backends.kvm.recording import Recording
 from kdash.backends.kvm.recording_about import About

@@ -12,8 +12,8 @@ import pytest
 
 from kdash.backends.kvm.facts import KvmError, Mode, Outcome, RunState, Snapshot
 from kdash.backends.kvm.guests import flat
-from kdash.backends.kvm.guided import EXITS, FLOOD
 from kdash.backends.kvm.session import VcpuSession
+from kdash.backends.kvm.snapshots import EXITS, FLOOD
 
 pytestmark = pytest.mark.kvm
 
