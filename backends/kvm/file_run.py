@@ -10,10 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kdash.backends.kvm.guests import Guest
-from kdash.backends.kvm.guided import GuidedRun, Pace, Start
+from kdash.backends.kvm.guided import GuidedRun
+from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.recorded_run import RecordedRun
 from kdash.backends.kvm.recording_file import Loaded
 from kdash.backends.kvm.resumption import has_ended
+from kdash.backends.kvm.start import Start
 from kdash.backends.kvm.user_devices import DeviceClass
 
 if TYPE_CHECKING:

@@ -17,11 +17,13 @@ from kdash.backends.kvm import resumption
 from kdash.backends.kvm.boot import boot_guest
 from kdash.backends.kvm.facts import GuestError, KvmError, Mode, Outcome, PastError
 from kdash.backends.kvm.guests import Guest, article_guest, flat
-from kdash.backends.kvm.guided import GuidedRun, Pace, Start
+from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.images import Options, load_file
+from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.recording_about import About
 from kdash.backends.kvm.run import Listeners, Request, run_guest
 from kdash.backends.kvm.session import VcpuSession
+from kdash.backends.kvm.start import Start
 from kdash.backends.kvm.user_devices import DeviceClass
 
 pytestmark = pytest.mark.kvm
