@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from kdash.backends.kvm.bios import Bios
 from kdash.backends.kvm.device_state import Saved
 from kdash.backends.kvm.devices import Bus, DebugPort, ExitPort
 from kdash.backends.kvm.exit_log import ExitLog
@@ -28,6 +27,7 @@ from kdash.backends.kvm.user_devices import (
 )
 
 if TYPE_CHECKING:
+    from kdash.backends.kvm.bios import Bios
     from kdash.backends.kvm.recorder import Recorder
 
 #: Told of logical steps in batches, in order: a record each, RIP and code before, registers after.
@@ -103,6 +103,8 @@ class Board:
             self.bus.add(self.pic)
         self.bios: Bios | None = None
         if machine.guest.disk is not None:
+            from kdash.backends.kvm.bios import Bios  # for boot sectors alone
+
             self.bios = Bios(machine, machine.guest.disk, machine.guest.memory, self.keyboard)
             self.bus.add(self.bios)
         self.keys_may_come = False  # who waits for a key need not be ended

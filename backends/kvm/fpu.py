@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from kdash.backends.kvm.state_facts import ExtendedState
+if TYPE_CHECKING:
+    from kdash.backends.kvm.state_facts import ExtendedState
 
 #: Bytes of a `struct kvm_xsave` (asm/kvm.h).
 XSAVE_SIZE: Final = 4096

@@ -24,7 +24,6 @@ from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.output import OnOutput, OutputTap
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.past import Past
-from kdash.backends.kvm.run import set_registers
 from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.snapshots import Snapshots, Standing
 from kdash.backends.kvm.start import AS_LOADED, Start
@@ -76,7 +75,9 @@ class GuidedRun:
     def _begin_machine(self, machine: Machine) -> None:
         recorder = None
         try:
-            if self._guest.recorded is None:
+            if self._start.registers and self._guest.recorded is None:
+                from kdash.backends.kvm.run import set_registers  # most guests start as loaded
+
                 set_registers(machine, self._start.registers)
             self._runner = open_runner(machine, self._engine, devices=self._devices)
             if self._guest.recorded is not None:

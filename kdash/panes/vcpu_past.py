@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
@@ -13,8 +13,9 @@ from kdash.panes.vcpu_animation import AnimationKeys
 from kdash.panes.vcpu_session import Session
 from kdash.settings import Settings
 from kdash.widgets.pane import CommandError
-from kdash.widgets.question import Question
-from kdash.widgets.vcpu.timeline import Timeline
+
+if TYPE_CHECKING:
+    from kdash.widgets.vcpu.timeline import Timeline
 
 
 class PastKeys(AnimationKeys):
@@ -107,6 +108,8 @@ class PastKeys(AnimationKeys):
                 change()
 
         lost = recording.last - recording.position
+        from kdash.widgets.question import Question  # most guests are asked nothing
+
         question = Question(
             f"The guest goes on from step {recording.position:,}: "
             f"the {lost:,} step{'' if lost == 1 else 's'} recorded after it are forgotten.",
