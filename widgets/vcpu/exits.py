@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,8 +17,10 @@ from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, RunStat
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import Cell, Column, LineTable
 from kdash.widgets.printable import printable
-from kdash.widgets.vcpu.histogram import Histogram
 from kdash.widgets.vcpu.status import amount
+
+if TYPE_CHECKING:
+    from kdash.widgets.vcpu.histogram import Histogram
 
 LIMIT = 20_000  # exits kept
 KEPT = 5_000  # exits kept when LIMIT is passed
@@ -117,17 +119,22 @@ class ExitList(Vertical):
         self._alone = False
         self._drawn = 0.0  # time when the list was drawn last
         self._late: tuple[Snapshot, Timer] | None = None  # to be drawn then
-        self.histogram = Histogram()
+        self.histogram: Histogram | None = None  # made when the list first has all the room
 
     def set_alone(self, alone: bool) -> None:
         """With all the room, kinds are shown with bars and rates."""
         self._alone = alone
-        self.histogram.display = alone
+        if alone and self.histogram is None:
+            from kdash.widgets.vcpu.histogram import Histogram
+
+            self.histogram = Histogram()
+            self.mount(self.histogram, before=self.table)
+        if self.histogram is not None:
+            self.histogram.display = alone
         self._entitle()
 
     def compose(self) -> ComposeResult:
-        """Lay out the kinds, the list, the detail and the filter."""
-        yield self.histogram
+        """Lay out the list, the detail and the filter."""
         yield self.table
         yield Static("", classes="detail", markup=False)
         yield self._bar
@@ -168,7 +175,7 @@ class ExitList(Vertical):
         if snapshot.exits_total != self._total or snapshot.exit_counts != self._counts:
             self._total, self._counts = snapshot.exits_total, snapshot.exit_counts
             self._entitle()
-        if self._alone:
+        if self._alone and self.histogram is not None:
             self.histogram.show(time.monotonic(), snapshot)
 
     def _add(self, rows: Sequence[Exit], *, anew: bool) -> None:

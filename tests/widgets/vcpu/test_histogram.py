@@ -44,5 +44,6 @@ async def test_the_list_of_exits_shows_the_kinds_where_it_has_all_the_room() -> 
         part.set_alone(True)
         part.show(shown)
         await pilot.pause()
+        assert part.histogram is not None
         assert drawn(part.histogram).splitlines()[0].startswith("IO")
         assert part.histogram.size.height == 2
