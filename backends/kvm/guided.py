@@ -75,15 +75,16 @@ class GuidedRun:
     def _begin_machine(self, machine: Machine) -> None:
         recorder = None
         try:
-            if self._start.registers and self._guest.recorded is None:
-                from kdash.backends.kvm.run import set_registers  # most guests start as loaded
-
-                set_registers(machine, self._start.registers)
+            if self._guest.recorded is None:
+                self._set_registers(machine)
             self._runner = open_runner(machine, self._engine, devices=self._devices)
             if self._guest.recorded is not None:
                 from kdash.backends.kvm.resumption import resume
 
                 recorder = resume(machine, self._runner, self._guest.recorded)
+                if not recorder.recording.in_past:
+                    self._set_registers(machine)
+                    recorder.edited()
         except BaseException:
             machine.close()
             raise
@@ -112,6 +113,12 @@ class GuidedRun:
         self.waiting = False  # for a key; only one lets the guest go on
         self._began = 0, 0.0  # steps and seconds when it was let go
         self._stopping.arm()
+
+    def _set_registers(self, machine: Machine) -> None:
+        if self._start.registers:
+            from kdash.backends.kvm.run import set_registers  # most guests start as loaded
+
+            set_registers(machine, self._start.registers)
 
     @property
     def going(self) -> bool:

@@ -26,6 +26,8 @@ from kdash.backends.kvm.user_devices import DeviceError
 #: RAM up to which a guest is recorded unless told otherwise: its copy takes as much again,
 #: and making it delays the first step by about a millisecond for each MiB that is used.
 MOST_RAM: Final = 64 << 20
+#: Bytes that a recording takes beside the copy of the guest's memory, before any history.
+BESIDE_MEMORY: Final = 512 << 10
 
 
 class Past:
@@ -55,7 +57,7 @@ class Past:
         self._limit = limit
         self._recorder = recorder
         self._asked = record is True
-        self.why_not = "" if recorder else _why_not(machine, engine, record)
+        self.why_not = "" if recorder else _why_not(machine, engine, record, limit)
 
     def close(self) -> None:
         """Forget everything; more than once does no harm."""
@@ -228,7 +230,7 @@ class Past:
             self._runner.rewound(self._recorder.restore())
 
 
-def _why_not(machine: Machine, engine: str, record: bool | None) -> str:
+def _why_not(machine: Machine, engine: str, record: bool | None, limit: int) -> str:
     """What keeps a guest from being recorded; empty: nothing."""
     if record is False:
         return "nothing is recorded: --recording off"
@@ -238,5 +240,11 @@ def _why_not(machine: Machine, engine: str, record: bool | None) -> str:
         return (
             f"nothing is recorded: the guest has {machine.memory.size >> 20} MiB of memory, more "
             f"than {MOST_RAM >> 20} MiB; --recording on records it all the same"
+        )
+    least = machine.memory.size + (machine.memory.size >> 7) + BESIDE_MEMORY
+    if limit < least:
+        return (
+            f"nothing is recorded: {limit >> 10:,} KiB don't hold a copy of the guest's memory; "
+            f"--record-memory {-(-least >> 20)}M is the least"
         )
     return ""

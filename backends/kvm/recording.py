@@ -122,6 +122,8 @@ class Recording:
 
     def detach(self) -> None:
         """Forget the machine, so that what is recorded can be looked through as a file's."""
+        if self._native == ffi.NULL:
+            return
         lib.kdash_recording_detach(self._native)
         self.areas[:] = (replace(area, host=None) for area in self.areas)
         self._kept.clear()

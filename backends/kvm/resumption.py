@@ -66,6 +66,7 @@ def resume(machine: Machine, runner: Runner, loaded: Loaded) -> Recorder:
         _check_state(devices_of(recording), board, recording.vcpu_count)
         _give(board, about)
         recorder = Recorder(machine, board, loaded=recording)
+        machine.at_close(recorder.close)
         recorder.go_on()
         runner.rewound([0] * recording.vcpu_count)
         recording.seek(recording.first)

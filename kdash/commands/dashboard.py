@@ -63,7 +63,7 @@ def read_settings(argv: list[str]) -> Settings:
         ValueError: An option or argument that is wrong; the message names it.
     """
     from kdash.commands.vcpu_arguments import Parser
-    from kdash.commands.vcpu_guest import add_guest_options
+    from kdash.commands.vcpu_guest import add_guest_options, add_recording_options
 
     class Arguments(Parser):
         def error(self, message: str) -> NoReturn:
@@ -72,6 +72,7 @@ def read_settings(argv: list[str]) -> Settings:
     parser = Arguments("[GUEST | OBJECT...]", "", "")
     parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
     add_guest_options(parser)
+    add_recording_options(parser)
     options = parser.parse_intermixed_args(argv)
     settings = settings_for([Path(target) for target in options.targets])
     options.guest = settings.guest

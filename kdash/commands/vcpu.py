@@ -11,7 +11,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from kdash.commands.vcpu_arguments import Parser, count, seconds, span
-from kdash.commands.vcpu_guest import add_guest_options, guest_of, serial_input
+from kdash.commands.vcpu_guest import (
+    add_guest_options,
+    add_recording_options,
+    guest_of,
+    serial_input,
+    start_of,
+)
 from kdash.commands.vcpu_help import CAPS_EPILOG, DESCRIPTION, EPILOG, RUN_EPILOG, TRACE_EPILOG
 from kdash.commands.vcpu_stops import add_options as add_stop_options
 from kdash.commands.vcpu_stops import stops_of
@@ -46,6 +52,7 @@ def run_command(argv: list[str]) -> int:
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--record", metavar="FILE",
         help="keep every step there, for kdash FILE to go through")  # fmt: skip
+    add_recording_options(parser)
     parser.add_argument("--raw-exits", action="store_true", help="count what KVM_RUN returned")
     parser.add_argument("--quiet", action="store_true", help="no exits on stderr")
     parser.add_argument("--gdb", type=gdb_address, metavar="HOST:PORT",
@@ -53,6 +60,10 @@ def run_command(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.gdb is not None:
         refuse_beside_gdb(parser, arguments)
+    elif arguments.recording != "auto":
+        parser.error("--recording goes with --gdb; without it --record FILE keeps the steps")
+    elif arguments.record_memory is not None and arguments.record is None:
+        parser.error("--record-memory goes with --record FILE or --gdb")
 
     def carry_out(request: Request) -> int:
         from kdash.commands.vcpu_output import json_run, text_run
@@ -60,7 +71,7 @@ def run_command(argv: list[str]) -> int:
         if arguments.gdb is not None:
             from kdash.commands.vcpu_gdb import gdb_run
 
-            return gdb_run(request, arguments.gdb, received_signal)
+            return gdb_run(request, start_of(arguments), arguments.gdb, received_signal)
         if arguments.format == "json":
             return json_run(request, arguments.raw_exits, received_signal)
         return text_run(request, arguments.raw_exits, arguments.quiet, received_signal)
@@ -168,6 +179,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
     Raises:
         GuestError: when the guest or a device can't be loaded like this.
     """
+    from kdash.backends.kvm.recording import LIMIT
     from kdash.backends.kvm.run import Request
     from kdash.backends.kvm.user_devices import load_device
 
@@ -183,6 +195,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         devices=tuple(load_device(spec) for spec in arguments.device),
         engine=engine_of(arguments.engine),
         record=getattr(arguments, "record", None),
+        record_limit=getattr(arguments, "record_memory", None) or LIMIT,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kdash.backends.kvm.gdb_server import GdbServer, ServeEnd
     from kdash.backends.kvm.run import Request
     from kdash.backends.kvm.session import VcpuSession
+    from kdash.backends.kvm.start import Start
     from kdash.commands.vcpu_output import Received
 
 LOOPBACK: Final = "127.0.0.1"
@@ -34,7 +35,9 @@ def gdb_address(text: str) -> tuple[str, int]:
     return host or LOOPBACK, int(port)
 
 
-def gdb_run(request: Request, address: tuple[str, int], received: Received) -> ExitStatus:
+def gdb_run(
+    request: Request, start: Start, address: tuple[str, int], received: Received
+) -> ExitStatus:
     """Let gdb debug the guest until one of both ends it; the guest's end says the status.
 
     Raises:
@@ -42,13 +45,12 @@ def gdb_run(request: Request, address: tuple[str, int], received: Received) -> E
         GuestError: when a device does not fit, or a register can't be set.
     """
     from kdash.backends.kvm.session import VcpuSession
-    from kdash.backends.kvm.start import Start
 
     session = VcpuSession(
         request.guest,
         devices=request.devices,
         engine=request.engine,
-        start=Start(request.registers, request.stdin),
+        start=start,
     )
     try:
         return _with_server(session, request, address, received)

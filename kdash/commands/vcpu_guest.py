@@ -10,9 +10,12 @@ from kdash.commands.vcpu_arguments import assignment, count, cpuid_request, numb
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.guests import Guest
+    from kdash.backends.kvm.start import Start
 
 MODES: Final = ("real", "protected", "long")
 TYPES: Final = ("flat", "elf", "multiboot", "boot", "bios", "linux")
+#: --recording, as Start.record has it.
+RECORDING: Final = {"auto": None, "on": True, "off": False}
 #: Bytes of input taken from a file: it is held in memory.
 SERIAL_INPUT: Final = 16 << 20
 
@@ -47,6 +50,32 @@ def add_guest_options(parser: argparse.ArgumentParser) -> None:
         help="what executes the guest (auto: /dev/kvm, else the emulator)")  # fmt: skip
 
 
+def add_recording_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a recorded past."""
+    add = parser.add_argument
+    add("--recording", choices=tuple(RECORDING), default="auto",
+        help="keep every step to go back to (auto: of guests up to 64M)")  # fmt: skip
+    add("--record-memory", type=size, metavar="SIZE",
+        help="memory for them, the oldest dropped beyond it (512M)")  # fmt: skip
+
+
+def start_of(arguments: argparse.Namespace) -> Start:
+    """What the arguments ask for beside the guest, where it is guided.
+
+    Raises:
+        GuestError: when the input can't be read, or is too large.
+    """
+    from kdash.backends.kvm.recording import LIMIT
+    from kdash.backends.kvm.start import Start
+
+    return Start(
+        dict(arguments.set),
+        serial_input(arguments.stdin),
+        RECORDING[arguments.recording],
+        arguments.record_memory or LIMIT,
+    )
+
+
 def guest_of(arguments: argparse.Namespace) -> Guest:
     """The guest that the arguments of `add_guest_options` and `guest` ask for.
 
@@ -73,6 +102,7 @@ def guest_of(arguments: argparse.Namespace) -> Guest:
         vcpus=arguments.vcpus,
         irqchip=arguments.irqchip,
         cpuid=tuple(arguments.cpuid),
+        record_memory=getattr(arguments, "record_memory", None),
     )
     if arguments.guest is None:
         options = replace(options, registers=guests.ARTICLE_REGISTERS)

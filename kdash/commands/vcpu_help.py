@@ -42,7 +42,10 @@ read or written), --until-exit any, --until-exit IO:0x3f8. Addresses are linear,
 to four breakpoints leave the guest at full speed; more, and watched memory, make it run by steps.
 
 With --record every step is kept in a file, with the registers and memory it changed; `kdash FILE`
-goes through them, back and forth, without KVM. At most 512 MiB; the oldest steps are dropped first.
+goes through them, back and forth, without KVM. At most 512 MiB, or --record-memory; the oldest
+steps are dropped first. A recording or snapshot as GUEST goes on from its last moment on KVM, on
+the machine it was made on: --set, --stdin, --symbols and limits apply, other options of a guest
+don't; devices of your own are given again. Steps and exits count on, output is what comes then.
 
 With --gdb the guest waits for gdb (target remote) at its first instruction; its output stays
 on stdout, exits are shown by `monitor exits`, other words by `monitor help`. A detached guest
@@ -53,6 +56,7 @@ examples:
   kdash vcpu run adder.bin --set rax=2 --set rbx=0x10 --dump 0x2000:16 --format json
   kdash vcpu run kernel.elf --break 'panic if rdi != 0' --watch jiffies:8
   kdash vcpu run boot.img --record boot.kdash; kdash boot.kdash
+  kdash vcpu run boot.kdash --timeout 5
   kdash vcpu run kernel.elf --gdb :1234    and then: gdb kernel.elf -ex 'target remote :1234'
 
 Exit status: 0 the guest halted, or wrote 0 to port 0xf4; 1 any other end;

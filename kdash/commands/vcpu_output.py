@@ -191,6 +191,9 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
 
 def _start_values(request: Request, index: int) -> tuple[int, ...]:
     """General registers of a VCPU before its first step."""
+    if request.guest.recorded is not None:
+        shown = request.guest.recorded.recording.registers(index)
+        return tuple(request.registers.get(name, getattr(shown, name)) for name in REGISTER_NAMES)
     values = {**request.guest.start_registers(index), **request.registers}
     return tuple(values.get(name, 0) for name in REGISTER_NAMES)
 

@@ -247,6 +247,8 @@ def status_words(snapshot: Snapshot) -> tuple[str, Tone]:
     if recording is not None and recording.replay:
         here = f"REPLAY {recording.position:,}/{recording.last:,}"
         return emulated + here, "warning"
+    if recording is not None and recording.from_file and snapshot.state is RunState.STOPPED:
+        return "RECORDED", "warning"
     if snapshot.state is RunState.ENDED:
         outcome = snapshot.outcome.value if snapshot.outcome else "ended"
         return emulated + outcome, "good" if snapshot.outcome in FINE else "bad"

@@ -30,16 +30,14 @@ def open_session(settings: Settings) -> Session:
     options = settings.options
     if options is None and settings.guest is None:
         return VcpuSession(devices=settings.devices, engine=engine)
-    from kdash.backends.kvm.start import Start
-
     if options is None:
         from kdash.backends.kvm.images import load_file
 
         assert settings.guest is not None
         return VcpuSession(load_file(settings.guest), devices=settings.devices, engine=engine)
-    from kdash.commands.vcpu_guest import guest_of, serial_input
+    from kdash.commands.vcpu_guest import guest_of, start_of
 
-    start = Start(dict(options.set), serial_input(options.stdin))
+    start = start_of(options)
     return VcpuSession(guest_of(options), devices=settings.devices, engine=engine, start=start)
 
 

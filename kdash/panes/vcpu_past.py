@@ -124,7 +124,7 @@ class PastKeys(AnimationKeys):
             CommandError: It is no moment of the past.
         """
         past, recording = self.past, self.session.snapshot().recording
-        if recording is None or not recording.replay:
+        if recording is None or not (recording.replay or recording.from_file):
             raise CommandError("run-from-here: this is where the guest really is")
         self.ask_to_forget(lambda: self.follow(past.run_from_here()))
         return ""

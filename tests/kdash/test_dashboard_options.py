@@ -102,3 +102,27 @@ def test_another_guest_keeps_engine_and_devices_unless_told_otherwise(guest: str
 def test_an_object_is_no_guest(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="an object to validate"):
         settings_to_open(str(tmp_path), read_settings([]))
+
+
+@pytest.mark.kvm
+def test_recording_is_on_off_or_bounded_as_asked(guest: str) -> None:
+    for words, told in (
+        (("--recording", "off"), "nothing is recorded: --recording off"),
+        (("--memory", "80M"), "--recording on records it all the same"),
+        (("--record-memory", "1M"), "--record-memory 17M is the least"),
+        (("--memory", "80M", "--recording", "on"), ""),
+    ):
+        session = opened(guest, *words)
+        try:
+            shown = session.step().result(10)
+            assert told in shown.unrecorded
+            assert (shown.recording is None) == bool(told)
+        finally:
+            session.close()
+    session = opened(guest, "--record-memory", "64M")
+    try:
+        recording = session.step().result(10).recording
+        assert recording is not None
+        assert recording.limit == 64 << 20
+    finally:
+        session.close()

@@ -157,6 +157,8 @@ def test_options_reach_the_guest(guest: Any, capsys: pytest.CaptureFixture[str])
         (["run", "--max-steps", "0"], "--max-steps: 0 is too few"),
         (["run", "--dump", "0x1000"], "--dump: '0x1000' is not ADDR:LEN"),
         (["run", "--engine", "magic"], "--engine"),
+        (["run", "--recording", "on"], "--recording goes with --gdb"),
+        (["run", "--record-memory", "1M"], "--record-memory goes with --record FILE or --gdb"),
         (["run", "a", "b"], "unrecognized arguments: b"),
         (["caps", "--format", "xml"], "--format"),
     ],
@@ -398,3 +400,25 @@ def test_input_that_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str]) -
 def test_endless_input_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "--stdin", "/dev/zero") == 2
     assert "more than 16 MiB of input" in capsys.readouterr().err
+
+
+@pytest.mark.kvm
+def test_a_recording_runs_on_where_it_ends(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "four.kdash")
+    assert run("run", "--max-steps", "4", "--record", path) == 1
+    assert capfd.readouterr().out == "4"
+    assert run("run", path) == 0
+    told = capfd.readouterr()
+    assert told.out == "\n"
+    assert told.err.splitlines()[-1] == "hlt: HLT at 0x100b"
+    assert run("trace", path) == 0
+    first = json.loads(capfd.readouterr().out.splitlines()[0])
+    assert first == {
+        "step": 4, "ip": "0x1008", "code": "b00a", "text": "mov al,0xa", "changed": {"rax": "0xa"},
+    }  # fmt: skip
+    assert run("run", path, "--engine", "emulator") == 3
+    assert "goes on with KVM alone" in capfd.readouterr().err
+    assert run("run", path, "--vcpus", "2") == 2
+    assert "--vcpus can't change it" in capfd.readouterr().err

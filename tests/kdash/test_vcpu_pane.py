@@ -30,6 +30,8 @@ from kdash.backends.kvm.facts import (
     VcpuBrief,
     VcpuState,
 )
+from kdash.backends.kvm.guests import article_guest
+from kdash.backends.kvm.run import Request, run_guest
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 from kdash.commands.dashboard import read_settings
@@ -1022,3 +1024,27 @@ async def test_u_asks_for_an_address_where_the_cursor_stands_on_the_next_instruc
         await pilot.press("u")
         await pilot.press(*"0x1007", "enter")
         await until(pilot, lambda: "▶ 1007" in drawn(parts(app).code))
+
+
+@pytest.mark.kvm
+async def test_a_recording_from_a_file_is_shown_and_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "four.kdash"
+    run_guest(Request(article_guest(), max_steps=4, record=str(file)))
+    app = PaneApp(VcpuPane(read_settings([str(file)]), id="vcpu"))
+
+    def status() -> str:
+        return drawn(parts(app).status)
+
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "▶ 1008" in drawn(parts(app).code))
+        assert "RECORDED" in status()
+        await pilot.press("S")
+        await until(pilot, lambda: "REPLAY step 3 of 4" in status())
+        await pilot.press("s")
+        await until(pilot, lambda: "RECORDED" in status())
+        app.pane.run_command("run-from-here")
+        await until(pilot, lambda: "RECORDED" not in status() and state(app) == "stopped")
+        await pilot.press("s", "s", "s")
+        await until(pilot, lambda: state(app) == "ended")
+        await pilot.press("S")
+        await until(pilot, lambda: "REPLAY step 6 of 7" in status())

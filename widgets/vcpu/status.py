@@ -67,6 +67,8 @@ def status_line(
         parts.append((0, (Piece(here, "changed"),)))
         parts.append((3, (Piece("output is not sent again", "label"),)))
     else:
+        if recording is not None and recording.from_file:
+            parts.append((1, (Piece("RECORDED", "changed"),)))
         fast = not snapshot.steps and snapshot.exits_total and not rate
         step = (Piece("at full speed", "label"),) if fast else (
             Piece("step ", "label"), Piece(f"{snapshot.steps:,}"),

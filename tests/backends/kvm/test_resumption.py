@@ -272,6 +272,33 @@ def test_a_headless_run_counts_its_steps_from_the_file_on_and_records_again(path
     assert recording.about.debug_port == b"\x01\x02\x03"
 
 
+def test_registers_asked_for_are_set_where_the_guest_goes_on(path: Path, opened: Any) -> None:
+    kept(path, GUESTS["real"], 4)
+    report = run_guest(Request(load_file(path), registers={"rax": 0x60}, max_steps=3))
+    assert report.debug_port == b"\x61"
+    session = opened(start=Start({"rax": 0x60}))
+    assert session.step(3).result(5).debug_port == b"\x01\x61"
+
+
+def test_a_register_that_can_not_be_set_leaves_the_recording_to_be_looked_through(
+    path: Path, opened: Any
+) -> None:
+    kept(path, GUESTS["real"], 4)
+    session = opened(start=Start({"cr0": 1 << 31}))
+    with pytest.raises(GuestError, match="cr0"):
+        session.step().result(5)
+    assert session.step_back().result(5).steps == 3
+    with pytest.raises(GuestError, match="cr0"):
+        run_guest(Request(load_file(path), registers={"cr0": 1 << 31}, record=str(path)))
+
+
+def test_too_little_memory_for_a_recording_says_how_much_is_needed() -> None:
+    run = GuidedRun(flat(b"\xf4", "large", memory=16 << 20), start=Start(record_limit=1 << 20))
+    go(run, steps=1)
+    assert "--record-memory 17M is the least" in run.snapshot().unrecorded
+    run.close()
+
+
 def test_options_that_would_change_the_machine_are_refused(path: Path) -> None:
     kept(path, GUESTS["real"], 3)
     with pytest.raises(GuestError, match="--page-tables can't change it"):
