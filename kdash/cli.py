@@ -35,12 +35,14 @@ options:
   --version      the version
 
 arguments of the dashboard:
-  GUEST          executable, boot image or flat binary to load into a virtual machine
+  GUEST          executable, boot image, flat binary or recording to load into a virtual machine
                  (default: a 12-byte sample)
   OBJECT...      x86_64 object files (.o, .ko) or folders to validate (default: samples)
   --mode MODE    processor mode GUEST starts in: real, protected or long
   --engine NAME  what executes it: kvm, emulator or auto
   --symbols FILE names of its addresses: an ELF file or a System.map
+  --recording auto|on|off, --record-memory SIZE
+                 whether steps are kept to go back to, and in how much memory (512M)
   --set REG=VALUE, --stdin FILE, --device FILE.py:CLASS and every other option that says
                  what GUEST is and how it starts, as of `kdash vcpu run --help`
 

@@ -6,6 +6,7 @@ import os
 import stat
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from kdash.backends.kvm.facts import GuestError, GuestFileError, Outcome, RunSta
 from kdash.backends.kvm.guests import article_guest, flat
 from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.images import load_file
+from kdash.backends.kvm.keys import Key
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.recorded_run import RecordedRun
 from kdash.backends.kvm.recording import Recording
-from kdash.backends.kvm.recording_about import About
+from kdash.backends.kvm.recording_about import About, Inputs, MachineAbout
 from kdash.backends.kvm.recording_file import MAGIC, VERSION, load, save
 from kdash.backends.kvm.run import Listeners, Request, run_guest
 from kdash.backends.kvm.session import VcpuSession
@@ -129,6 +131,22 @@ def test_a_section_that_unpacks_to_more_than_it_says_is_refused() -> None:
     bomb = struct.pack("<4sQQI", b"META", 10, len(stored), zlib.crc32(stored)) + stored
     with pytest.raises(GuestError, match="does not hold the 10 bytes"):
         load(MAGIC + struct.pack("<I", VERSION) + bomb, "bomb")
+
+
+def test_a_disk_and_what_was_written_to_it_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "disk.kdash"
+    writes = tuple((number % 3, bytes([number % 256]) * 512) for number in range(5000))
+    about = replace(
+        ABOUT,
+        machine=MachineAbout(0x2000, disk=bytes(range(256)) * 6),
+        inputs=Inputs(b"\xff", (Key(0x1E, 0x61),), 7, writes),
+    )
+    save(path, made(), about)
+    assert load(path.read_bytes(), path.name).about == about
+    beyond = replace(about, inputs=Inputs(writes=((3, bytes(512)),)))
+    save(path, made(), beyond)
+    with pytest.raises(GuestError, match="sectors were written that the disk does not have"):
+        load(path.read_bytes(), path.name)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
