@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
@@ -21,10 +21,12 @@ class GuestDebug:
 
     Args:
         fd: the VCPU's file descriptor.
+        native: its `struct kdash_vcpu`, which arms the debug registers itself while stepping.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, native: Any) -> None:
         self._fd = fd
+        self._native = native
         self._control = 0
         self.hardware: tuple[int, ...] = ()  # linear addresses of the breakpoints
 
@@ -53,3 +55,5 @@ class GuestDebug:
                 debug.arch.debugreg[number] = address
         ioctl.call_pointer(self._fd, "KVM_SET_GUEST_DEBUG", debug)
         self._control, self.hardware = control, addresses
+        self._native.stepping = control & ~lib.KVM_GUESTDBG_USE_HW_BP
+        self._native.armed_count = 0

@@ -281,7 +281,8 @@ class KvmVcpuRunner(VcpuRunner):
         if self._on_steps or self._accessed:
             flags, after = record.registers[RFLAGS], self.vcpu.general_registers()
             record = record._replace(registers=after)
-            if flags & INTERRUPTS and not after[RFLAGS] & INTERRUPTS:
+            masked = flags & INTERRUPTS and not after[RFLAGS] & INTERRUPTS
+            if masked and not self.vcpu.caught:
                 record = executed(self.vcpu, record)
         if self._on_steps:
             self._on_steps(Steps(record.pack(), self.board.steps, self.vcpu.index))

@@ -28,6 +28,7 @@ static int enter(struct kdash_vcpu *vcpu) {
     if (kick_take(vcpu))
         return KDASH_KICKED;
     error = run_once(vcpu);
+    vcpu->delivering &= error != 0;
     if (error == 0)
         return vcpu->run->exit_reason == KVM_EXIT_INTR ? KDASH_KICKED : 0;
     if (error == EINTR || error == EAGAIN) {
@@ -185,6 +186,7 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
         memset(record, 0, sizeof *record);
         record->rip = vcpu->run->s.regs.regs.rip;
         record_code(vcpu, record);
+        handlers_arm(vcpu, record);
         result = kdash_classify(record->code, record->code_length, record->bits, &length);
         if (result == KDASH_HLT || result == KDASH_REP) {
             result = KDASH_SPECIAL;
@@ -215,7 +217,7 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
             break;
         }
         if (!masked && !(vcpu->run->s.regs.regs.rflags & INTERRUPTS) &&
-            !instruction_may_mask(record)) {
+            !kdash_caught(vcpu) && !instruction_may_mask(record)) {
             result = KDASH_DELIVERED;
             break;
         }

@@ -17,6 +17,7 @@
 #define KDASH_WINDOW 16     /* instruction bytes a record holds on each side of RIP */
 #define KDASH_POSTED 8192   /* one bit a port */
 #define KDASH_REASONS 64    /* exit reasons counted singly; the last one takes all above */
+#define KDASH_ARMED 4       /* execution breakpoints there are debug registers for */
 #define KDASH_REGISTERS 18  /* struct kvm_regs as 64-bit words */
 
 /* What a batch returns, beside a negated errno. */
@@ -122,6 +123,12 @@ struct kdash_vcpu {
     uint8_t claimed[KDASH_POSTED]; /* ports with a device; an IN from any other reads all ones */
     const struct kdash_range *claimed_mmio; /* and the addresses with one */
     uint32_t claimed_mmio_count;
+    uint32_t stepping;        /* KVM_GUESTDBG_* flags of single-stepping; 0: at full speed */
+    uint64_t armed[KDASH_ARMED]; /* handlers' entries in the debug registers while stepping */
+    uint32_t armed_count;
+    uint32_t spare;           /* the vector that has the last of them; others have theirs always */
+    uint32_t harmless;        /* steps in a row that could raise no exception */
+    int delivering;           /* the next step begins with an interrupt: the entries are not armed */
     int alike;                /* the last batch, but for an exit to be handled, is one access
                                * over and over: reason, port, size, direction and count */
 };
@@ -150,6 +157,9 @@ int kdash_run(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t ca
 /* The same with single-stepping on: one record a step. */
 int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t capacity,
                uint32_t *filled);
+/* Whether KVM_RUN returned at the entry of a handler, or where IRET returned to, with nothing
+ * executed there: the step of the instruction that led there is complete. */
+int kdash_caught(const struct kdash_vcpu *vcpu);
 /* Describes the state in which KVM_RUN last returned. */
 void kdash_record_fill(struct kdash_vcpu *vcpu, struct kdash_record *record);
 

@@ -123,6 +123,8 @@ ffibuilder.set_source(
         "backends/kvm/kick.c",
         "backends/kvm/kvm_run.c",
         "backends/kvm/instruction.c",
+        "backends/kvm/faults.c",
+        "backends/kvm/handlers.c",
         "backends/kvm/exit_record.c",
         "backends/kvm/pagewalk.c",
         "backends/kvm/stops.c",

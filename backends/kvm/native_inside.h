@@ -26,4 +26,13 @@ void record_exit(const struct kdash_vcpu *vcpu, struct kdash_record *record);
 /* CLI, POPF, IRET, INT in all forms, and system instructions: they clear RFLAGS.IF themselves. */
 int instruction_may_mask(const struct kdash_record *record);
 
+/* handlers.c */
+/* Before a step of the instruction in the record: has KVM_RUN return before what an exception's
+ * handler begins with, or where IRET returns to. */
+void handlers_arm(struct kdash_vcpu *vcpu, const struct kdash_record *record);
+
+/* faults.c */
+/* Whether stepping the instruction in the record may raise an exception; 1 where in doubt. */
+int instruction_may_fault(const struct kdash_vcpu *vcpu, const struct kdash_record *record);
+
 #endif

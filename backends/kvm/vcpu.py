@@ -86,7 +86,7 @@ class Vcpu:
         self._ring = 0  # where in the run mapping coalesced writes are; 0: nowhere
         self.patience = 0  # microseconds `enter` lets a halted VCPU wait; 0: until kicked
         self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
-        self._debug = GuestDebug(self.fd)
+        self._debug = GuestDebug(self.fd, self._native)
         self.wanted_hardware: tuple[int, ...] = ()  # armed while it runs at full speed
         error = lib.kdash_vcpu_open(self._native, self.fd, run_size, memory.native)
         if error:
@@ -251,6 +251,11 @@ class Vcpu:
         self._debug.set_stepping(on, self.shadowed)
 
     @property
+    def caught(self) -> bool:
+        """Whether the last step led to a handler of which nothing was executed."""
+        return bool(lib.kdash_caught(self._native))
+
+    @property
     def hardware(self) -> tuple[int, ...]:
         """Linear addresses of the breakpoints in debug registers."""
         return self._debug.hardware
@@ -393,6 +398,7 @@ class Vcpu:
         if taken:
             vector = acknowledge().to_bytes(4, "little")  # struct kvm_interrupt
             ioctl.call_bytes(self.fd, "KVM_INTERRUPT", vector)
+            self._native.delivering = 1
         lib.kdash_request_window(self._native, not taken)
         return taken
 
