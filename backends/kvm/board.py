@@ -225,7 +225,7 @@ class Board:
 
     def _failed(self, failure: DeviceError) -> None:
         """A device raised outside of any VCPU."""
-        self.end(Ending(Outcome.UNHANDLED_EXIT, str(failure), trace=failure.trace))
+        self.end(Ending(failure.outcome, str(failure), trace=failure.trace))
         self.interrupt()
 
     def _line(self, machine: Machine, irq: int) -> Callable[[bool], None] | None:

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from threading import RLock, Thread
 from typing import Any, Final
 
-from kdash.backends.kvm import ioctl
+from kdash.backends.kvm import device_calls, ioctl
+from kdash.backends.kvm.device_calls import EndedCall
 from kdash.backends.kvm.facts import KvmError
 from kdash.backends.kvm.irqchip import LINES
 from kdash.backends.kvm.user_devices import FAULTS, DeviceError
@@ -122,8 +123,12 @@ class IoEvents:
                 return  # served by another thread
             callback = self._callbacks[fd]
             try:
-                callback(count)
-            except FAULTS as error:
+                device_calls.begin(_owner(callback))
+                try:
+                    callback(count)
+                finally:
+                    device_calls.end()
+            except (*FAULTS, EndedCall) as error:
                 self._failed(DeviceError(_owner(callback), error))
 
 

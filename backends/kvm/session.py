@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from kdash.backends.kvm import device_calls
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import (
@@ -124,7 +125,8 @@ class VcpuSession:
         return self._thread.go(Pace(stepped=True))
 
     def pause(self) -> Future[Snapshot]:
-        """Stop the guest between two instructions."""
+        """Stop the guest between two instructions; ends a device that does not return."""
+        device_calls.end_calls_later()
         return self._thread.submit(self._thread.stop)
 
     # -- going back; the future's NotRecorded: there is no past
@@ -168,7 +170,8 @@ class VcpuSession:
         return self._thread.submit(back)
 
     def restart(self) -> Future[Snapshot]:
-        """Load the guest anew into a new machine; breakpoints stay."""
+        """Load the guest anew into a new machine; breakpoints stay; as `pause` for devices."""
+        device_calls.end_calls_later()
         return self._thread.submit(self._thread.restart)
 
     def select_vcpu(self, index: int) -> Future[Snapshot]:

@@ -33,8 +33,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
+from kdash.backends.kvm import device_calls
+from kdash.backends.kvm.device_calls import EndedCall
 from kdash.backends.kvm.device_state import State
-from kdash.backends.kvm.facts import GuestError, KvmError
+from kdash.backends.kvm.facts import GuestError, KvmError, Outcome
 
 #: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4),
 #: one past the last model-specific register (ECX has 32 bits).
@@ -47,10 +49,18 @@ _Result = TypeVar("_Result")
 
 
 class DeviceError(Exception):
-    """A device raised; `trace` is its traceback, as data."""
+    """A device raised, or was ended since it did not return.
+
+    `outcome` is that of the run; `trace` the device's traceback, as data.
+    """
 
     def __init__(self, device: str, error: BaseException) -> None:
-        super().__init__(f"device {device}: {_told(error)}")
+        self.outcome = Outcome.UNHANDLED_EXIT
+        told = f"device {device}: {_told(error)}"
+        if isinstance(error, EndedCall):
+            self.outcome = error.outcome
+            told = f"device {device} did not return"
+        super().__init__(told)
         # The first entry is the call in this module.
         error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         self.trace = "".join(traceback.format_exception(error)).rstrip("\n")
@@ -158,8 +168,12 @@ class UserDevice:
 
     def _called(self, call: Callable[[], _Result]) -> _Result:
         try:
-            return call()
-        except FAULTS as error:
+            device_calls.begin(self.name)
+            try:
+                return call()
+            finally:
+                device_calls.end()
+        except (*FAULTS, EndedCall) as error:
             raise DeviceError(self.name, error) from None
 
 

@@ -309,5 +309,5 @@ class VcpuRunner(ABC):
     def _failed(self, failure: DeviceError) -> Slice:
         """A device raised: nobody can answer the access, and the guest stays at it."""
         detail = f"{failure}, at {self.vcpu.rip:#x}"
-        self._finish(Ending(Outcome.UNHANDLED_EXIT, detail, trace=failure.trace))
+        self._finish(Ending(failure.outcome, detail, trace=failure.trace))
         return Slice.ENDED

@@ -14,6 +14,7 @@ from dataclasses import replace
 from threading import Condition, Thread, current_thread
 from typing import Any, Final, TypeVar
 
+from kdash.backends.kvm import device_calls
 from kdash.backends.kvm.facts import (
     GuestFileError,
     KvmError,
@@ -30,6 +31,8 @@ from kdash.backends.kvm.stop_requests import StopError
 REFRESH: Final = 10
 #: Seconds for which a step is let alone, so that the next command does not take its place.
 GRACE: Final = 0.05
+#: Times `close` ends a device that does not return, half a second apart.
+_TRIES: Final = 3
 
 _Answer = TypeVar("_Answer")
 
@@ -62,14 +65,27 @@ class VcpuThread:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread and free the machine; more than once does no harm."""
+        """Stop the thread and free the machine; more than once does no harm.
+
+        A device that does not return is ended. Where it waits in C even that can't end it; then
+        the machine is left to the thread, or to the end of the process.
+        """
         with self._condition:
             if not self._closing:
                 self._closing = True
                 self._run.kick()
                 self._condition.notify()
         if self._thread is not current_thread():
-            self._thread.join()
+            self._thread.join(device_calls.PATIENCE)
+            tries = 0
+            while self._thread.is_alive() and tries < _TRIES:
+                tries += bool(device_calls.hung())
+                device_calls.end_calls()
+                self._thread.join(device_calls.PATIENCE / 2)
+            if self._thread.is_alive():
+                names = ", ".join(device_calls.hung())
+                self._failure = f"device {names} did not return; the machine is left as it is"
+                self.latest = replace(self.latest, failure=self._failure)
 
     # -- commands on their way to the thread
 

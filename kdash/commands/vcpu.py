@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -158,10 +160,16 @@ def with_guest(arguments: argparse.Namespace, carry_out: Callable[[Request], int
     """Load the guest of the arguments and carry out the command with it."""
     from kdash.backends.kvm.facts import GuestError, GuestFileError, KvmError
 
+    global _looks  # noqa: PLW0603 - signals are of the process
     _signals.clear()
+    _looks = 0
     before = {number_: signal.signal(number_, _remember) for number_ in SIGNALS}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _end_devices)
     try:
-        return carry_out(request_of(arguments))
+        request = request_of(arguments)
+        if request.devices and request.timeout is not None:
+            signal.setitimer(signal.ITIMER_REAL, request.timeout + GRACE, GRACE)
+        return carry_out(request)
     except GuestFileError as error:
         return complain(str(error), ExitStatus.ENVIRONMENT)
     except GuestError as error:
@@ -169,6 +177,7 @@ def with_guest(arguments: argparse.Namespace, carry_out: Callable[[Request], int
     except KvmError as error:
         return complain(str(error), ExitStatus.ENVIRONMENT)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number_, handler in before.items():
             signal.signal(number_, handler)
 
@@ -210,11 +219,41 @@ def engine_of(wanted: str) -> str:
     return choice.engine
 
 
+#: Seconds between looks for devices that don't return, once the run shall end.
+GRACE: Final = 0.5
+#: Such looks until the program ends without them.
+LOOKS: Final = 4
+#: Signals within so many seconds are one: of a terminal that closes, of a group.
+AT_ONCE: Final = 0.3
+
 _signals: list[int] = []
+_first = 0.0  # time of the first one
+_looks = 0  # that found a device that did not return
 
 
 def _remember(number_: int, _frame: FrameType | None) -> None:
+    global _first  # noqa: PLW0603 - signals are of the process
+    if _signals and time.monotonic() - _first > AT_ONCE:
+        os._exit(SIGNALS[signal.Signals(number_)])  # asked twice; nothing may hold this up
+    if not _signals:
+        _first = time.monotonic()
+        if "kdash.backends.kvm.user_devices" in sys.modules:
+            signal.setitimer(signal.ITIMER_REAL, GRACE, GRACE)
     _signals.append(number_)
+
+
+def _end_devices(_number: int, _frame: FrameType | None) -> None:
+    """The run should be over: end devices that don't return, or the program if that fails."""
+    global _looks  # noqa: PLW0603 - as above
+    from kdash.backends.kvm import device_calls
+
+    if not (names := device_calls.hung()):
+        return
+    _looks += 1
+    if _looks > LOOKS:
+        os.write(2, f"kdash vcpu: device {', '.join(names)} did not return\n".encode())
+        os._exit(received_signal() or ExitStatus.FINDINGS)
+    device_calls.end_calls(device_calls.EndedCall if _signals else device_calls.OverdueCall)
 
 
 def received_signal() -> ExitStatus | None:
