@@ -153,8 +153,11 @@ static int operand(const struct instruction *one, uint32_t at) {
         base = *next & 7;
         index = (*next >> 3 & 7) | (rex & 2) << 2;
         scale = *next++ >> 6;
-    } else if (base == 5 && mod == 0 && one->bits == 64)
-        return 1; /* relative to RIP: its end would have to be known */
+    } else if (base == 5 && mod == 0 && one->bits == 64) {
+        /* Relative to the end of the instruction, which may have four more bytes. */
+        offset = regs->rip + at + 5 + (uint64_t)displacement(next, 4);
+        return one->address_bits != 64 || may_fault_at(one, segment_of(one, 0), offset, WIDEST);
+    }
     is_stack = base == 4 || base == 5;
     if (index != 4)
         offset = word_of(regs, index) << scale;
@@ -167,6 +170,21 @@ static int operand(const struct instruction *one, uint32_t at) {
     if (one->address_bits == 32)
         offset &= 0xffffffff;
     return may_fault_at(one, segment_of(one, is_stack && !(rex & 1)), offset, WIDEST / 2);
+}
+
+/* A string instruction without REP, or LEAVE: by registers alone. */
+static int may_by_register(const struct instruction *one, uint8_t opcode) {
+    const struct kvm_regs *regs = &one->vcpu->run->s.regs.regs;
+    uint64_t mask = one->address_bits == 64 ? ~0ull : (1ull << one->address_bits) - 1;
+
+    if (opcode == 0xc9) {
+        mask = one->bits == 64 ? ~0ull : one->sregs->ss.db ? 0xffffffff : 0xffff;
+        return may_fault_at(one, &one->sregs->ss, regs->rbp & mask, WIDEST / 2);
+    }
+    return ((opcode <= 0xa7 || opcode == 0xac || opcode == 0xad) &&
+            may_fault_at(one, segment_of(one, 0), regs->rsi & mask, WIDEST / 2)) ||
+           (opcode != 0xac && opcode != 0xad &&
+            may_fault_at(one, &one->sregs->es, regs->rdi & mask, WIDEST / 2));
 }
 
 static int may_0f(const struct instruction *one) {
@@ -215,6 +233,9 @@ static int may_opcode(const struct instruction *one) {
     case 0xa8: case 0xa9: case 0x98: case 0x99: case 0xe0: case 0xe1: case 0xe2: case 0xe3:
     case 0xe9: case 0xeb: case 0xf5: case 0xf8: case 0xf9: case 0xfc: case 0xfd:
         return 0;
+    case 0xa4: case 0xa5: case 0xa6: case 0xa7: case 0xaa: case 0xab: case 0xac: case 0xad:
+    case 0xae: case 0xaf: case 0xc9:
+        return may_by_register(one, opcode);
     case 0xf6: case 0xf7: case 0xfe: case 0xff:
         return may_group(one, opcode);
     default:
@@ -246,7 +267,8 @@ int instruction_may_fault(const struct kdash_vcpu *vcpu, const struct kdash_reco
           !allowed(&one, linear + KDASH_WINDOW, PRESENT | user, NO_EXECUTE))))
         return 1;
     for (; one.at < 8 && kdash_is_prefix(one.code[one.at], one.bits); one.at++) {
-        if (one.code[one.at] == 0xf0) /* LOCK */
+        /* LOCK; REP, whose later elements are not looked at. */
+        if (one.code[one.at] == 0xf0 || (one.code[one.at] & 0xfe) == 0xf2)
             return 1;
         if (one.code[one.at] == 0x67)
             one.address_bits = one.bits == 32 ? 16 : 32;
