@@ -62,10 +62,16 @@ def save_fields(device: object, names: Iterable[str]) -> dict[str, Any]:
 
 
 def restore_fields(device: object, names: Iterable[str], state: State) -> None:
-    """Set attributes to what `save_fields` gave, each of the type it has."""
+    """Set attributes to what `save_fields` gave, each of the type it has.
+
+    Raises:
+        ValueError: a number is below 0, which no register or count of a device is.
+    """
     for name in names:
         kind = type(getattr(device, name))
         value = state[name]
+        if isinstance(value, int) and value < 0:
+            raise ValueError(f"{name.lstrip('_')} is {value}")
         setattr(device, name, kind(value) if kind in (deque, bytearray, bytes) else value)
 
 

@@ -82,6 +82,15 @@ def detect(data: bytes) -> Format:
     return Format.BIOS if is_bios(data) else Format.FLAT
 
 
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as a recording does; False where it can't be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(RECORDING)) == RECORDING
+    except OSError:
+        return False
+
+
 def load_file(path: str | os.PathLike[str], options: Options | None = None) -> Guest:
     """The guest in a file.
 
@@ -142,6 +151,7 @@ def make_guest(data: bytes, title: str, options: Options | None = None) -> Guest
     guessed = kind in (Format.BOOT, Format.BIOS) and options.format is None
     if guessed and _is_flat_by_options(options):
         kind = Format.FLAT
+    _refuse_kernel_options(title, options, kind)
     try:
         guest = _MAKERS[kind](data, title, options, symbols)
     except struct.error as error:  # no reader shall let one through, no user shall see one
@@ -289,6 +299,22 @@ def _linux(data: bytes, title: str, options: Options, symbols: Symbols) -> Guest
         initrd=b"" if options.initrd is None else guests.read_image(options.initrd),
         extract=options.extract,
     )
+
+
+def _refuse_kernel_options(title: str, options: Options, taken: Format) -> None:
+    """Options of kernels mean nothing to other guests."""
+    asked = {
+        "--append": (options.command_line, (Format.LINUX, Format.MULTIBOOT)),
+        "--initrd": (options.initrd, (Format.LINUX,)),
+        "--no-extract": (None if options.extract else True, (Format.LINUX,)),
+    }
+    for option, (value, formats) in asked.items():
+        if value is not None and taken not in formats:
+            kinds = " and ".join(_KERNELS[one] for one in formats)
+            raise GuestError(f"{title}: {option} is for {kinds}; leave it out")
+
+
+_KERNELS: Final = {Format.LINUX: "Linux kernels", Format.MULTIBOOT: "multiboot images"}
 
 
 def _refuse_load(title: str, options: Options, kind: str) -> None:

@@ -24,7 +24,6 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 from kdash.backends.kvm._native import ffi, lib
@@ -32,6 +31,7 @@ from kdash.backends.kvm.bios_disk import SECTOR
 from kdash.backends.kvm.facts import GuestError, GuestFileError, KvmError
 from kdash.backends.kvm.guests import MEMORY_MAXIMUM
 from kdash.backends.kvm.images import RECORDING
+from kdash.backends.kvm.places import writable_place
 from kdash.backends.kvm.recording import LIMIT, Recording
 from kdash.backends.kvm.recording_about import About, count, from_json, text, to_json
 
@@ -75,8 +75,9 @@ def save(path: str | os.PathLike[str], recording: Recording, about: About, *,
 
     Raises:
         GuestFileError: when it can't be written.
+        GuestError: when something else than a regular file is there.
     """
-    path = Path(path)
+    path = writable_place(path)
     shown = recording.position
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600

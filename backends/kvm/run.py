@@ -94,6 +94,7 @@ class Report:
     memory: Mapping[int, bytes]  # by the address asked for; shorter where memory ends
     teletype: bytes | None = None  # printed by BIOS calls; None: no BIOS
     failure: str = ""  # the traceback of a device that raised
+    unwritten: str = ""  # why the recording is not in its file
 
     @property
     def registers(self) -> Registers:
@@ -143,11 +144,16 @@ def run_guest(request: Request, listeners: Listeners | None = None, path: str = 
             if past is not None and runner.ending is None:
                 past.close()
         serial.pass_on()
+        unwritten = ""
         if past is not None and request.record is not None:
-            past.save(request.record)
+            try:
+                past.save(request.record)
+            except GuestError as error:  # what the guest did is told all the same
+                unwritten = str(error)
             past.close()
         stepped = request.step_by_step or request.max_steps is not None or not stopping.full_speed
-        return _report(runner, request, serial, stepped=stepped)
+        report = _report(runner, request, serial, stepped=stepped)
+        return replace(report, unwritten=unwritten)
 
 
 def _recorded(machine: Machine, runner: Runner, request: Request) -> Past | None:

@@ -193,6 +193,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
     from kdash.backends.kvm.user_devices import load_device
 
     guest = guest_of(arguments)
+    _check_record(arguments)
     return Request(
         guest,
         stops=stops_of(arguments, guest.symbols.address),
@@ -206,6 +207,24 @@ def request_of(arguments: argparse.Namespace) -> Request:
         record=getattr(arguments, "record", None),
         record_limit=getattr(arguments, "record_memory", None) or LIMIT,
     )
+
+
+def _check_record(arguments: argparse.Namespace) -> None:
+    """Refuse a place for the recording before the guest runs in vain."""
+    if getattr(arguments, "record", None) is None:
+        return
+    from kdash.backends.kvm.places import writable_place
+
+    read = (arguments.symbols, arguments.initrd, arguments.stdin)
+    # A recording may go on into its own file.
+    guest = arguments.guest if not _is_recording(arguments.guest) else None
+    writable_place(arguments.record, [one for one in (guest, *read) if one is not None])
+
+
+def _is_recording(path: str | None) -> bool:
+    from kdash.backends.kvm.images import is_recording
+
+    return path is not None and is_recording(path)
 
 
 def engine_of(wanted: str) -> str:

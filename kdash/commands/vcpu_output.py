@@ -13,7 +13,7 @@ from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.records import REGISTER_NAMES, Record, Steps
 from kdash.backends.kvm.run import Listeners, Report, Request, run_guest
 from kdash.exit_status import ExitStatus
-from kdash.widgets.printable import printable
+from kdash.widgets.printable import one_line, printable
 
 #: The exit status of the first signal received, if one was.
 Received = Callable[[], ExitStatus | None]
@@ -28,6 +28,8 @@ def status_of(report: Report, received: Received) -> ExitStatus:
     signalled = received()
     if report.outcome is Outcome.INTERRUPTED and signalled is not None:
         return signalled
+    if report.unwritten:
+        return ExitStatus.ENVIRONMENT
     good = report.outcome is Outcome.HLT or (
         report.outcome is Outcome.EXIT_PORT and report.exit_value == 0
     )
@@ -55,6 +57,10 @@ def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received)
     sys.stderr.write(f"{report.outcome.value}: {printable(report.detail)}\n")
     if report.failure:
         sys.stderr.write(f"{printable(report.failure)}\n")
+    if report.unwritten:
+        sys.stderr.write(
+            f"kdash vcpu: the recording is not written: {one_line(report.unwritten)}\n"
+        )
     if raw_exits:
         counts = ", ".join(f"{count} {name}" for name, count in report.raw_exits.items())
         sys.stderr.write(f"KVM_RUN returned: {counts}\n")
@@ -138,6 +144,8 @@ def as_json(report: Report, raw_exits: bool = False) -> dict[str, Any]:
         result["teletype"] = report.teletype.decode("latin-1")
     if report.failure:
         result["failure"] = report.failure
+    if report.unwritten:
+        result["unwritten"] = report.unwritten
     if raw_exits:
         result["raw_exits"] = dict(report.raw_exits)
     return result

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from kdash.backends.kvm.facts import GuestFileError
 from kdash.commands import vcpu
 from kdash.commands.vcpu_output import harmless
 
@@ -422,3 +423,55 @@ def test_a_recording_runs_on_where_it_ends(
     assert "goes on with KVM alone" in capfd.readouterr().err
     assert run("run", path, "--vcpus", "2") == 2
     assert "--vcpus can't change it" in capfd.readouterr().err
+
+
+@pytest.mark.kvm
+def test_a_recording_does_not_replace_the_guest_it_is_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guest = tmp_path / "guest.bin"
+    guest.write_bytes(b"\xf4")
+    assert vcpu.run(["run", str(guest), "--record", str(guest)]) == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert guest.read_bytes() == b"\xf4"
+
+
+@pytest.mark.kvm
+def test_a_place_where_nothing_can_be_written_is_told_before_the_guest_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert vcpu.run(["run", "--record", str(tmp_path / "gone" / "x")]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no folder" in captured.err
+    assert vcpu.run(["run", "--record", "/dev/null"]) == 2
+
+
+@pytest.mark.kvm
+def test_what_the_guest_did_is_told_though_its_recording_can_not_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise GuestFileError("no space left")
+
+    monkeypatch.setattr("kdash.backends.kvm.past.Past.save", full)
+    path = str(tmp_path / "x.kdash")
+    assert vcpu.run(["run", "--record", path, "--format", "json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["serial"], told["unwritten"]) == ("4\n", "no space left")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--initrd", "nope"], "--initrd is for Linux kernels"),
+        (["--append", "quiet"], "--append is for Linux kernels and multiboot images"),
+        (["--no-extract"], "--no-extract is for Linux kernels"),
+    ],
+)
+def test_an_option_of_kernels_is_refused_for_other_guests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    (tmp_path / "guest.bin").write_bytes(b"\xf4")
+    assert vcpu.run(["run", str(tmp_path / "guest.bin"), *options]) == 2
+    assert says in capsys.readouterr().err

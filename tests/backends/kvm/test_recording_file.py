@@ -89,7 +89,7 @@ def test_a_file_is_for_its_owner_alone(saved: Path) -> None:
 
 
 def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(GuestFileError, match="No such file"):
+    with pytest.raises(GuestFileError, match="no folder"):
         save(tmp_path / "nowhere" / "x.kdash", made(), ABOUT)
 
 
