@@ -60,6 +60,8 @@ class IoEvents:
             ValueError: when KVM has no such event.
             KvmError: when KVM or the system refuses it.
         """
+        if not callable(callback):
+            raise ValueError(f"an ioeventfd calls a function, not {callback!r}")
         if size not in _SIZES:
             raise ValueError(f"an ioeventfd takes writes of 1, 2, 4 or 8 bytes, not {size}")
         if match is not None and not 0 <= match < 1 << (8 * size):

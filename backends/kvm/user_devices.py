@@ -138,8 +138,9 @@ class UserDevice:
         if attach := getattr(self._device, "attach", None):
             try:
                 attach(machine)
-            except KvmError:
-                raise  # it tells what the machine lacks
+            except KvmError as error:  # it tells what the machine lacks
+                cause = f"{self.spec}: attach: {error.cause}"
+                raise KvmError(cause, error.remedy, error.errno) from None
             except FAULTS as error:
                 raise GuestError(f"{self.spec}: attach: {_told(error)}") from None
 

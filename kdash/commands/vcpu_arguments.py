@@ -64,7 +64,9 @@ def size(text: str) -> int:
         value = number(text[:-1] if shift else text) << shift
     except argparse.ArgumentTypeError:
         value = 0
-    if not 0 < value < 1 << 48:
+    if value >= 1 << 48:
+        raise argparse.ArgumentTypeError(f"{text!r} is more memory than a machine can have")
+    if value == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no size like 2M, 64K or 0x200000")
     return value
 

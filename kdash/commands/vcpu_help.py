@@ -26,7 +26,8 @@ the first wait for INIT and SIPI, with --irqchip. Several VCPUs run in a thread 
 step (--max-steps, trace) they take turns. The run ends with the first VCPU that ends
 otherwise than by HLT, or when all have halted.
 An ELF64 executable starts in long mode, ELF32 and multiboot in protected mode; a boot sector
-(55 aa at 510) at 0:7c00 with BIOS services; a BIOS image (64K to 16M with a jump in its
+(55 aa at 510) at 0:7c00 with BIOS services (what it writes to its disk stays in the run: the
+image file is never changed); a BIOS image (64K to 16M with a jump in its
 last 16 bytes) at the reset vector, mapped below 4 GiB and copied below 1 MiB.
 A Linux kernel is entered by the 64-bit boot protocol, with 256M and its console on the serial
 port unless --memory and --append say otherwise; out of a bzImage the kernel is taken first.

@@ -149,6 +149,7 @@ def test_options_reach_the_guest(guest: Any, capsys: pytest.CaptureFixture[str])
         (["run", "--load", "here"], "--load: 'here' is no number like 4096 or 0x1000"),
         (["run", "--load", "-1"], "--load"),
         (["run", "--memory", "2X"], "--memory: '2X' is no size like 2M"),
+        (["run", "--memory", "9999999999G"], "is more memory than a machine can have"),
         (["run", "--memory", "0"], "--memory"),
         (["run", "--set", "rax"], "--set: 'rax' is not REG=VALUE"),
         (["run", "--set", "eaxx=1"], "--set: no register 'eaxx'"),

@@ -1002,6 +1002,21 @@ async def test_a_guest_goes_back_and_forward_and_on_from_its_past(tmp_path: Path
         await until(pilot, lambda: drawn(parts(app).serial).startswith("7"))
 
 
+@pytest.mark.kvm
+async def test_a_recording_is_not_saved_over_the_guest(tmp_path: Path) -> None:
+    app = real(tmp_path, b"\x90\xf4")
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("s")
+        guest = app.pane.settings.guest
+        assert guest is not None
+        before = guest.read_bytes()
+        with pytest.raises(CommandError, match=r"save: .* would be lost"):
+            app.pane.run_command(f"save {guest}")
+        assert guest.read_bytes() == before
+        app.pane.run_command(f"save {tmp_path / 'kept.kdash'}")
+        await until(pilot, (tmp_path / "kept.kdash").exists)
+
+
 def question(app: PaneApp) -> str:
     return " ".join(str(each.render()) for each in app.screen.query(Static))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdash.backends.kvm.devices import Bus
-from kdash.backends.kvm.facts import GuestError, Mode, Outcome, RunState
+from kdash.backends.kvm.facts import GuestError, KvmError, Mode, Outcome, RunState
 from kdash.backends.kvm.guests import flat
 from kdash.backends.kvm.run import Request, run_guest
 from kdash.backends.kvm.session import VcpuSession
@@ -189,3 +189,28 @@ def test_a_device_takes_over_a_built_in_port(write: Write) -> None:
     guest = flat(bytes.fromhex("e6f4e4f4f4"), "t")
     report = run_guest(Request(guest, devices=[load_device(write(body))]))
     assert (report.outcome, report.registers.rax & 0xFF) == (Outcome.HLT, 7)
+
+
+@pytest.mark.kvm
+def test_what_a_machine_refuses_a_device_is_told_with_the_device(write: Write) -> None:
+    twice = (
+        """ports, mmio = range(0x20, 0x21), None
+    def attach(self, machine):
+        for _ in range(2): machine.ioeventfd(0x30, 1, print)"""
+        + METHODS
+    )
+    spec = write(twice)
+    with pytest.raises(KvmError, match="Card: attach: KVM_IOEVENTFD failed"):
+        run_guest(Request(flat(b"\xf4", "guest"), devices=(load_device(spec),)))
+
+
+@pytest.mark.kvm
+def test_an_ioeventfd_needs_a_function_to_call(write: Write) -> None:
+    body = (
+        """ports, mmio = range(0x20, 0x21), None
+    def attach(self, machine): machine.ioeventfd(0x30, 1, None)"""
+        + METHODS
+    )
+    spec = write(body)
+    with pytest.raises(GuestError, match="an ioeventfd calls a function, not None"):
+        run_guest(Request(flat(b"\xf4", "guest"), devices=(load_device(spec),)))
