@@ -55,6 +55,11 @@ class AnimationKeys(GuestPane):
         self._ticks = self.set_interval(1 / min(speed, PICTURES), self._tick)
         self._draw_status()
 
+    def guest_is_new(self, snapshot: Snapshot) -> None:
+        """A guest that was just opened stands still."""
+        super().guest_is_new(snapshot)
+        self.end_slow()
+
     def end_slow(self) -> None:
         """Let the guest stand where it is."""
         if self._ticks is not None:

@@ -112,7 +112,9 @@ class PastKeys(AnimationKeys):
 
         question = Question(
             f"The guest goes on from step {recording.position:,}: "
-            f"the {lost:,} step{'' if lost == 1 else 's'} recorded after it are forgotten.",
+            "the step recorded after it is forgotten."
+            if lost == 1
+            else f"the {lost:,} steps recorded after it are forgotten.",
             "go on from here", "leave it",
         )  # fmt: skip
         self.app.push_screen(question, answered)

@@ -644,6 +644,21 @@ async def test_a_breakpoint_ends_the_animation() -> None:
         assert session.asked == [("step", 1)]
 
 
+@pytest.mark.kvm
+async def test_a_guest_that_is_opened_while_another_is_animated_stands_still(
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"\x40\xeb\xfd")
+    app = real(tmp_path, b"\x40\xeb\xfd")
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: app.pane.animated)
+        app.pane.run_command(f"open {other}")
+        await until(pilot, lambda: state(app) == "ready")
+        assert not app.pane.animated
+
+
 def two_vcpus(shown: int) -> Snapshot:
     briefs = (
         VcpuBrief(0, VcpuState.HALTED, Registers()),
