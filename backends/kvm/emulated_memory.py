@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 from typing import Any, Final
 
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.emulated_interrupts import Event, Fault
-from kdash.backends.kvm.facts import KvmError
 from kdash.backends.kvm.memory import GuestMemory
 
 #: Physical addresses the emulator serves; above it an access is told as beyond it.
@@ -27,19 +25,8 @@ class EmulatedMemory(GuestMemory):
         """
         from unicorn import UC_PROT_ALL, UC_PROT_EXEC, UC_PROT_READ
 
-        try:
-            mapping = mmap.mmap(-1, size, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
-        except OSError as error:
-            raise KvmError(
-                f"the guest's {size:#x} bytes of memory can't be had: {error.strerror}",
-                "give the guest less with --memory",
-            ) from None
-        view = ffi.from_buffer("uint8_t[]", mapping, require_writable=True)
-        self._slots.append((start, mapping, view))
-        number = len(self._slots) - 1
-        slot = self.native.slots[number]
-        slot.guest, slot.size, slot.host = start, size, ffi.cast("uint8_t *", view)
-        self.native.count = number + 1
+        view = self._hold(start, size, readonly=readonly)
+        self._show(len(self._slots) - 1)
         rights = UC_PROT_READ | UC_PROT_EXEC if readonly else UC_PROT_ALL
         uc.mem_map_ptr(start, size, rights, int(ffi.cast("uintptr_t", view)))
 

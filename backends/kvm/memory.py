@@ -66,6 +66,21 @@ class GuestMemory:
                     f"memory at {guest:#x}-{guest + size - 1:#x} overlaps that at "
                     f"{start:#x}-{start + len(mapping) - 1:#x}"
                 )
+        view = self._hold(guest, size, readonly=readonly)
+        self.vm = vm
+        region = ffi.new("struct kvm_userspace_memory_region *")
+        region.slot, region.flags = number, READONLY if readonly else 0
+        region.guest_phys_addr, region.memory_size = guest, size
+        region.userspace_addr = int(ffi.cast("uintptr_t", view))
+        ioctl.call_pointer(vm, "KVM_SET_USER_MEMORY_REGION", region)
+        self._show(number)
+
+    def _hold(self, guest: int, size: int, *, readonly: bool) -> Any:
+        """Map zeroed bytes as the next slot; its view, which pins the mapping.
+
+        Raises:
+            KvmError: when the host has not so much memory.
+        """
         try:
             mapping = mmap.mmap(-1, size, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
         except OSError as error:
@@ -77,14 +92,13 @@ class GuestMemory:
         view = ffi.from_buffer("uint8_t[]", mapping, require_writable=True)
         self._slots.append((guest, mapping, view))
         self._readonly.append(readonly)
-        self.vm = vm
-        region = ffi.new("struct kvm_userspace_memory_region *")
-        region.slot, region.flags = number, READONLY if readonly else 0
-        region.guest_phys_addr, region.memory_size = guest, size
-        region.userspace_addr = int(ffi.cast("uintptr_t", view))
-        ioctl.call_pointer(vm, "KVM_SET_USER_MEMORY_REGION", region)
+        return view
+
+    def _show(self, number: int) -> None:
+        """Enter a slot into the table that native code walks."""
+        guest, mapping, view = self._slots[number]
         slot = self.native.slots[number]
-        slot.guest, slot.size, slot.host = guest, size, ffi.cast("uint8_t *", view)
+        slot.guest, slot.size, slot.host = guest, len(mapping), ffi.cast("uint8_t *", view)
         self.native.count = number + 1
 
     @property

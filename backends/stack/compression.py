@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from typing import Final
+from typing import Final, Protocol
 
 from kdash.backends.stack.facts import ObjectError
 
@@ -27,41 +27,33 @@ def expand(data: bytes, largest: int = LARGEST) -> bytes:
         ObjectError: it is damaged, or expands to more.
     """
     if data.startswith(GZIP):
-        return _gzip(data, largest)
+        return _whole("gzip", zlib.decompressobj(wbits=31), data, largest)
     if data.startswith(XZ):
-        return _xz(data, largest)
+        decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=1 << 30)
+        return _whole("xz", decoder, data, largest)
     if data.startswith(ZSTANDARD):
         return _zstandard(data, largest)
     return data
 
 
-def _bounded(data: bytes, largest: int) -> bytes:
-    if len(data) > largest:
+class _Decoder(Protocol):
+    """What zlib's and lzma's decoders have alike."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _whole(kind: str, decoder: _Decoder, data: bytes, largest: int) -> bytes:
+    try:
+        expanded = decoder.decompress(data, largest + 1)
+    except (zlib.error, lzma.LZMAError) as error:
+        raise ObjectError(f"damaged {kind} file: {error}") from None
+    if len(expanded) > largest:
         raise ObjectError(f"expands to more than {largest} bytes")
-    return data
-
-
-def _gzip(data: bytes, largest: int) -> bytes:
-    decoder = zlib.decompressobj(wbits=31)
-    try:
-        expanded = decoder.decompress(data, largest + 1)
-    except zlib.error as error:
-        raise ObjectError(f"damaged gzip file: {error}") from None
-    _bounded(expanded, largest)
     if not decoder.eof:
-        raise ObjectError("truncated gzip file")
-    return expanded
-
-
-def _xz(data: bytes, largest: int) -> bytes:
-    decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=1 << 30)
-    try:
-        expanded = decoder.decompress(data, largest + 1)
-    except lzma.LZMAError as error:
-        raise ObjectError(f"damaged xz file: {error}") from None
-    _bounded(expanded, largest)
-    if not decoder.eof:
-        raise ObjectError("truncated xz file")
+        raise ObjectError(f"truncated {kind} file")
     return expanded
 
 

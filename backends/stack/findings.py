@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from kdash.backends.stack.causes import cause_of, noreturn_cause
@@ -40,45 +42,49 @@ class FindingMaker:
 
     def make_malformed(self, entries: list[Malformed]) -> tuple[Finding, ...]:
         """Findings about entries of special sections."""
-        level = self._levels["alternatives"]
-        if level is None:
-            return ()
-        return numbered(
-            Finding(
-                self._file,
-                entry.section,
-                "",
-                entry.offset,
-                entry.offset,
-                "alternatives",
-                level,
-                entry.message,
-                cause=cause_of("alternatives", entry.message),
-                fingerprint=fingerprint("alternatives", entry.section, (entry.message,)),
-            )
-            for entry in entries
+        return self._in_tables(
+            "alternatives",
+            ((one.section, one.offset, one.message, one.message, "") for one in entries),
         )
 
     def make_data(self, entries: list[DataReference]) -> tuple[Finding, ...]:
         """Findings about addresses of code that data hold."""
-        level = self._levels["ibt"]
+        return self._in_tables(
+            "ibt",
+            (
+                (
+                    one.section,
+                    one.offset,
+                    f"data relocation to !ENDBR: {one.target}",
+                    one.target,
+                    one.target.partition("+")[0],
+                )
+                for one in entries
+            ),
+        )
+
+    def _in_tables(
+        self, kind: str, entries: Iterable[tuple[str, int, str, str, str]]
+    ) -> tuple[Finding, ...]:
+        """Findings outside of code: section, offset, message, what they share, callee."""
+        level = self._levels[kind]
         if level is None:
             return ()
         return numbered(
             Finding(
                 self._file,
-                entry.section,
+                section,
                 "",
-                entry.offset,
-                entry.offset,
-                "ibt",
+                offset,
+                offset,
+                kind,
                 level,
-                f"data relocation to !ENDBR: {entry.target}",
-                callee=entry.target.partition("+")[0],
-                cause=cause_of("ibt", entry.target),
-                fingerprint=fingerprint("ibt", entry.section, (entry.target.partition("+")[0],)),
+                message,
+                callee=callee,
+                cause=cause_of(kind, shared),
+                fingerprint=fingerprint(kind, section, (callee or message,)),
             )
-            for entry in entries
+            for section, offset, message, shared, callee in entries
         )
 
     def _finding(self, site: Site) -> Finding:
