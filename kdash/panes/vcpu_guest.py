@@ -112,10 +112,10 @@ class GuestPane(Pane):
             await self.remove_children()
             await self.mount(self._parts)
             self.show_view(0)
-        else:
-            await asyncio.to_thread(old.close)
-        self._begin(session)
+        self._begin(session)  # before anything is waited for: keys and ticks find the new guest
         self.focus_content()
+        if old is not None:
+            await asyncio.to_thread(old.close)
 
     def reload(self) -> None:
         """Read the guest's file again; breakpoints stay."""

@@ -6,17 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Static
 
 from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, RunState, Snapshot
-from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import Cell, Column, LineTable
-from kdash.widgets.printable import printable
+from kdash.widgets.vcpu.detailed_list import DetailedList
 from kdash.widgets.vcpu.status import amount
 
 if TYPE_CHECKING:
@@ -96,13 +92,8 @@ class ExitTable(LineTable[Exit]):
         return "" if self.current is None else exit_detail(self.current)
 
 
-class ExitList(Vertical):
+class ExitList(DetailedList[Exit]):
     """The exits with their filter and the detail of one."""
-
-    DEFAULT_CSS = """
-    ExitList .detail { display: none; height: auto; max-height: 5; color: $text-muted; }
-    ExitList.-detail .detail { display: block; }
-    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close_detail", "Close detail", show=False, id="exits.close",
@@ -110,9 +101,8 @@ class ExitList(Vertical):
     ]  # fmt: skip
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
         self.table = ExitTable()
-        self._bar = FilterBar(self.table)
+        super().__init__(self.table, exit_detail, id=id)
         self._last = -1  # index of the newest exit held
         self._total = 0
         self._counts: tuple[tuple[str, int], ...] = ()
@@ -132,12 +122,6 @@ class ExitList(Vertical):
         if self.histogram is not None:
             self.histogram.display = alone
         self._entitle()
-
-    def compose(self) -> ComposeResult:
-        """Lay out the list, the detail and the filter."""
-        yield self.table
-        yield Static("", classes="detail", markup=False)
-        yield self._bar
 
     def on_mount(self) -> None:
         """Name the part."""
@@ -191,11 +175,6 @@ class ExitList(Vertical):
         if at_end:
             table.action_bottom()
 
-    def open_filter(self, prefix: str = "") -> None:
-        """Ask for a filter."""
-        self._bar.open(prefix)
-        self.screen.set_focus(self._bar)  # at once: the next key may be waiting already
-
     def on_filter_bar_applied(self) -> None:
         """Say how many rows pass."""
         self._entitle()
@@ -214,31 +193,3 @@ class ExitList(Vertical):
             parts.append(f"{shown:,} pass the filter")
         title = f" Exits  {', '.join(parts)} " if parts else " Exits "
         self.border_title = Content(title)
-
-    def on_line_table_chosen(self, event: LineTable.Chosen) -> None:
-        """Show or hide the detail of the exit."""
-        event.stop()
-        self.toggle_class("-detail")
-        self._draw_detail(event.row)
-
-    def on_line_table_highlighted(self, event: LineTable.Highlighted) -> None:
-        """The detail goes with the cursor."""
-        event.stop()
-        if self.has_class("-detail"):
-            self._draw_detail(event.row)
-
-    def _draw_detail(self, row: Exit | None) -> None:
-        text = "" if row is None else printable(exit_detail(row))
-        self.query_one(".detail", Static).update(Content(text))
-
-    def check_action(
-        self,
-        action: str,
-        parameters: tuple[object, ...],  # noqa: ARG002 - part of the interface
-    ) -> bool | None:
-        """Without a detail to hide, Esc is for others."""
-        return action != "close_detail" or self.has_class("-detail")
-
-    def action_close_detail(self) -> None:
-        """Hide the detail."""
-        self.remove_class("-detail")

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Static
 
-from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import Cell, Column, LineTable
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.control_rows import control_rows
+from kdash.widgets.vcpu.detailed_list import DetailedList
 from kdash.widgets.vcpu.extended_rows import extended_rows
 from kdash.widgets.vcpu.numbers import TYPES
 from kdash.widgets.vcpu.state_row import StateRow
@@ -95,15 +92,14 @@ def row_detail(row: StateRow) -> str:
     return row.detail or " ".join(filter(None, (row.part, row.name, row.value, row.meaning)))
 
 
-class StateView(Vertical):
+class StateView(DetailedList[StateRow]):
     """The list with its filter, its title and the whole of one row."""
 
     DEFAULT_CSS = """
     StateView { border-top: solid $border; border-title-color: $text-muted; }
     StateView:focus-within { border-top: solid $primary; border-title-color: $text;
         border-title-style: bold; }
-    StateView .detail { display: none; height: auto; max-height: 8; color: $text-muted; }
-    StateView.-detail .detail { display: block; }
+    StateView .detail { max-height: 8; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -114,21 +110,14 @@ class StateView(Vertical):
     ]  # fmt: skip
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
         self.table = StateTable()
-        self.filter_bar = FilterBar(self.table)
+        super().__init__(self.table, row_detail, id=id)
         self.form = "u32"
         self._view = ""
         self._facts: dict[str, Any] = {}  # the newest of each view
         self._before: dict[str, Any] = {}  # those before them
         self._values: dict[str, dict[tuple[str, str], str]] = {}  # at the latest reading
         self._note = ""
-
-    def compose(self) -> ComposeResult:
-        """Lay out the list, the detail and the filter."""
-        yield self.table
-        yield Static("", classes="detail", markup=False)
-        yield self.filter_bar
 
     def show_view(self, view: str) -> None:
         """Show another view: what was read last, until it is read anew."""
@@ -195,10 +184,6 @@ class StateView(Vertical):
         self.table.set_rows(rows)
         self._entitle()
 
-    def open_filter(self, prefix: str = "") -> None:
-        """Ask for a filter."""
-        self.filter_bar.open(prefix)
-
     def on_filter_bar_applied(self) -> None:
         """Say how many rows pass."""
         if self.table.total_count:
@@ -218,35 +203,11 @@ class StateView(Vertical):
         text = f" {title}  {', '.join(parts)} " if parts else f" {title} "
         self.border_title = Content(printable(text))
 
-    def on_line_table_chosen(self, event: LineTable.Chosen) -> None:
-        """Show or hide the whole of the row."""
-        event.stop()
-        self.toggle_class("-detail")
-        self._draw_detail(event.row)
-
-    def on_line_table_highlighted(self, event: LineTable.Highlighted) -> None:
-        """The detail goes with the cursor."""
-        event.stop()
-        if self.has_class("-detail"):
-            self._draw_detail(event.row)
-
-    def _draw_detail(self, row: StateRow | None) -> None:
-        text = "" if row is None else printable(row_detail(row))
-        self.query_one(".detail", Static).update(Content(text))
-
-    def check_action(
-        self,
-        action: str,
-        parameters: tuple[object, ...],  # noqa: ARG002 - part of the interface
-    ) -> bool | None:
-        """Without a detail to hide, Esc is for others; types are for vector registers."""
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Types are for vector registers."""
         if action == "next_type":
             return self._view == "fpu"
-        return action != "close_detail" or self.has_class("-detail")
-
-    def action_close_detail(self) -> None:
-        """Hide the detail."""
-        self.remove_class("-detail")
+        return super().check_action(action, parameters)
 
     def action_next_type(self) -> None:
         """Show vector registers as elements of the next type."""
@@ -256,4 +217,4 @@ class StateView(Vertical):
         self._fill()
         self.table.marked = marked
         if self.table.current is not None:
-            self._draw_detail(self.table.current)
+            self.draw_detail(self.table.current)
