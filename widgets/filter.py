@@ -11,6 +11,7 @@ Fields = Mapping[str, str]  # what one row offers to be searched: field name -> 
 EXPRESSION = re.compile(r"[\\.^$*+?{}\[\]|()]")  # a word with one of these may be an expression
 TOKEN = re.compile(r"\\.|\(\?P|[^\\]", re.DOTALL)  # of an expression: escapes stay as they are
 CODED = re.compile(r"\\[xuUN0-9]")  # characters by number or name may be capitals
+FIELD = re.compile(r"([a-z][a-z0-9_-]*):(?!:)")  # what looks like a field before a colon
 BETWEEN = "\n"  # between the fields of a search text: `.` does not cross it, `^` and `$` see it
 
 
@@ -35,7 +36,8 @@ def parse(text: str, known: Iterable[str]) -> tuple[Term, ...]:
 
     Args:
         text: Words separated by blanks; a row has to pass all of them.
-        known: Names of fields. A prefix that is none of them belongs to the text searched for.
+        known: Names of fields, in lower case; typed in any case. A prefix that is none of them
+            belongs to the text searched for (see `unknown_fields`).
 
     Returns:
         The terms. Every word is a case-insensitive regular expression; one that is not valid is
@@ -49,6 +51,7 @@ def _term(word: str, known: frozenset[str]) -> Term | None:
     inverse = word.startswith("!")
     word = word.removeprefix("!")
     field, colon, value = word.partition(":")
+    field = field.lower()
     if not colon or field not in known:
         field, value = "", word
     if not value:
@@ -72,6 +75,23 @@ def _pattern(value: str) -> re.Pattern[str] | None:
             return re.compile(value, flags)
     except (re.error, OverflowError, RecursionError):
         return None
+
+
+def unknown_fields(terms: Iterable[Term], texts: Sequence[str]) -> tuple[str, ...]:
+    """Names typed before a colon that are no fields.
+
+    Args:
+        terms: What `parse` returned.
+        texts: Search text of every row: what occurs in one was meant as text, not as a field.
+    """
+    meant = [(term, FIELD.match(term.text)) for term in terms if not term.field]
+    return tuple(
+        dict.fromkeys(
+            found[1]
+            for term, found in meant
+            if found is not None and not any(map(term.found_in, texts))
+        )
+    )
 
 
 def search_text(fields: Fields) -> str:

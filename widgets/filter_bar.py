@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Any, ClassVar
 
+from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.suggester import Suggester
 from textual.widgets import Input
 
 from kdash.widgets.line_table import LineTable
+from kdash.widgets.printable import printable
 
+LINE = 80  # cells, before the bar has been on screen
 Values = Callable[[], Sequence[str]]
 
 
@@ -41,7 +46,10 @@ class FilterBar(Input):
     FilterBar { height: 1; border: none; padding: 0; display: none; background: $surface; }
     FilterBar:focus { border: none; }
     FilterBar.-open { display: block; }
+    FilterBar > .filter-bar--unknown { color: $text-warning; }
     """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"filter-bar--unknown"}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "drop", "Drop the filter", id="filter.drop", tooltip="Show every row"),
@@ -82,6 +90,7 @@ class FilterBar(Input):
             id=id,
         )
         self._table = table
+        self._unknown: list[str] = []  # lines that say which field is none
 
     def open(self, prefix: str = "") -> None:
         """Show the bar and put the cursor into it, behind `prefix`."""
@@ -99,7 +108,27 @@ class FilterBar(Input):
     def watch_value(self, value: str) -> None:
         """Apply the filter as it is typed."""
         self._table.filter(value)
+        self._tell_unknown()
         self.post_message(self.Applied(self, value))
+
+    def render_line(self, y: int) -> Strip:
+        """Below what is typed: which field there is not, and which there are."""
+        if not 0 < y <= len(self._unknown):
+            return super().render_line(y)
+        base = self.rich_style
+        style = base + self.get_component_rich_style("filter-bar--unknown", partial=True)
+        text = self._unknown[y - 1]
+        return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, base)
+
+    def on_resize(self) -> None:
+        """Lines below what is typed depend on the width."""
+        self._tell_unknown()
+
+    def _tell_unknown(self) -> None:
+        unknown, known = self._table.unknown_fields, self._table.field_names
+        text = f"no field {', '.join(unknown)}; there are {', '.join(known)}" if unknown else ""
+        self._unknown = wrap(printable(text), self.size.width or LINE)
+        self.styles.height = 1 + len(self._unknown)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter and go back to the list."""

@@ -88,12 +88,13 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
     class Chosen(Event):
         """The row under the cursor was opened with Enter or a double click."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a list is made of
         self,
         columns: Sequence[Column],
         cells: Callable[[RowT], Sequence[Cell]],
         *,
         fields: Callable[[RowT], Fields] | None = None,
+        names: Sequence[str] = (),
         follow: bool = False,
         id: str | None = None,
     ) -> None:
@@ -103,6 +104,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
             columns: From left to right.
             cells: The cells of one row, one a column.
             fields: What filters search, by field name; the cells by column key unless given.
+            names: Of those fields, where a filter may come before the first row.
             follow: Keep the cursor on the newest row while it stands there.
             id: Textual's widget id.
         """
@@ -110,7 +112,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
         self.columns = tuple(columns)
         self._cells = cells
         self._rows: Rows[RowT] = Rows(
-            fields or self._fields_of_cells, [column.key for column in self.columns]
+            fields or self._fields_of_cells, names or [column.key for column in self.columns]
         )
         self._follow = follow
         self._placeholder = ""
@@ -135,6 +137,11 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
     def field_names(self) -> tuple[str, ...]:
         """Names of the fields a filter can ask for."""
         return self._rows.names
+
+    @property
+    def unknown_fields(self) -> tuple[str, ...]:
+        """Names that the filter takes for fields and that are none."""
+        return self._rows.unknown_fields()
 
     @property
     def current(self) -> RowT | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from kdash.widgets.filter import Fields, Term, parse, search_text, select
+from kdash.widgets.filter import Fields, Term, parse, search_text, select, unknown_fields
 
 RowT = TypeVar("RowT")
 SortKey = Callable[[RowT], Any]  # what it returns has to be comparable
@@ -78,6 +78,13 @@ class Rows(Generic[RowT]):
         self._terms = parse(text, self._names)
         narrowed = _narrows(before, self._terms)
         self.shown = self._passing(self.shown if narrowed else self._order)
+
+    def unknown_fields(self) -> tuple[str, ...]:
+        """Names that the filter takes for fields and that are none."""
+        if not self._terms:
+            return ()
+        self.index_some(len(self.held))
+        return unknown_fields(self._terms, self._texts)
 
     def sort(self, key: SortKey[RowT] | None, *, reverse: bool = False) -> None:
         """Order the rows by `key`, equal ones as they came; with None all as they came."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdash.widgets.filter import parse, predicate, search_text, select
+from kdash.widgets.filter import parse, predicate, search_text, select, unknown_fields
 
 KNOWN = ("kind", "file", "function")
 ROW = {"kind": "unreachable", "file": "drivers/KVM.o", "function": "mutex_lock"}
@@ -72,3 +72,14 @@ def test_every_row_passes_a_filter_or_its_inverse(rows: list[dict[str, str]], wo
     found = select(parse(first, names), names, texts, every)
     missed = select(parse(f"!{first}", names), names, texts, every)
     assert sorted(found + missed) == list(every)
+
+
+def test_a_word_before_a_colon_that_is_no_field_is_told() -> None:
+    terms = parse("vcpu:1 !kin:x kind:un VCPU:2", KNOWN)
+    assert unknown_fields(terms, (search_text(ROW),)) == ("vcpu", "kin")
+
+
+def test_text_with_a_colon_that_occurs_in_a_row_is_meant_as_text() -> None:
+    texts = (search_text({"name": "rcu: stall"}),)
+    assert unknown_fields(parse("rcu:", ("name",)), texts) == ()
+    assert unknown_fields(parse("std::sort 12:30 f.c:7", ("name",)), texts) == ()

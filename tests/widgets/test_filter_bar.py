@@ -94,3 +94,37 @@ async def test_a_filter_set_from_elsewhere_shows_without_taking_the_keyboard() -
         app.bar.set_filter("")
         assert not app.bar.has_class("-open")
         assert app.table.row_count == 100
+
+
+def below(bar: FilterBar) -> str:
+    return " ".join(bar.render_line(y).text.strip() for y in range(1, bar.size.height))
+
+
+async def test_a_field_that_does_not_exist_is_named_with_those_that_do() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"colour:red")
+        await pilot.pause()
+        assert below(app.bar) == "no field colour; there are name, size, note"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.bar.size.height <= 1
+
+
+async def test_fields_are_told_on_as_many_lines_as_they_need() -> None:
+    app = BarApp()
+    async with app.run_test(size=(24, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"!colour:red")
+        await pilot.pause()
+        assert app.bar.size.height == 3
+        assert below(app.bar) == "no field colour; there are name, size, note"
+
+
+async def test_a_field_may_be_typed_in_capitals() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"Name:row42")
+        assert app.table.row_count == 1

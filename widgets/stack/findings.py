@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from kdash.backends.stack.facts import FileReport
 from kdash.widgets.line_table import Cell, Column, LineTable
 from kdash.widgets.stack.entry import ORDERS, Entry, fields
 
@@ -44,7 +45,8 @@ class Findings(LineTable[Entry]):
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(COLUMNS, cells, fields=fields, id=id)
+        names = tuple(fields(Entry(FileReport(""))))
+        super().__init__(COLUMNS, cells, fields=fields, names=names, id=id)
         self.order = "found"
         self.reversed = False
 

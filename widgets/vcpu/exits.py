@@ -27,10 +27,14 @@ FILTERED = "no exit passes the filter; Esc in its line drops it"
 COLUMNS = (
     Column("n", "#", 6, right=True, needs=80),
     Column("step", "step", 6, right=True),
+    Column("vcpu", "vcpu", 4, right=True),  # of machines with several
     Column("kind", "kind", 8, needs=44),
     Column("ip", "ip", 6, right=True, needs=44),
     Column("meaning", "meaning"),
 )
+
+FIELDS = (*(column.key for column in COLUMNS), "port", "address", "direction")
+SINGLE = tuple(column for column in COLUMNS if column.key != "vcpu")
 
 BAD = frozenset({
     ExitReason.SHUTDOWN, ExitReason.FAIL_ENTRY, ExitReason.INTERNAL_ERROR, ExitReason.UNKNOWN,
@@ -39,7 +43,7 @@ BAD = frozenset({
 
 def exit_fields(row: Exit) -> Mapping[str, str]:
     """What filters search in an exit, by field name; every exit has the same names."""
-    port = address = direction = ""
+    port = address = direction = ""  # FIELDS has the names in their order
     if isinstance(row.detail, IoExit):
         port, direction = f"0x{row.detail.port:x}", row.detail.direction
     elif isinstance(row.detail, MmioExit):
@@ -47,6 +51,7 @@ def exit_fields(row: Exit) -> Mapping[str, str]:
     return {
         "n": str(row.index),
         "step": "" if row.step is None else str(row.step),
+        "vcpu": str(row.vcpu),
         "kind": row.name,
         "ip": f"{row.ip:x}",
         "meaning": row.meaning,
@@ -73,15 +78,22 @@ class ExitTable(LineTable[Exit]):
     """The list itself; its columns depend on the room."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(COLUMNS, self._toned, fields=exit_fields, follow=True, id=id)
+        super().__init__(SINGLE, self._toned, fields=exit_fields, names=FIELDS, follow=True, id=id)
         self.placeholder = EMPTY
+
+    def name_vcpus(self, several: bool) -> None:
+        """Say of each exit on which VCPU it came, where there are several."""
+        columns = COLUMNS if several else SINGLE
+        if columns != self.columns:
+            self.columns = columns
+            self.refresh()
 
     def _toned(self, row: Exit) -> tuple[Cell, ...]:
         fields = exit_fields(row)
         tones = {"n": "muted", "step": "muted", "ip": "muted", "kind": "strong"}
         if row.reason in BAD:
             tones |= {"kind": "bad", "meaning": "bad"}
-        return tuple(Cell(fields[c.key] or "-", tones.get(c.key, "")) for c in COLUMNS)
+        return tuple(Cell(fields[c.key] or "-", tones.get(c.key, "")) for c in self.columns)
 
     def keep_last(self, count: int) -> None:
         """Forget all but the latest `count` exits."""
@@ -149,6 +161,7 @@ class ExitList(DetailedList[Exit]):
 
     def _show(self, snapshot: Snapshot) -> None:
         self._drawn = time.monotonic()
+        self.table.name_vcpus(len(snapshot.vcpus) > 1)
         first = snapshot.exits[0].index if snapshot.exits else 0
         newest = snapshot.exits[-1].index if snapshot.exits else -1
         if newest < self._last or first > self._last + 1:

@@ -2,8 +2,17 @@
 
 from dataclasses import replace
 
-from kdash.backends.kvm.facts import Exit, ExitReason, MmioExit, OtherExit, RunState
-from kdash.widgets.vcpu.exits import LIVE, ExitList, exit_detail, exit_fields
+from kdash.backends.kvm.facts import (
+    Exit,
+    ExitReason,
+    MmioExit,
+    OtherExit,
+    Registers,
+    RunState,
+    VcpuBrief,
+    VcpuState,
+)
+from kdash.widgets.vcpu.exits import FIELDS, LIVE, ExitList, exit_detail, exit_fields
 
 from .made import PartApp, io_exit, snapshot
 
@@ -145,3 +154,40 @@ async def test_markup_and_escapes_in_a_meaning_are_shown_as_they_are() -> None:
         part.table.focus()
         await pilot.press("enter")
         assert r"[bold]x[/] \x1b[31m" in table_text(part)
+
+
+TWO = tuple(VcpuBrief(index, VcpuState.RUNNABLE, Registers()) for index in range(2))
+
+
+async def test_exits_of_a_machine_with_several_vcpus_name_theirs() -> None:
+    part = ExitList()
+    async with PartApp(part).run_test(size=(60, 10)) as pilot:
+        exits = (io_exit(0), replace(io_exit(1), vcpu=1))
+        part.show(snapshot(exits=exits, exits_total=2, vcpus=TWO))
+        await pilot.pause()
+        head, first, second, *_ = table_text(part).splitlines()
+        assert head.split()[:3] == ["step", "vcpu", "kind"]
+        assert first.split()[:3] == ["3", "0", "IO"]
+        assert second.split()[:4] == ["▸", "3", "1", "IO"]
+
+
+async def test_exits_of_one_vcpu_leave_its_number_out() -> None:
+    part = ExitList()
+    async with PartApp(part).run_test(size=(100, 10)) as pilot:
+        part.show(snapshot(exits=(io_exit(0),), exits_total=1))
+        await pilot.pause()
+        assert "vcpu" not in table_text(part)
+
+
+async def test_a_filter_leaves_the_exits_of_one_vcpu() -> None:
+    part = ExitList()
+    async with PartApp(part).run_test(size=(100, 10)) as pilot:
+        part.open_filter()  # before the first exit
+        await pilot.press(*"vcpu:1")
+        exits = (io_exit(0), replace(io_exit(1), vcpu=1), io_exit(2))
+        part.show(snapshot(exits=exits, exits_total=3, vcpus=TWO))
+        assert [row.index for row in part.table.shown_rows] == [1]
+
+
+def test_the_names_of_fields_are_those_of_every_exit() -> None:
+    assert tuple(exit_fields(io_exit(0))) == FIELDS
