@@ -66,6 +66,11 @@ class Line:
     symbol: str = ""  # a symbol that starts here
 
 
+#: What a finding of this run is to an older run: not there; gone since; the same finding at
+#: another place; there as it is now.
+CHANGES = ("new", "fixed", "moved", "same")
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One violation of one rule at one site."""
@@ -90,6 +95,7 @@ class Finding:
     agrees: bool | None = None  # imported: whether the validator finds it too; None: not known
     verdict: str = ""  # imported: what the validator says, or why it says nothing
     fingerprint: str = ""  # equal for the same finding after a rebuild; see fingerprints.py
+    change: str = ""  # against an older run: one of CHANGES; "" where there is none
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,15 @@
-"""Reports as text, as JSON lines and as a summary: the output of `kdash stack check`."""
+"""Reports as text, as JSON lines and as a summary: the output of `kdash stack check`.
+
+A form of output is asked for its head once, for the lines of every report as it comes, and for its
+tail at the end, which comes also when not all files were looked at.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from kdash.backends.stack.facts import FileReport, Finding, Level
 from kdash.backends.stack.printable import printable
@@ -54,8 +59,12 @@ def json_line(finding: Finding) -> str:
     data["origin"] = finding.origin
     if finding.agrees is not None:
         data["agrees"] = finding.agrees
-    if finding.verdict:
-        data["verdict"] = finding.verdict
+    texts = {
+        "verdict": finding.verdict,
+        "fingerprint": finding.fingerprint,
+        "change": finding.change,
+    }
+    data |= {key: value for key, value in texts.items() if value}
     return json.dumps(data)
 
 
@@ -97,3 +106,64 @@ class Summary:
 def json_error_line(report: FileReport) -> str:
     """A file that could not be validated."""
     return json.dumps({"file": report.file, "error": report.error})
+
+
+class Form(Protocol):
+    """A form of output; its parts are lines without their ends."""
+
+    def head(self) -> Iterable[str]:
+        """What stands in front of all reports."""
+
+    def of(self, report: FileReport) -> Iterable[str]:
+        """What is printed of a report."""
+
+    def tail(self, summary: Summary, seconds: float, *, complete: bool) -> Iterable[str]:
+        """What ends the output; not complete where something ended the run early."""
+
+
+class TextForm:
+    """A line a finding."""
+
+    def head(self) -> Iterable[str]:
+        """Nothing."""
+        return ()
+
+    def of(self, report: FileReport) -> Iterable[str]:
+        """Its findings."""
+        return map(text_line, report.findings)
+
+    def tail(self, _summary: Summary, _seconds: float, *, complete: bool) -> Iterable[str]:  # noqa: ARG002
+        """Nothing."""
+        return ()
+
+
+class JsonForm:
+    """A JSON object a finding, one a file that can't be read, and the summary."""
+
+    def head(self) -> Iterable[str]:
+        """Nothing."""
+        return ()
+
+    def of(self, report: FileReport) -> Iterable[str]:
+        """Its findings, or why it could not be read."""
+        return [json_error_line(report)] if report.error else map(json_line, report.findings)
+
+    def tail(self, summary: Summary, seconds: float, *, complete: bool) -> Iterable[str]:  # noqa: ARG002
+        """The counts."""
+        return [summary.json_line(seconds)]
+
+
+class SummaryForm:
+    """The counts alone."""
+
+    def head(self) -> Iterable[str]:
+        """Nothing."""
+        return ()
+
+    def of(self, _report: FileReport) -> Iterable[str]:
+        """Nothing."""
+        return ()
+
+    def tail(self, summary: Summary, seconds: float, *, complete: bool) -> Iterable[str]:  # noqa: ARG002
+        """The counts."""
+        return [summary.text(seconds)]

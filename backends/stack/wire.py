@@ -81,6 +81,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "agrees": finding.agrees,
         "verdict": finding.verdict,
         "fingerprint": finding.fingerprint,
+        "change": finding.change,
     }
 
 

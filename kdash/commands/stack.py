@@ -17,13 +17,14 @@ from kdash.commands.stack_baseline import (
     refused,
 )
 from kdash.commands.stack_import import add_import, carry_out_import
-from kdash.commands.stack_output import print_reports, status_of
+from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.commands.stack_reports import jobs, named, reports_on
 from kdash.exit_status import ExitStatus
 
 _CHECK_EXAMPLE = """examples:
   kdash stack check drivers/ --frame-pointer on --rule unreachable=warning --format json
   find . -name '*.ko.xz' | kdash stack check - --jobs 4 --format summary
+  kdash stack check build/ --format sarif > stack.sarif
 
 exit status: 0 clean, 1 findings of level error, 2 usage, 3 a file could not be read"""
 _EXPLAIN_EXAMPLE = """examples:
@@ -115,7 +116,12 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
     check.add_argument(
         "--baseline", metavar="FILE", help="report only what this baseline does not accept"
     )
-    check.add_argument("--format", choices=("text", "json", "summary"), default="text")
+    check.add_argument(
+        "--format",
+        choices=FORMS,
+        default="text",
+        help="a line a finding, JSON lines, a SARIF 2.1.0 log, or the counts (default: text)",
+    )
 
 
 def _add_explain(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -179,7 +185,8 @@ def _check(arguments: argparse.Namespace) -> int:
         compared = Comparison(arguments.baseline) if arguments.baseline else None
     except (BaselineError, OSError) as error:
         return refused(arguments.baseline, error, "check")
-    summary = print_reports(compared.new(reports) if compared else reports, arguments.format)
+    form = form_named(arguments.format, options)
+    summary = print_reports(compared.new(reports) if compared else reports, form)
     if compared:
         print(f"kdash stack check: {compared.told()}", file=sys.stderr)  # noqa: T201
     if not summary.files and not summary.unreadable:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from kdash.commands.stack_output import print_reports, status_of
+from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.exit_status import ExitStatus
 
 EXAMPLE = """examples:
@@ -32,7 +32,7 @@ def add_import(commands: Any) -> None:
     command.add_argument(
         "--build-dir", metavar="DIR", default="", help="where the paths in the log start"
     )
-    command.add_argument("--format", choices=("text", "json", "summary"), default="text")
+    command.add_argument("--format", choices=FORMS, default="text")
 
 
 def carry_out_import(arguments: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def carry_out_import(arguments: argparse.Namespace) -> int:
     try:
         with _opened(arguments.log) as lines:
             reports = import_log(lines, arguments.build_dir)
-            summary = print_reports(reports, arguments.format)
+            summary = print_reports(reports, form_named(arguments.format))
     except OSError as error:
         return _complain(f"{arguments.log}: {error.strerror}", ExitStatus.ENVIRONMENT)
     if not summary.files:

@@ -1,42 +1,56 @@
-"""What `kdash stack check` and `import` print, and the exit status that follows."""
+"""Reports printed in one of the forms, and the exit status that follows."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kdash.backends.stack.facts import FileReport
+from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from kdash.backends.stack.formats import Form, Summary
+
+FORMS: Final = ("text", "json", "sarif", "summary")
+
+
+def form_named(name: str, options: CheckOptions | None = None) -> Form:
+    """The form of output that is called so, one of FORMS."""
+    from kdash.backends.stack.formats import JsonForm, SummaryForm, TextForm
+
+    if name == "sarif":
+        from kdash.backends.stack.sarif import SarifForm
+
+        return SarifForm(options)
+    forms: dict[str, Form] = {"text": TextForm(), "json": JsonForm(), "summary": SummaryForm()}
+    return forms[name]
+
+
+def print_reports(reports: Iterable[FileReport], form: Form) -> Summary:
+    """Print reports as they come; what has come is ended in form also when a signal ends it."""
     from kdash.backends.stack.formats import Summary
-
-
-def print_reports(reports: Iterable[FileReport], form: str) -> Summary:
-    """Print reports as they come; what has come is summed up also when a signal ends it."""
-    from kdash.backends.stack.formats import Summary, json_line, text_line
 
     started = time.monotonic()
     summary = Summary()
-    line_of = {"text": text_line, "json": json_line, "summary": None}[form]
+    complete = False
+    _print(form.head())
     try:
         for report in reports:
             summary.add(report)
-            _narrate(report, form)
-            if line_of is not None:
-                for finding in report.findings:
-                    print(line_of(finding))  # noqa: T201
-            sys.stdout.flush()
+            _narrate(report)
+            _print(form.of(report))
+        complete = True
     finally:
-        seconds = time.monotonic() - started
-        if form == "json":
-            print(summary.json_line(seconds))  # noqa: T201
-        elif form == "summary":
-            print(summary.text(seconds))  # noqa: T201
-        sys.stdout.flush()
+        _print(form.tail(summary, time.monotonic() - started, complete=complete))
     return summary
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201
+    sys.stdout.flush()
 
 
 def status_of(summary: Summary) -> int:
@@ -46,14 +60,11 @@ def status_of(summary: Summary) -> int:
     return int(ExitStatus.FINDINGS if summary.errors else ExitStatus.OK)
 
 
-def _narrate(report: FileReport, form: str) -> None:
-    from kdash.backends.stack.formats import json_error_line
+def _narrate(report: FileReport) -> None:
     from kdash.backends.stack.printable import printable
 
     if report.error:
         print(printable(f"{report.file}: {report.error}"), file=sys.stderr)  # noqa: T201
-        if form == "json":
-            print(json_error_line(report))  # noqa: T201
     elif report.frame_pointer_reason:
         text = f"{report.file}: frame pointer rules {report.frame_pointer_reason}"
         print(printable(text), file=sys.stderr)  # noqa: T201
