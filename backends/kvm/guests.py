@@ -17,6 +17,7 @@ from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.layout import PAGE, Region, check_regions
 from kdash.backends.kvm.lines import Lines
 from kdash.backends.kvm.modes import CODE, HIGH, MAPPED, TABLES, TABLES_SIZE
+from kdash.backends.kvm.sizes import size_text
 from kdash.backends.kvm.symbols import Symbols
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
     """
     if guest.memory > MEMORY_MAXIMUM:
         raise GuestError(
-            f"{guest.title}: {guest.memory:#x} bytes of memory; at most {MEMORY_MAXIMUM:#x} (3 GiB)"
+            f"{guest.title}: {size_text(guest.memory)} of memory are too much; "
+            f"at most {size_text(MEMORY_MAXIMUM)}"
         )
     if guest.memory < PAGE:
         raise GuestError(f"{guest.title}: at least one page (4K) of memory is needed")
@@ -216,7 +218,7 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
         if part.end > guest.memory:
             raise GuestError(
                 f"{guest.title}: loaded at {part.address:#x} it ends at {part.end:#x}, beyond the "
-                f"{guest.memory:#x} bytes of memory; give more with --memory"
+                f"{size_text(guest.memory)} of memory; give more with --memory"
             )
     if guest.mode is Mode.LONG:
         _check_tables(guest, moves)
@@ -248,7 +250,7 @@ def _check_entry(guest: Guest) -> None:
             )
     if not any(region.start <= physical < region.end for region in guest.regions):
         raise GuestError(
-            f"{guest.title}: entry {guest.entry:#x} is outside of the {guest.memory:#x} bytes of "
+            f"{guest.title}: entry {guest.entry:#x} is outside of the {size_text(guest.memory)} of "
             "memory; choose another --entry, or give more with --memory"
         )
 
@@ -269,7 +271,7 @@ def _check_vcpus(guest: Guest) -> None:
         )
     if not guest.startup_ipi and guest.stack_end < 0:
         raise GuestError(
-            f"{guest.title}: {_stacks(guest)}, {STACK_PER_VCPU:#x} bytes each, don't fit below "
+            f"{guest.title}: {_stacks(guest)}, {size_text(STACK_PER_VCPU)} each, don't fit below "
             f"{guest.stack:#x}; --stack moves them"
         )
 
@@ -280,7 +282,7 @@ def _check_tables(guest: Guest, moves: str) -> None:
         raise GuestError(f"{guest.title}: page tables at {guest.tables:#x}: not a whole page")
     if guest.memory < end:
         raise GuestError(
-            f"{guest.title}: long mode needs memory for its page tables, at least {end:#x} bytes"
+            f"{guest.title}: long mode needs memory for its page tables, at least {size_text(end)}"
         )
     _check_overlap(guest, guest.tables, end, "the page tables of long mode",
                    f"--page-tables moves them, or {moves}")  # fmt: skip

@@ -11,6 +11,7 @@ from kdash.backends.kvm import ioctl
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.facts import GuestError, KvmError
 from kdash.backends.kvm.layout import PAGE
+from kdash.backends.kvm.sizes import size_text
 
 #: KVM_MEM_READONLY of <linux/kvm.h>: the guest reads memory, its writes exit as MMIO.
 READONLY: Final = 1 << 1
@@ -85,7 +86,7 @@ class GuestMemory:
             mapping = mmap.mmap(-1, size, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
         except OSError as error:
             raise KvmError(
-                f"the guest's {size:#x} bytes of memory can't be had: {error.strerror}",
+                f"{size_text(size)} of memory for the guest can't be had: {error.strerror}",
                 "give the guest less with --memory",
                 error.errno or 0,
             ) from None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kdash.backends.kvm.facts import GuestError, RunState, Snapshot, StopKind
+from kdash.backends.kvm.facts import RunState, Snapshot, StopKind
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.panes import vcpu_words as words
 from kdash.panes.vcpu_opening import settings_to_open
@@ -47,35 +47,15 @@ def carry_out(pane: VcpuPane, line: str) -> str:
     )
 
 
-def _check_place(pane: VcpuPane, path: str) -> None:
-    """Refuse to save over what the guest was made of."""
-    from kdash.backends.kvm.images import is_recording
-    from kdash.backends.kvm.places import writable_place
-
-    options = pane.settings.options
-    read = [getattr(options, name, None) for name in ("symbols", "initrd", "stdin")]
-    guest = pane.settings.guest
-    if guest is not None and not is_recording(guest):
-        read.append(str(guest))
-    try:
-        writable_place(path, [one for one in read if one is not None])
-    except GuestError as error:
-        raise CommandError(f"save: {error}") from None
-
-
 def _go_back(pane: VcpuPane, command: words.Command) -> str:
     match command:
         case words.Seek(moment):
             assert pane.past is not None  # or CommandError
             pane.seek(moment)
-        case words.Save(path, True):
-            _check_place(pane, path)
-            pane.follow(pane.past.save_snapshot(path))
-            return f"this moment goes to {path}"
-        case words.Save(path, False):
-            _check_place(pane, path)
-            pane.follow(pane.past.save_recording(path))
-            return f"the recording goes to {path}"
+        case words.Save():
+            from kdash.panes.vcpu_saving import save
+
+            return save(pane, command)
         case words.Back("run-from-here"):
             return pane.run_from_here()
         case words.Back("reverse-next"):
@@ -207,7 +187,9 @@ def _delete(pane: VcpuPane, snapshot: Snapshot, which: int | None) -> str:
         pane.follow(pane.session.remove_breakpoint(which))
     else:
         listed = ", ".join(f"{one.number} ({one.where})" for one in snapshot.stops) or "none"
-        raise CommandError(f"delete: no stop point {which:#x}; known: {listed}")
+        raise CommandError(
+            f"delete: no stop point {which}, nor a breakpoint at {which:#x}; there are: {listed}"
+        )
     return ""
 
 

@@ -31,7 +31,7 @@ def complete(line: str, symbols: Sequence[str] = ()) -> Sequence[str]:
         return [known.word for known in WORDS if known.word.startswith(word)]
     names: Sequence[str] = ()
     addressed = False
-    if word == "open":
+    if word.removesuffix("!") in ("open", "save", "save-snapshot"):
         return [f"{word} {completed}" for completed in paths(rest)]
     if ALIASES.get(word, word) == "set":
         names = [f"{name}=" for name in SETTABLE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
@@ -207,16 +208,33 @@ class GuestPane(Pane):
     class Done(Message):
         """A command to the session is done."""
 
-        def __init__(self, future: Future[Any], session: Session) -> None:
+        def __init__(
+            self, future: Future[Any], session: Session, done: Callable[[Any], None], title: str
+        ) -> None:
             super().__init__()
             self.future = future
             self.session = session
+            self.done = done
+            self.title = title
 
-    def follow(self, future: Future[Any]) -> None:
-        """Draw what comes of a command to the session while it goes on and when it is done."""
+    def follow(
+        self,
+        future: Future[Any],
+        done: Callable[[Any], None] = lambda _: None,
+        title: str = "",
+    ) -> None:
+        """Draw what comes of a command to the session while it goes on and when it is done.
+
+        Args:
+            future: The command's.
+            done: Called with its result, here, where it succeeds.
+            title: Stands over the error where it fails.
+        """
         self._waiting += 1
         session = self.session
-        future.add_done_callback(lambda done: self.post_message(self.Done(done, session)))
+        future.add_done_callback(
+            lambda ended: self.post_message(self.Done(ended, session, done, title))
+        )
         if self._timer is not None:
             self._timer.resume()
 
@@ -230,7 +248,9 @@ class GuestPane(Pane):
             self.arrived(self._shown)
         error = event.future.exception()
         if error is not None:
-            self.notify(str(error), severity="error", markup=False)
+            self.notify(str(error), title=event.title, severity="error", markup=False)
+        else:
+            event.done(event.future.result())
 
     @property
     def session(self) -> Session:

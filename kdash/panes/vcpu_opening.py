@@ -54,11 +54,11 @@ def why_emulated(settings: Settings) -> str:
     return f"{choice.cause}: {choice.remedy or DOCTOR}" if choice.cause else ""
 
 
-def cause_and_remedy(error: KvmError | GuestError) -> tuple[str, str]:
-    """What to show when there is no guest."""
+def cause_and_remedy(error: KvmError | GuestError) -> tuple[str, str, str]:
+    """What to show when there is no guest: what is wrong, what helps, which keys go on."""
     if isinstance(error, KvmError):
-        return error.cause, f"{error.remedy or DOCTOR} {RETRY}"
-    return str(error), f"Without an argument kdash loads a sample guest. {RETRY}"
+        return error.cause, error.remedy or DOCTOR, RETRY
+    return str(error), "Without an argument kdash loads a sample guest.", RETRY
 
 
 def settings_to_open(line: str, before: Settings) -> Settings:

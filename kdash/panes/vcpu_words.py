@@ -82,8 +82,9 @@ class Back:
 class Save:
     """Write the recording, or the moment shown, to a file."""
 
-    path: str
+    path: str  # as typed
     moment_only: bool = False
+    over: bool = False  # replace a file that is there without a question
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +220,10 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
             if moment is None or moment < 0:
                 raise CommandError("seek needs the number of a step, such as seek 120")
             return Seek(moment)
-        case "save" | "save-snapshot":
+        case "save" | "save-snapshot" | "save!" | "save-snapshot!":
             if not rest:
                 raise CommandError(f"{word} needs a file, such as {word} guest.kdash")
-            return Save(rest, word == "save-snapshot")
+            return Save(rest, word.startswith("save-snapshot"), word.endswith("!"))
         case "follow":
             if rest:
                 expression("follow", rest, registers, lookup)

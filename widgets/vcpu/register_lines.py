@@ -83,10 +83,11 @@ def _flags(
         text = name.upper() if is_set else name
         moved = bool(flipped >> bit & 1)
         tone = "changed" if moved else "strong" if is_set else "muted"
-        pieces += (Piece(text, tone), Piece("*", "changed") if moved else Piece(" "))
+        pieces += (Piece(text, tone), Piece("* ", "changed") if moved else Piece("  "))
     iopl = rflags >> IOPL_SHIFT & 3
     yield tuple(pieces)
-    yield (Piece("iopl ", "label"), Piece(str(iopl), "strong" if iopl else "muted"))
+    if iopl:  # it is 0 in most guests
+        yield (Piece("iopl ", "label"), Piece(str(iopl), "strong"))
 
 
 def _segments(
@@ -114,6 +115,7 @@ def _segment(name: str, registers: Registers, changed: frozenset[str], full: boo
         Piece(" limit ", "label"),
         Piece(f"{segment.limit:08x}", tone),
         mark,
+        Piece(" "),
         Piece(attributes(name, segment), "muted"),
     )
 
@@ -172,7 +174,7 @@ def _folded(cell: Cell, width: int) -> list[list[Cell]]:
         return [[cell]]
     rows: list[list[Piece]] = [[]]
     for piece in cell:
-        mark = len(piece.text) == 1 and piece.text in "* "
+        mark = not piece.text.strip("* ")
         if rows[-1] and not mark and cells_of((*rows[-1], piece)) > width - 1:
             rows.append([Piece(" " * INDENT)])
         rows[-1].append(piece)

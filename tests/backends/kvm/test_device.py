@@ -203,5 +203,5 @@ def test_more_memory_than_the_host_gives_is_told() -> None:
         error = failure_of(lambda: Machine(guest))
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
-    assert "0x80000000 bytes of memory can't be had" in error.cause
+    assert "2 GiB of memory for the guest can't be had" in error.cause
     assert "--memory" in error.remedy

@@ -31,7 +31,7 @@ def test_memory_is_whole_pages() -> None:
     [
         (b"", {}, "empty"),
         (b"\x7fELF\2\1\1", {}, "objcopy -O binary"),
-        (b"\xf4", {"memory": 0x1000}, "beyond the 0x1000 bytes of memory"),
+        (b"\xf4", {"memory": 0x1000}, "beyond the 4 KiB of memory"),
         (b"\xf4", {"load": 1 << 63, "memory": MIB}, "beyond"),
         (b"\xf4", {"memory": 4 << 30}, "3 GiB"),
         (b"\xf4", {"load": 1 << 63}, "3 GiB"),
@@ -40,7 +40,7 @@ def test_memory_is_whole_pages() -> None:
         (b"\xf4", {"entry": 0xF0000000, "mode": Mode.PROTECTED}, "outside of the .* memory"),
         (b"\xf4", {"entry": 0x50000000, "mode": Mode.LONG}, "not mapped"),
         (b"\xf4", {"entry": 0xFFFFFFFFC0000000, "mode": Mode.LONG}, "not mapped"),
-        (b"\xf4", {"entry": 0xFFFF, "memory": 0x9000}, "outside of the 0x9000 bytes"),
+        (b"\xf4", {"entry": 0xFFFF, "memory": 0x9000}, "outside of the 36 KiB of memory"),
         (b"\xf4", {"load": 0x12FFF, "mode": Mode.LONG}, "overlaps the page tables"),
         (bytes(0xF001), {"mode": Mode.LONG}, "overlaps the page tables"),
         (b"\xf4", {"memory": 0x10000, "mode": Mode.LONG}, "page tables"),
