@@ -164,10 +164,17 @@ _READ_STACK: Final = frozenset({"pop", "popf", "popfd", "popfq", "ret", "retf", 
 
 
 def named(instructions: Iterable[Instruction], symbols: Symbols) -> tuple[Instruction, ...]:
-    """The same instructions, each with the symbol it belongs to."""
+    """The same instructions, each with the symbol it belongs to and that of its target."""
     if not symbols:
         return tuple(instructions)
-    return tuple(replace(one, symbol=symbols.nearest(one.ip)) for one in instructions)
+    return tuple(
+        replace(
+            one,
+            symbol=symbols.nearest(one.ip),
+            target_symbol="" if one.target is None else symbols.nearest(one.target),
+        )
+        for one in instructions
+    )
 
 
 def length_to_step_over(code: bytes, ip: int, bits: int) -> int | None:

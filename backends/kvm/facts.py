@@ -282,6 +282,7 @@ class Instruction:
     symbol: str = ""  # where it is: "main" or "main+0x4"; empty where no symbol is known
     source: SourceLine | None = None  # what it was compiled from, where that is known
     memory: tuple[MemoryOperand, ...] = ()  # of the current one
+    target_symbol: str = ""  # what is at `target`, as `symbol`
 
 
 @dataclass(frozen=True)

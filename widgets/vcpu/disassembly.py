@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -12,6 +13,7 @@ from kdash.backends.kvm.facts import Instruction, Mode, Registers, RunState, Sna
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.branches import taken
 from kdash.widgets.vcpu.effects import effects, operands
+from kdash.widgets.vcpu.headings import function_of, headings, source_text
 from kdash.widgets.vcpu.listing import merged
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
 from kdash.widgets.vcpu.registers import mode_text
@@ -45,6 +47,7 @@ class DisassemblyView(LinePart):
         self._current: int | None = None  # RIP
         self._cursor: int | None = None  # RIP
         self._breakpoints: frozenset[int] = frozenset()
+        self._spans: tuple[tuple[int, int], ...] = ()  # of each row: its first line, its own
         self._executed: tuple[int, str] | None = None  # RIP of the last step, what it changed
         self._ended = False
 
@@ -72,7 +75,7 @@ class DisassemblyView(LinePart):
             self._executed = (before.registers.rip, changes)
         if followed or self._place(self._cursor) is None:
             self._cursor = self._current
-        self.set_title("Code", _where(snapshot.registers))
+        self.set_title("Code", self._where(snapshot.registers))
         self.lay_out()
         if followed:
             self._reveal(self._current)
@@ -85,7 +88,14 @@ class DisassemblyView(LinePart):
         elif width:
             digits = max(4, len(f"{max(row.ip for row in self._rows):x}"))
             target = self._target()
-            self.set_lines([self._line(row, width, digits, target) for row in self._rows])
+            lines: list[Line] = []
+            spans: list[tuple[int, int]] = []
+            above = headings(self._rows, width, None if self._ended else self._current)
+            for row, heading in zip(self._rows, above, strict=True):
+                spans.append((len(lines), len(lines) + len(heading)))
+                lines += (*heading, self._line(row, width, digits, target))
+            self._spans = tuple(spans)
+            self.set_lines(lines)
 
     def _target(self) -> int | None:
         place = self._place(self._current)
@@ -102,7 +112,7 @@ class DisassemblyView(LinePart):
         ]
         if width >= TIGHT:
             pieces.append(Piece(_code(row.code, roomy=width >= ROOMY), "muted"))
-        text = printable(row.text) + _direction(row)
+        text = _text(row, width - Line(tuple(pieces)).width)
         pieces.append(Piece(text, "strong" if current else ""))
         note, tone = self._note(row, current=current)
         if note and (shown := _fitted(note, width - Line(tuple(pieces)).width - len(SEMICOLON))):
@@ -115,24 +125,35 @@ class DisassemblyView(LinePart):
             will = taken(mnemonic, self._registers)
             if will is not None:
                 return ("taken" if will else "not taken"), "label"
-            return operands(row.text, self._registers, row.memory) or self._origin(row), "label"
+            return operands(row.text, self._registers, row.memory), "label"
         if self._executed and row.ip == self._executed[0]:
             return self._executed[1], "accent"
-        return self._origin(row), "label"
-
-    def _origin(self, row: Instruction) -> str:
-        """The source line that begins here, else the symbol."""
-        source = row.source
-        place = self._place(row.ip)
-        before = self._rows[place - 1].source if place else None
-        if source is not None and source != before:
-            return f"{printable(source.file)}:{source.line} {printable(source.text.strip())}"
-        return f"<{printable(row.symbol)}>" if row.symbol else ""
+        return "", ""
 
     def copy_text(self) -> str:
         """The line under the cursor."""
         place = self._place(self._cursor)
-        return super().copy_text() if place is None else self._lines[place].text.strip()
+        if place is None or place >= len(self._spans):
+            return super().copy_text()
+        return self._lines[self._spans[place][1]].text.strip()
+
+    def _where(self, registers: Registers) -> str:
+        """Which function, what kind of code, and what to add to RIP for its linear address.
+
+        The source line stands here too: above a long group of instructions it may be out of view.
+        RIP itself stands elsewhere: a title that changes with every step costs drawing all lines.
+        """
+        place = self._place(self._current)
+        row = None if place is None else self._rows[place]
+        if row is not None and row.source is not None:
+            kind = f"{registers.code_bits}-bit"
+            return ", ".join(filter(None, (kind, function_of(row.symbol), source_text(row.source))))
+        parts = ["" if row is None else function_of(row.symbol), mode_text(registers)]
+        if registers.mode is Mode.REAL:
+            parts.append(f"cs {registers.cs.selector:04x}")
+        if registers.linear_ip != registers.rip:
+            parts.append(f"linear = ip + {registers.cs.base:x}")
+        return ", ".join(filter(None, parts))
 
     # -- cursor -------------------------------------------------------------------------
 
@@ -141,14 +162,16 @@ class DisassemblyView(LinePart):
 
     def _reveal(self, ip: int | None) -> None:
         place, height = self._place(ip), self.size.height
-        if place is None or not height:
+        if place is None or not height or place >= len(self._spans):
             return
         top = self.scroll_offset.y
+        first, line = self._spans[place]
+        first = max(first, line - height + 1)
         # A guest that ended has nothing to come: the line after the last one may be the lowest.
-        ahead = 0 if self._ended else min(height // 4, len(self._rows) - 1 - place)
-        if place < top or place + ahead >= top + height:
+        ahead = 0 if self._ended else min(height // 4, len(self._lines) - 1 - line)
+        if first < top or line + ahead >= top + height:
             above = height - 1 if self._ended else height // 2
-            self.scroll_to(y=max(0, place - above), animate=False, force=True)
+            self.scroll_to(y=max(0, min(first, line - above)), animate=False, force=True)
 
     def move_to(self, ip: int) -> bool:
         """Put the cursor on the instruction at `ip`; False when it is not listed."""
@@ -181,8 +204,11 @@ class DisassemblyView(LinePart):
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the line clicked; a double click toggles a breakpoint there."""
         offset = event.get_content_offset(self)
-        place = None if offset is None else offset.y + self.scroll_offset.y
-        if place is None or place >= len(self._rows):
+        line = -1 if offset is None else offset.y + self.scroll_offset.y
+        # What stands above an instruction belongs to it.
+        place = next((i for i, (first, last) in enumerate(self._spans) if first <= line <= last),
+                     None)  # fmt: skip
+        if place is None:
             return
         self._move(place)
         if event.chain == 2:
@@ -192,19 +218,6 @@ class DisassemblyView(LinePart):
         """Keep the cursor in view."""
         self.lay_out()
         self._reveal(self._cursor)
-
-
-def _where(registers: Registers) -> str:
-    """What kind of code it is, and what to add to RIP for its linear address.
-
-    RIP itself stands elsewhere: a title that changes with every step costs drawing all lines.
-    """
-    place = mode_text(registers)
-    if registers.mode is Mode.REAL:
-        place += f", cs {registers.cs.selector:04x}"
-    if registers.linear_ip != registers.rip:
-        place += f", linear = ip + {registers.cs.base:x}"
-    return place
 
 
 def _code(code: bytes, *, roomy: bool) -> str:
@@ -222,6 +235,20 @@ def _fitted(note: str, width: int) -> str:
     while note and len(note) + 2 > width:
         note = note.rpartition(" ")[0]
     return f"{note} …" if note else ""
+
+
+def _text(row: Instruction, width: int) -> str:
+    """An instruction; a branch with the name of its target, where there is room for it."""
+    text, arrow = printable(row.text), _direction(row)
+    if not row.target_symbol:
+        return text + arrow
+    name = f" <{printable(row.target_symbol)}>{arrow}"
+    if cell_len(text) + cell_len(name) <= width:
+        return text + name
+    mnemonic = text.partition(" ")[0]
+    other = function_of(row.target_symbol) != function_of(row.symbol)
+    # A number says where in a function that is on screen, a name which other function it is.
+    return mnemonic + name if other and cell_len(mnemonic + name) <= width else text + arrow
 
 
 def _direction(row: Instruction) -> str:

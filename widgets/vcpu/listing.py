@@ -26,7 +26,11 @@ def merged(old: Sequence[Instruction], new: Sequence[Instruction]) -> tuple[Inst
         return tuple(new)
     if any(row.ip not in known and row.ip < _end(old[-1]) for row in ahead):
         return tuple(new)
-    return (*old, *(row for row in ahead if row.ip not in known))
+    # What is known of an instruction besides its bytes, such as its source line, may be new.
+    fresh = {row.ip: row for row in new}
+    same = (fresh.get(row.ip, row) for row in old)
+    kept = (now if now.code == was.code else was for was, now in zip(old, same, strict=True))
+    return (*kept, *(row for row in ahead if row.ip not in known))
 
 
 def _end(row: Instruction) -> int:

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdash.backends.kvm.disassembly import around, backward, forward, length_to_step_over
+from kdash.backends.kvm.disassembly import (
+    around,
+    backward,
+    forward,
+    length_to_step_over,
+    named,
+)
 from kdash.backends.kvm.facts import Registers, Segment
 from kdash.backends.kvm.guests import ARTICLE_IMAGE
+from kdash.backends.kvm.symbols import Symbols
 
 MEMORY = bytes(0x1000) + ARTICLE_IMAGE + bytes(0x1000 - len(ARTICLE_IMAGE))
 
@@ -96,3 +103,12 @@ def test_earlier_instructions_always_meet_the_ip(code: bytes, bits: int) -> None
     assert len(shown) <= 8
     if shown:
         assert shown[-1].ip + len(shown[-1].code) == 0x1000 + len(code)
+
+
+def test_instructions_are_named_by_where_they_are_and_branches_by_where_they_go() -> None:
+    call, after = named(
+        forward(bytes.fromhex("e80b000000c3"), 0x1000, 0x1000, 64, count=2),
+        Symbols.of([("main", 0x1000), ("send", 0x100C)]),
+    )
+    assert (call.symbol, call.target_symbol) == ("main", "send+0x4")
+    assert (after.symbol, after.target_symbol) == ("main+0x5", "")

@@ -166,28 +166,84 @@ async def test_a_code_segment_with_a_base_says_how_to_get_the_linear_address() -
         assert "real mode, cs f000, linear = ip + f0000" in str(view.border_title)
 
 
-async def test_a_line_without_another_note_names_its_symbol_as_data() -> None:
+FOR = SourceLine("src/a.c", 7, "\tfor (;;)")
+SUM = SourceLine("src/a.c", 8, "\t\tsum += \x1b[31m1;")
+COMPILED = (
+    Instruction(0x1000, 0x1000, b"\x90", "nop", False, None, "main", FOR),
+    Instruction(0x1001, 0x1001, b"\x90", "nop", False, None, "main+0x1", SUM),
+    Instruction(0x1002, 0x1002, b"\xe8" * 5, "call 0x1010", True, 0x1010, "main+0x2", SUM,
+                target_symbol="f"),
+    Instruction(0x1007, 0x1007, b"\xeb\xf7", "jmp 0x1000", False, 0x1000, "main+0x7", SUM,
+                target_symbol="main"),
+    Instruction(0x1010, 0x1010, b"\xc3", "ret", False, None, "f"),
+)  # fmt: skip
+
+
+async def test_functions_are_labelled_and_source_stands_above_its_code() -> None:
     view = DisassemblyView()
     async with PartApp(view).run_test(size=(70, 12)):
-        shown = snapshot(registers=at(0x1000))
-        rows = tuple(
-            replace(row, symbol="[b]main\x1b+0x3") if row.ip == 0x1003 else row
-            for row in shown.disassembly
-        )
-        view.show(replace(shown, disassembly=rows))
-        assert drawn(view).splitlines()[1].endswith("add al,bl ; <[b]main\\x1b+0x3>")
+        view.show(snapshot(registers=at(0x1002), disassembly=COMPILED))
+        lines = drawn(view).splitlines()
+        assert lines[0] == "main:"
+        assert lines[1] == "   src/a.c:7 for (;;)"
+        assert lines[3] == r"   src/a.c:8 sum += \x1b[31m1;"
+        assert lines[4].endswith("nop")
+        assert lines[7] == "f:"
+        assert [line.split()[0] for line in lines[4:8]] == ["1001", "▶", "1007", "f:"]
 
 
-async def test_a_source_line_stands_where_its_code_begins() -> None:
-    source = SourceLine("a.c", 7, "\tsum += \x1b[31m1;")
-    code = (
-        Instruction(0x1000, 0x1000, b"\x90", "nop", True),
-        Instruction(0x1001, 0x1001, b"\x90", "nop", symbol="f", source=source),
-        Instruction(0x1002, 0x1002, b"\x90", "nop", symbol="f+0x1", source=source),
+async def test_calls_and_jumps_name_what_they_go_to() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(registers=at(0x1002), disassembly=COMPILED))
+        assert "call 0x1010 <f> ↓" in drawn(view)
+        assert "jmp 0x1000 <main> ↑" in drawn(view)
+
+
+async def test_in_a_narrow_view_source_is_read_and_calls_keep_the_name() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(25, 12)):
+        view.show(snapshot(registers=at(0x1002), disassembly=COMPILED))
+        lines = drawn(view).splitlines()
+        assert "   a.c:7 for (;;)" in lines
+        assert "call <f> ↓" in drawn(view)
+        assert "jmp 0x1000 ↑" in drawn(view)
+        assert all(len(line) <= 25 for line in lines)
+
+
+async def test_the_title_names_function_and_source_line_that_run_next() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(registers=at(0x1002), disassembly=COMPILED))
+        assert r"16-bit, main, a.c:8 sum += \x1b[31m1;" in str(view.border_title)
+
+
+async def test_a_click_on_a_source_line_chooses_the_code_below_it() -> None:
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)) as pilot:
+        view.show(snapshot(registers=at(0x1002), disassembly=COMPILED))
+        await pilot.click(view, offset=(10, 3))
+        assert view.cursor == 0x1001
+        await pilot.click(view, offset=(10, 7))
+        assert view.cursor == 0x1010
+        assert view.copy_text().endswith("ret")
+
+
+async def test_the_current_instruction_stays_in_view_between_lines_of_source() -> None:
+    rows = tuple(
+        Instruction(ip, ip, b"\x90", "nop", source=SourceLine("a.c", ip)) for ip in range(40)
     )
     view = DisassemblyView()
-    async with PartApp(view).run_test(size=(100, 12)):
-        view.show(snapshot(registers=at(0x1000), disassembly=code))
-        lines = drawn(view).splitlines()
-        assert lines[1].endswith(r"nop ; a.c:7 sum += \x1b[31m1;")
-        assert lines[2].endswith("nop ; <f+0x1>")
+    async with PartApp(view).run_test(size=(70, 6)) as pilot:
+        for rip in (0, 3, 4, 20, 39, 2):
+            view.show(snapshot(registers=at(rip), disassembly=rows))
+            await pilot.pause()
+            assert f"   a.c:{rip}\n ▶ {rip:04x}" in drawn(view)
+
+
+async def test_names_of_functions_are_data() -> None:
+    rows = (replace(COMPILED[0], symbol="[b]main\x1b+0x3", source=None),)
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(snapshot(registers=at(0x1000), disassembly=rows))
+        assert drawn(view).splitlines()[0] == "[b]main\\x1b+0x3:"

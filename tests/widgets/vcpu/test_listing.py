@@ -1,6 +1,8 @@
 """The listing stands still while a guest steps through it."""
 
-from kdash.backends.kvm.facts import Instruction
+from dataclasses import replace
+
+from kdash.backends.kvm.facts import Instruction, SourceLine
 from kdash.widgets.vcpu.listing import LIMIT, merged
 
 from .made import listing
@@ -46,3 +48,8 @@ def test_a_listing_does_not_grow_for_ever() -> None:
     for ip in range(3 * LIMIT):
         rows = merged(rows, straight(ip, 8, ip))
         assert len(rows) <= LIMIT + 8
+
+
+def test_source_lines_that_are_read_later_come_into_the_listing() -> None:
+    later = tuple(replace(row, source=SourceLine("a.c", 7)) for row in listing(0x1003))
+    assert all(row.source is not None for row in merged(listing(), later))
