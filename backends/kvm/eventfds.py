@@ -16,10 +16,9 @@ from threading import RLock, Thread
 from typing import Any, Final
 
 from kdash.backends.kvm import device_calls, ioctl
-from kdash.backends.kvm.device_calls import EndedCall
 from kdash.backends.kvm.facts import KvmError
 from kdash.backends.kvm.irqchip import LINES
-from kdash.backends.kvm.user_devices import FAULTS, DeviceError
+from kdash.backends.kvm.user_devices import DeviceError
 
 #: struct kvm_ioeventfd: datamatch, addr, len, fd, flags and padding.
 _IOEVENTFD: Final = struct.Struct("<QQIiI36x")
@@ -130,7 +129,7 @@ class IoEvents:
                     callback(count)
                 finally:
                     device_calls.end()
-            except (*FAULTS, EndedCall) as error:
+            except BaseException as error:  # noqa: BLE001 - sys.exit in a device ends no program
                 self._failed(DeviceError(_owner(callback), error))
 
 

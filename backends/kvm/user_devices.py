@@ -15,7 +15,8 @@
 (writes that don't stop the VCPU), `irqfd(line)` (a function that interrupts the guest) and
 `coalesce(addresses)` (writes collected by KVM); all of it is closed with the machine.
 
-What such a class does is its author's; what it raises ends the run, never the program.
+`read` answers with a number that fits `size`, from 0 on. What such a class does is its author's;
+what it raises, and an answer that does not fit, ends the run, never the program.
 """
 
 from __future__ import annotations
@@ -41,9 +42,6 @@ from kdash.backends.kvm.facts import GuestError, KvmError, Outcome
 #: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4),
 #: one past the last model-specific register (ECX has 32 bits).
 LIMITS: Final = {"ports": 1 << 16, "mmio": 1 << 52, "msrs": 1 << 32}
-#: A device may also end the interpreter by sys.exit; that ends the run like any exception.
-FAULTS: Final = (Exception, SystemExit)
-
 _numbers = count()
 _Result = TypeVar("_Result")
 
@@ -81,9 +79,9 @@ class DeviceClass:
         """
         try:
             return UserDevice(self.spec, self.build())
-        except FAULTS as error:
-            if isinstance(error, GuestError):
-                raise
+        except GuestError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - sys.exit in a device ends no program
             raise GuestError(f"{self.spec}: {_told(error)}") from None
 
 
@@ -113,10 +111,18 @@ class UserDevice:
         """The device's value.
 
         Raises:
-            DeviceError: when the device raises, or answers something else than an int.
+            DeviceError: when the device raises, or answers something else than an int of `size`
+                bytes: cutting it off would give the guest what nobody wrote.
         """
         value = self._called(partial(self._device.read, address, size))
-        return self._called(partial(operator.index, value))
+        value = self._called(partial(operator.index, value))
+        if value >> 8 * size:  # -1 of a negative one
+            most = (1 << 8 * size) - 1
+            told = (
+                f"read({address:#x}, {size}) gave {value:#x}; {size * 8} bits hold 0 to {most:#x}"
+            )
+            raise DeviceError(self.name, OverflowError(told))
+        return value
 
     def write(self, address: int, size: int, data: bytes) -> None:
         """Give the elements to the device one by one.
@@ -141,7 +147,7 @@ class UserDevice:
             except KvmError as error:  # it tells what the machine lacks
                 cause = f"{self.spec}: attach: {error.cause}"
                 raise KvmError(cause, error.remedy, error.errno) from None
-            except FAULTS as error:
+            except BaseException as error:  # noqa: BLE001 - as in `make`
                 raise GuestError(f"{self.spec}: attach: {_told(error)}") from None
 
     @property
@@ -174,7 +180,7 @@ class UserDevice:
                 return call()
             finally:
                 device_calls.end()
-        except (*FAULTS, EndedCall) as error:
+        except BaseException as error:  # noqa: BLE001 - as in `make`
             raise DeviceError(self.name, error) from None
 
 
@@ -221,8 +227,10 @@ def _module(spec: str, path: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up there
     try:
         place.loader.exec_module(module)
-    except FAULTS as error:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):  # a person's, who waits for it to load
+            raise
         raise GuestError(f"{spec}: {_told(error)}") from None
     return module
 

@@ -21,6 +21,7 @@ from kdash.commands.vcpu_guest import (
     start_of,
 )
 from kdash.commands.vcpu_help import CAPS_EPILOG, DESCRIPTION, EPILOG, RUN_EPILOG, TRACE_EPILOG
+from kdash.commands.vcpu_stdout import kept_from_devices
 from kdash.commands.vcpu_stops import add_options as add_stop_options
 from kdash.commands.vcpu_stops import stops_of
 from kdash.exit_status import ExitStatus
@@ -166,10 +167,11 @@ def with_guest(arguments: argparse.Namespace, carry_out: Callable[[Request], int
     before = {number_: signal.signal(number_, _remember) for number_ in SIGNALS}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _end_devices)
     try:
-        request = request_of(arguments)
-        if request.devices and request.timeout is not None:
-            signal.setitimer(signal.ITIMER_REAL, request.timeout + GRACE, GRACE)
-        return carry_out(request)
+        with kept_from_devices():
+            request = request_of(arguments)
+            if request.devices and request.timeout is not None:
+                signal.setitimer(signal.ITIMER_REAL, request.timeout + GRACE, GRACE)
+            return carry_out(request)
     except GuestFileError as error:
         return complain(str(error), ExitStatus.ENVIRONMENT)
     except GuestError as error:

@@ -142,10 +142,11 @@ def _ended(session: VcpuSession, request: Request, end: ServeEnd, received: Rece
     from kdash.backends.kvm.facts import Outcome
     from kdash.backends.kvm.gdb_server import ServeEnd
     from kdash.commands.vcpu_output import write_dump
+    from kdash.commands.vcpu_stdout import stdout
 
     for address, length in request.dumps:
         write_dump(address, session.read_memory(address, length))
-    sys.stdout.flush()
+    stdout().flush()
     snapshot = session.snapshot()
     at = f"at {snapshot.registers.rip:#x}"
     if end is ServeEnd.INTERRUPTED:

@@ -36,6 +36,7 @@ debug output and what is printed by BIOS calls go to stdout.
 Numbers are decimal or 0x...; sizes take K, M, G.
 A device is a class with ports and mmio (a range or None), read(address, size) -> int and
 write(address, size, value); attach(machine) if it has it. It takes over built-in ports.
+An answer that does not fit size ends the run; what it prints goes to stderr.
 
 Stops end the run as "interrupted" and say what was met: --break main, --break '0x1008 if
 rax == 5 && dword [rsp] != 0', --watch 0x2000:4 (the bytes change), --awatch 0x2000 (they are

@@ -12,6 +12,7 @@ from kdash.backends.kvm.facts import Exit, Outcome, Registers
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.records import REGISTER_NAMES, Record, Steps
 from kdash.backends.kvm.run import Listeners, Report, Request, run_guest
+from kdash.commands.vcpu_stdout import stdout
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line, printable
 
@@ -53,7 +54,7 @@ def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received)
     report = run_guest(request, listeners)
     for address, data in report.memory.items():
         write_dump(address, data)
-    sys.stdout.flush()
+    stdout().flush()
     sys.stderr.write(f"{report.outcome.value}: {printable(report.detail)}\n")
     if report.failure:
         sys.stderr.write(f"{printable(report.failure)}\n")
@@ -74,12 +75,12 @@ _unfinished = False
 def write_serial(data: bytes) -> None:
     """The guest's bytes as they are; on a terminal without what it would obey."""
     global _unfinished  # noqa: PLW0603 - there is one terminal
-    if sys.stdout.isatty():
-        sys.stdout.write(harmless(data))
+    if stdout().isatty():
+        stdout().write(harmless(data))
         _unfinished = not data.endswith(b"\n")
     else:
-        sys.stdout.buffer.write(data)
-    sys.stdout.flush()
+        stdout().buffer.write(data)
+    stdout().flush()
 
 
 def harmless(data: bytes) -> str:
@@ -109,7 +110,7 @@ def write_dump(address: int, data: bytes) -> None:
     """Sixteen bytes a line."""
     for start in range(0, max(len(data), 1), 16):
         line = data[start : start + 16].hex(" ")
-        sys.stdout.write(f"{address + start:#x}: {line or '(not mapped)'}\n")
+        stdout().write(f"{address + start:#x}: {line or '(not mapped)'}\n")
 
 
 # -- JSON
@@ -118,7 +119,7 @@ def write_dump(address: int, data: bytes) -> None:
 def json_run(request: Request, raw_exits: bool, received: Received) -> ExitStatus:
     """One object when the run has ended."""
     report = run_guest(request, Listeners(interrupted=_interrupted(received)))
-    sys.stdout.write(json.dumps(as_json(report, raw_exits)) + "\n")
+    stdout().write(json.dumps(as_json(report, raw_exits)) + "\n")
     return status_of(report, received)
 
 
@@ -184,7 +185,7 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
             write_line({**line, "vcpu": vcpu} if several else line)
 
     def interrupted() -> bool:
-        sys.stdout.flush()  # whoever reads along sees it at every look
+        stdout().flush()  # whoever reads along sees it at every look
         return received() is not None
 
     listeners = Listeners(
@@ -251,4 +252,4 @@ def exit_json(one: Exit, several: bool = False) -> dict[str, Any]:
 
 def write_line(value: dict[str, Any]) -> None:
     """One line of JSON."""
-    sys.stdout.write(json.dumps(value) + "\n")
+    stdout().write(json.dumps(value) + "\n")

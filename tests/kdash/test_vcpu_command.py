@@ -368,6 +368,36 @@ def test_a_failing_device_is_told_without_obeying_it(
     assert "\x1b" not in err
 
 
+PRINTS = """\
+from threading import Thread
+print("at import")
+class Card:
+    ports = range(16, 17)
+    def __init__(self): print("when made")
+    def read(self, address, size):
+        print("when read")
+        other = Thread(target=print, args=("in a thread",))
+        other.start()
+        other.join()
+        return 7
+    def write(self, address, size, value): pass
+"""
+
+
+@kvm
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_what_a_device_prints_is_narration(
+    guest: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], format_: str
+) -> None:
+    (tmp_path / "card.py").write_text(PRINTS)
+    code = guest("e410 baf803 ee f4")  # in al, 0x10; out 0x3f8, al; hlt
+    assert run("run", code, "--device", f"{tmp_path}/card.py:Card", "--format", format_) == 0
+    out, err = capfd.readouterr()
+    assert out == "\7" if format_ == "text" else json.loads(out)["serial"] == "\7"
+    for told in ("at import", "when made", "when read", "in a thread"):
+        assert told in err
+
+
 def test_a_wrong_device_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "--device", "nowhere.py:Card") == 2
     assert capsys.readouterr().err == "kdash vcpu: nowhere.py:Card: no file nowhere.py\n"

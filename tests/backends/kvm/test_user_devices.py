@@ -83,6 +83,7 @@ def test_a_dataclass_with_late_annotations_is_a_device(write: Write) -> None:
         ("ports, mmio, read = range(1), None, print", "no method write(address, size, value)"),
         ("def __init__(self, colour): pass", "missing 1 required positional argument"),
         ("def __init__(self): raise SystemExit(3)", "SystemExit: 3"),
+        ("def __init__(self): raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("ports = = 1", "SyntaxError: invalid syntax (line 3)"),
     ],
@@ -152,6 +153,45 @@ def test_an_answer_that_is_no_number_ends_the_run(write: Write) -> None:
     device = load_device(write(FAILING.replace("raise ValueError", "return str")))
     report = run_guest(Request(flat(READ_THEN_HALT, "t"), devices=[device]))
     assert "TypeError: 'str' object cannot be interpreted as an integer" in report.detail
+
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("steps", [None, 10])
+@pytest.mark.parametrize("answer", ["0x100", "-1", "1 << 64"])
+def test_an_answer_that_does_not_fit_the_access_ends_the_run(
+    write: Write, steps: int | None, answer: str
+) -> None:
+    device = load_device(
+        write(FAILING.replace('raise ValueError("no \\x1b[31m sum")', f"return {answer}"))
+    )
+    report = run_guest(Request(flat(READ_THEN_HALT, "t"), devices=[device], max_steps=steps))
+    told = f"read(0x10, 1) gave {eval(answer):#x}; 8 bits hold 0 to 0xff"
+    assert report.outcome is Outcome.UNHANDLED_EXIT
+    assert report.detail == f"device Card: OverflowError: {told}, at 0x1000"
+    assert report.registers.rax == 0
+
+
+def test_the_largest_answer_of_a_size_fits(write: Write) -> None:
+    body = """ports, mmio = range(1), None
+    def read(self, address, size): return (1 << 8 * size) - 1
+    def write(self, address, size, value): pass"""
+    (device,) = make_devices([load_device(write(body))])
+    assert [device.read(0, size) for size in (1, 2, 4)] == [0xFF, 0xFFFF, 0xFFFF_FFFF]
+
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("kind", ["KeyboardInterrupt", "SystemExit", "GeneratorExit"])
+def test_no_exception_of_a_device_leaves_its_guest(write: Write, kind: str) -> None:
+    device = load_device(write(FAILING.replace("ValueError", kind)))
+    session = VcpuSession(flat(READ_THEN_HALT, "t"), devices=[device])
+    try:
+        after = session.run().result(20)
+        assert (after.state, after.outcome) == (RunState.ENDED, Outcome.UNHANDLED_EXIT)
+        assert after.detail.startswith(f"device Card: {kind}")
+        assert "card.py" in after.failure
+        assert session.restart().result(20).state is RunState.READY
+    finally:
+        session.close()
 
 
 @pytest.mark.kvm
