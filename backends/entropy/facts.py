@@ -58,6 +58,15 @@ class GetrandomLatency:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorEvent:
+    """Something that happened to the generator."""
+
+    monotonic: float  # seconds since boot, CLOCK_MONOTONIC: when it happened or was first seen
+    kind: str  # "forced-reseed", "vm-fork", "resume", "seeded", "unseeded-read", "hwrng-lost", ...
+    text: str  # in words; of the kernel log: its message
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One sample of the live generator. None: this signal is not available here."""
 
@@ -82,6 +91,9 @@ class Reading:
     random_readable: bool | None = None  # poll(/dev/random) says IN; not asked on old eras
     blocked_readers: int | None = None  # tasks asleep in the generator; looked for on old eras
     uptime_seconds: float | None = None
+    events: tuple[GeneratorEvent, ...] = ()  # the newest, by time
+    forced_reseeds: int = 0  # seen since sampling began
+    vm_forks: int = 0  # told by the kernel log since boot, or seen since sampling began
 
 
 @dataclass(frozen=True, slots=True)

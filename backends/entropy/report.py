@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kdash.backends.entropy.facts import (
+    GeneratorEvent,
     GetrandomLatency,
     HardwareSource,
     Percentiles,
@@ -35,6 +36,9 @@ def reading_json(reading: Reading) -> Json:
         "random_readable": reading.random_readable,
         "blocked_readers": reading.blocked_readers,
         "uptime_seconds": reading.uptime_seconds,
+        "forced_reseeds": reading.forced_reseeds if reading.reseed else None,
+        "vm_forks": reading.vm_forks,
+        "events": [_event(event) for event in reading.events],
         "boot_id": reading.boot_id or None,
         "unavailable": reading.unavailable,
         "alerts": list(reading.alerts),
@@ -79,6 +83,10 @@ def _reseed(reseed: Reseed | None) -> Json | None:
             "source": reseed.source,
         }
     )
+
+
+def _event(event: GeneratorEvent) -> Json:
+    return {"uptime_seconds": round(event.monotonic, 3), "kind": event.kind, "text": event.text}
 
 
 def _hwrng(source: HardwareSource | None) -> Json | None:

@@ -16,9 +16,11 @@ from typing import TypeVar
 from kdash.backends.entropy import era as eras
 from kdash.backends.entropy.alerts import alerts_of
 from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, Reading, Reseed
+from kdash.backends.entropy.generator_events import EventGatherer
 from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
 from kdash.backends.entropy.hwrng import read_hwrng
 from kdash.backends.entropy.interrupts import InterruptMeter
+from kdash.backends.entropy.kernel_log import KernelLog
 from kdash.backends.entropy.procfs import (
     NOT_ON_THIS_KERNEL,
     RANDOM_SYSCTLS,
@@ -27,8 +29,9 @@ from kdash.backends.entropy.procfs import (
     reason,
 )
 from kdash.backends.entropy.readers import count_blocked_readers
+from kdash.backends.entropy.reseed_clock import ReseedClock
 from kdash.backends.entropy.system import GRND_INSECURE, GRND_NONBLOCK, LiveSystem, System
-from kdash.backends.entropy.vdso import NoVdso, ReseedClock, VdsoSource
+from kdash.backends.entropy.vdso import NoVdso, VdsoSource
 
 _T = TypeVar("_T")
 _POLL_IN = 0x0001
@@ -59,6 +62,9 @@ class SignalReader:
         self._vdso: VdsoSource = vdso or NoVdso()
         self._interrupts = InterruptMeter(self._root, self._system.monotonic)
         self._reseed_clock = ReseedClock()
+        self._kernel_log = KernelLog(self._root)
+        self._gatherer = EventGatherer()
+        self._forced = 0  # forced reseeds told so far
         self._fell_when_ready = False
         self._last_hwrng: HardwareSource | None = None
         self._unavailable: dict[str, str] = {}
@@ -79,6 +85,7 @@ class SignalReader:
         hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
         reseed, latency = self._vdso_facts(era, now)
         self._hwrng_rate()
+        self._gather(hwrng, now)
         reading = Reading(
             monotonic=now,
             era=era,
@@ -99,6 +106,9 @@ class SignalReader:
             random_readable=self._try("random_poll", lambda: self._poll(era)),
             blocked_readers=self._blocked_readers(era, avail, read_wakeup),
             uptime_seconds=self._try("uptime", self._root.uptime),
+            events=self._gatherer.events,
+            forced_reseeds=self._reseed_clock.forced,
+            vm_forks=self._gatherer.vm_forks,
         )
         alerts = alerts_of(reading, self._last_hwrng)
         if hwrng is not None and hwrng.current != NO_SOURCE:
@@ -106,8 +116,10 @@ class SignalReader:
         return dataclasses.replace(reading, unavailable=dict(self._unavailable), alerts=alerts)
 
     def close(self) -> None:
-        """Let go of what answers in the background."""
+        """Let go of what answers in the background and of what is kept open."""
         self._vdso.close()
+        self._kernel_log.close()
+        self._system.close()
 
     def _try(self, signal: str, read: Callable[[], _T]) -> _T | None:
         """The signal's value; None, and the reason noted, where it can't be had."""
@@ -207,6 +219,15 @@ class SignalReader:
         if facts.latency is None:
             self._unavailable["getrandom"] = facts.latency_missing or "not sampled"
         return reseed, facts.latency
+
+    def _gather(self, hwrng: HardwareSource | None, now: float) -> None:
+        """Note what happened since the last reading, told by whoever tells it."""
+        self._gatherer.add(self._try("kernel_log", self._kernel_log.read) or ())
+        self._gatherer.announced(self._try("vm_fork", self._system.uevents) or (), now)
+        forced = self._reseed_clock.forced
+        self._gatherer.reseeded(forced - self._forced, now)
+        self._forced = forced
+        self._gatherer.hardware(hwrng, now)
 
     def _hwrng_rate(self) -> None:
         """The raw source is measured on request alone; here only whether it could be."""

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from kdash.backends.entropy.uevents import Uevents
+
 GRND_NONBLOCK = 0x1  # include/uapi/linux/random.h
 GRND_INSECURE = 0x4
 
@@ -40,12 +42,21 @@ class System(Protocol):
         """Seconds, CLOCK_MONOTONIC."""
         ...
 
+    def uevents(self) -> tuple[bytes, ...]:
+        """The kernel's object events since the last call."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is kept open between calls."""
+        ...
+
 
 class LiveSystem:
     """The kernel this process runs on."""
 
     def __init__(self, root: str | Path = "/") -> None:
         self._random = Path(root) / "dev/random"
+        self._uevents = Uevents() if Path(root) == Path("/") else None
 
     def getrandom(self, nbytes: int, flags: int) -> int:
         """Ask the generator for bytes; returns how many it gave."""
@@ -75,3 +86,12 @@ class LiveSystem:
     def monotonic(self) -> float:
         """Seconds, CLOCK_MONOTONIC."""
         return time.monotonic()
+
+    def uevents(self) -> tuple[bytes, ...]:
+        """The kernel's object events since the last call; none of a presented machine."""
+        return self._uevents.read() if self._uevents else ()
+
+    def close(self) -> None:
+        """Let go of what is kept open between calls."""
+        if self._uevents:
+            self._uevents.close()

@@ -1,4 +1,4 @@
-"""The reseed clock: how often the generator has reseeded, told by the vDSO's own copy.
+"""How often the generator has reseeded, told by the vDSO's own copy.
 
 Linux 6.11 on publishes the generator's generation to user space so that getrandom in the vDSO
 knows when its key is stale (lib/vdso/getrandom.c). The state it keeps is opaque: where the
@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from kdash.backends.entropy.facts import GetrandomLatency, Percentiles, Reseed
+from kdash.backends.entropy.facts import GetrandomLatency, Percentiles
 from kdash.backends.entropy.procfs import Unavailable
 from kdash.backends.entropy.vdso_image import has_getrandom
 
 if TYPE_CHECKING:
     import subprocess
 
-MOST_GENERATIONS = 1 << 32  # a number above is no counter but key material
 _ANSWER_SECONDS = 2.0
 _ANSWER_BYTES = 1 << 16
 
@@ -78,35 +77,6 @@ class NoVdso:
 
     def close(self) -> None:
         """Nothing to stop."""
-
-
-class ReseedClock:
-    """Turns generations seen one after another into the time since the last reseed."""
-
-    def __init__(self) -> None:
-        self._generation: int | None = None
-        self._since = 0.0
-        self._seen_change = False
-
-    def tick(self, facts: VdsoFacts, now: float) -> Reseed:
-        """Take a generation in.
-
-        Raises:
-            Unavailable: The number does not behave as a generation.
-        """
-        generation = facts.generation
-        if generation is None:
-            raise Unavailable(facts.missing or "not available")
-        if not 0 < generation < MOST_GENERATIONS:
-            raise Unavailable("not available: what the vDSO keeps here is no generation")
-        if self._generation is not None and generation < self._generation:
-            self._generation = None
-            raise Unavailable("not available: the generation fell")
-        if generation != self._generation:
-            self._seen_change = self._generation is not None
-            self._generation, self._since = generation, now
-        watched = now - self._since
-        return Reseed(generation, watched if self._seen_change else None, "vdso", watched)
 
 
 class VdsoChild:

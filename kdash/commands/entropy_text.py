@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kdash.backends.entropy.facts import Percentiles, Reading
+    from kdash.backends.entropy.facts import GeneratorEvent, Percentiles, Reading
     from kdash.backends.entropy.replay import Mismatch
 
 _LABEL_WIDTH = 16
 _TEXT_WIDTH = 88
 _LONGEST_VALUE = 64
+_EVENTS = 8  # the newest ones
 
 
 def reading_text(reading: Reading) -> str:
@@ -30,6 +31,10 @@ def reading_text(reading: Reading) -> str:
         ("thresholds", _thresholds(reading)),
         ("blocked readers", "" if reading.blocked_readers is None else _blocked(reading)),
         ("boot", reading.boot_id),
+    ]
+    rows += [
+        ("" if index else "events", _event(event))
+        for index, event in enumerate(reading.events[-_EVENTS:])
     ]
     rows += [("alert", alert) for alert in reading.alerts] or [("alerts", "none")]
     rows += [
@@ -138,6 +143,10 @@ def _thresholds(reading: Reading) -> str:
 
 def _blocked(reading: Reading) -> str:
     return f"{reading.blocked_readers} asleep in the generator"
+
+
+def _event(event: GeneratorEvent) -> str:
+    return f"{event.monotonic:.1f} s after boot: {event.kind}: {event.text}"
 
 
 def _short(value: object) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from kdash.backends.entropy.facts import (
     Era,
+    GeneratorEvent,
     GetrandomLatency,
     HardwareSource,
     Percentiles,
@@ -75,6 +76,15 @@ def test_the_object_has_the_keys_other_programs_parse() -> None:
     assert found["irq_per_second"] == 1.235
     assert found["unavailable"] == READING.unavailable
     assert found["alerts"] == []
+
+
+def test_events_are_printed_with_their_time_since_boot() -> None:
+    event = GeneratorEvent(1.3031, "vm-fork", "crng reseeded due to virtual machine fork")
+    reading = dataclasses.replace(READING, events=(event,), vm_forks=1)
+    found = reading_json(reading)
+    assert found["vm_forks"] == 1
+    assert found["events"] == [{"uptime_seconds": 1.303, "kind": "vm-fork", "text": event.text}]
+    assert "events          1.3 s after boot: vm-fork: crng reseeded" in reading_text(reading)
 
 
 def test_unknown_keys_are_absent() -> None:

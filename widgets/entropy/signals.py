@@ -29,9 +29,12 @@ NAMES = {  # of signals that are not available, where the name is too long for i
     "hwrng": "hardware source",
     "hwrng_rate": "hardware rate",
     "reseed": "last reseed",
+    "vm_fork": "machine forks",
     "getrandom": "getrandom 16 B",
 }
 
+EVENTS = 3  # the newest ones
+GRAVE = frozenset({"vm-fork", "hwrng-lost", "hwrng-silent"})  # kinds of events
 TOLD_ABOVE = frozenset({"entropy_avail", "sample"})  # beside the number they are about
 
 
@@ -52,7 +55,7 @@ def _told(reading: Reading) -> Iterator[Signal]:
     if reading.hwrng is not None:
         yield _hardware(reading.hwrng)
     if reading.reseed is not None:
-        yield _reseed(reading.reseed)
+        yield _reseed(reading, reading.reseed)
     if reading.irq_per_second is not None:
         yield Signal("interrupts", _interrupts(reading))
     if reading.latency is not None:
@@ -70,6 +73,10 @@ def _told(reading: Reading) -> Iterator[Signal]:
         yield Signal("blocked readers", str(count), "warning" if count else "")
     if reading.uptime_seconds is not None:
         yield Signal("uptime", duration(reading.uptime_seconds))
+    for place, event in enumerate(reading.events[-1 : -EVENTS - 1 : -1]):
+        ago = duration(max(0.0, reading.monotonic - event.monotonic))
+        tone = "bad" if event.kind in GRAVE else ""
+        yield Signal("" if place else "events", f"{ago} ago: {event.text}", tone)
 
 
 def _hardware(source: HardwareSource) -> Signal:
@@ -82,12 +89,14 @@ def _hardware(source: HardwareSource) -> Signal:
     return Signal("hardware source", told, "muted" if source.current in ("", "none") else "")
 
 
-def _reseed(reseed: Reseed) -> Signal:
+def _reseed(reading: Reading, reseed: Reseed) -> Signal:
     known = reseed.seconds_since is not None
     seconds = reseed.seconds_since if reseed.seconds_since is not None else reseed.at_least
     words, tone = _lateness(seconds)
     since = f"{'' if known else 'over '}{seconds:.0f} s ago"
     text = f"{since}{words}, generation {reseed.generation}"
+    if reading.forced_reseeds:
+        text += f", {reading.forced_reseeds} forced"
     return Signal("last reseed", text, tone or ("good" if known else ""))
 
 

@@ -40,6 +40,8 @@ class PresentedSystem:
     now: float = 100.0
     asked: list[tuple[int, int]] = field(default_factory=list)
     polled: int = 0
+    messages: list[bytes] = field(default_factory=list)  # object events to hand out
+    closed: bool = False
 
     def getrandom(self, nbytes: int, flags: int) -> int:
         self.asked.append((nbytes, flags))
@@ -67,6 +69,13 @@ class PresentedSystem:
 
     def monotonic(self) -> float:
         return self.now
+
+    def uevents(self) -> tuple[bytes, ...]:
+        messages, self.messages = tuple(self.messages), []
+        return messages
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @dataclass

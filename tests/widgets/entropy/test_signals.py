@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kdash.backends.entropy.facts import HardwareSource, Reading, Reseed
+from kdash.backends.entropy.facts import GeneratorEvent, HardwareSource, Reading, Reseed
 from kdash.widgets.entropy.signals import (
     Signal,
     duration,
@@ -90,3 +90,21 @@ def test_times_are_said_as_people_say_them() -> None:
     assert [duration(s) for s in (42, 200, 18600, 1047600)] == [
         "42 s", "3 min", "5 h 10 min", "12 d 3 h",
     ]  # fmt: skip
+
+
+def test_the_newest_events_come_first_and_grave_ones_stand_out() -> None:
+    events = tuple(
+        GeneratorEvent(900.0 + n, "vm-fork" if n == 3 else "forced-reseed", f"event {n}")
+        for n in range(5)
+    )
+    found = [s for s in signals(replace(MODERN, events=events)) if "event" in s.value]
+    assert [(s.name, s.value, s.tone) for s in found] == [
+        ("events", "1 min ago: event 4", ""),
+        ("", "1 min ago: event 3", "bad"),
+        ("", "1 min ago: event 2", ""),
+    ]
+
+
+def test_forced_reseeds_are_counted_beside_the_clock() -> None:
+    forced = named(replace(MODERN, forced_reseeds=2))["last reseed"]
+    assert forced.value == "12 s ago, generation 41, 2 forced"
