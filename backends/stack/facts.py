@@ -66,6 +66,8 @@ class Line:
     symbol: str = ""  # a symbol that starts here
 
 
+OWN = "kdash"  # the origin of our own findings
+
 #: What a finding of this run is to an older run: not there; gone since; the same finding at
 #: another place; there as it is now.
 CHANGES = ("new", "fixed", "moved", "same")
@@ -90,10 +92,11 @@ class Finding:
     cause: str = ""  # hex digest: equal for findings of one root cause
     path: tuple[PathStep, ...] = ()
     related: tuple[Related, ...] = ()
-    origin: str = "kdash"
+    origin: str = OWN
     disassembly: tuple[Line, ...] = ()  # around the site; not part of the JSON interface
     agrees: bool | None = None  # imported: whether the validator finds it too; None: not known
     verdict: str = ""  # imported: what the validator says, or why it says nothing
+    ours: tuple[Related, ...] = ()  # imported: what the validator finds there, nearest first
     fingerprint: str = ""  # equal for the same finding after a rebuild; see fingerprints.py
     change: str = ""  # against an older run: one of CHANGES; "" where there is none
 
@@ -115,6 +118,10 @@ class FileReport:
 
 class ObjectError(Exception):
     """An object file that can't be validated: one line that says what and where."""
+
+
+class ResultsError(Exception):
+    """A file of results that is malformed: one line that says where and why."""
 
 
 #: Kinds that are rules only where the kernel is built so (CONFIG_MITIGATION_RETPOLINE, _RETHUNK,

@@ -80,6 +80,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         ],
         "agrees": finding.agrees,
         "verdict": finding.verdict,
+        "ours": [[site.kind, site.offset] for site in finding.ours],
         "fingerprint": finding.fingerprint,
         "change": finding.change,
     }
@@ -90,6 +91,7 @@ def _read_finding(data: dict[str, Any]) -> Finding:
     data["source"] = SourceLine(*data["source"]) if data["source"] else None
     data["path"] = tuple(PathStep(*step) for step in data["path"])
     data["related"] = tuple(Related(*site) for site in data["related"])
+    data["ours"] = tuple(Related(*site) for site in data["ours"])
     data["disassembly"] = tuple(
         Line(offset, bytes.fromhex(code), *rest) for offset, code, *rest in data["disassembly"]
     )

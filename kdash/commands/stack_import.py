@@ -1,68 +1,75 @@
-"""`kdash stack import`: the warnings of a build log, beside what our validator says."""
+"""`kdash stack import`: results of others, beside what our validator says."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from kdash.backends.stack.facts import FileReport, ResultsError
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.exit_status import ExitStatus
 
 EXAMPLE = """examples:
   make -j8 2>&1 | tee build.log; kdash stack import build.log --build-dir .
   curl -s LOG_OF_A_BOT | kdash stack import --format json
+  kdash stack import scan.sarif --format text
 
-A finding says whether the validator agrees, where the object is at hand; its level is the log's.
-exit status: as of check"""
+What the file is, is told by what it holds. A finding says whether the validator agrees, where the
+object is at hand; its level is the file's.
+exit status: as of check; 2 also for malformed SARIF or JSON lines, after what stood before"""
 
 
 def add_import(commands: Any) -> None:
     """Add the command to the parsers of `kdash stack`."""
     command = commands.add_parser(
         "import",
-        help="the warnings of objtool or stacktool in a build log, beside our own findings",
+        help="the results in a build log, SARIF or JSON lines, beside our own findings",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "log", metavar="BUILD.LOG", nargs="?", default="-", help="the log; stdin unless given"
+        "log",
+        metavar="FILE",
+        nargs="?",
+        default="-",
+        help="a build log with the warnings of objtool or stacktool, a SARIF 2.1.0 log, or what"
+        " check --format json printed; stdin unless given",
     )
     command.add_argument(
-        "--build-dir", metavar="DIR", default="", help="where the paths in the log start"
+        "--build-dir", metavar="DIR", default="", help="where the paths in the file start"
     )
     command.add_argument("--format", choices=FORMS, default="text")
 
 
 def carry_out_import(arguments: argparse.Namespace) -> int:
-    """Print what the log says; returns the exit status."""
-    from kdash.backends.stack.import_log import import_log
-
+    """Print what the file says; returns the exit status."""
     if arguments.build_dir and not Path(arguments.build_dir).is_dir():
         return _complain(f"--build-dir {arguments.build_dir}: no such folder", ExitStatus.USAGE)
     try:
-        with _opened(arguments.log) as lines:
-            reports = import_log(lines, arguments.build_dir)
-            summary = print_reports(reports, form_named(arguments.format))
+        reports = _reports(arguments.log, arguments.build_dir)
+        summary = print_reports(reports, form_named(arguments.format))
     except OSError as error:
         return _complain(f"{arguments.log}: {error.strerror}", ExitStatus.ENVIRONMENT)
+    except ResultsError as error:
+        return _complain(f"{_name(arguments.log)}: {error}", ExitStatus.USAGE)
     if not summary.files:
-        text = f"no warning of objtool or stacktool in {_log_name(arguments.log)}"
+        text = f"no warning of objtool or stacktool in {_name(arguments.log)}"
         print(f"kdash stack import: {text}", file=sys.stderr)  # noqa: T201
     return status_of(summary)
 
 
-def _opened(path: str) -> TextIO:
-    """The lines of a log; bytes that are no UTF-8 stay distinguishable."""
+def _reports(path: str, build_dir: str) -> Iterator[FileReport]:
+    from kdash.backends.stack.import_results import import_file, import_stream
+
     if path == "-":
-        from io import TextIOWrapper
-
-        return TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
-    return Path(path).open(encoding="utf-8", errors="surrogateescape")
+        return import_stream(open(sys.stdin.fileno(), "rb", closefd=False), build_dir)
+    return import_file(path, build_dir)
 
 
-def _log_name(path: str) -> str:
+def _name(path: str) -> str:
     from kdash.backends.stack.printable import printable
 
     return "stdin" if path == "-" else printable(path)

@@ -251,3 +251,27 @@ def test_a_baseline_is_not_written_over_an_unreadable_object(tmp_path: Path) -> 
     path = tmp_path / "base"
     assert run(["baseline", "write", str(path), str(tmp_path / "gone.o")]) == 3
     assert not path.exists()
+
+
+def test_sarif_of_a_check_is_imported_again_and_agrees(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", SAMPLE, "--format", "sarif"]) == 1
+    log = tmp_path / "scan"
+    log.write_text(capsys.readouterr().out)
+    assert run(["import", str(log), "--format", "json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert [line["agrees"] for line in lines] == [True] * 3
+    assert {line["origin"] for line in lines} == {"kdash"}
+
+
+def test_malformed_results_are_a_usage_error_after_what_stood_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", SAMPLE, "--format", "json"]) == 1
+    path = tmp_path / "results\x1b[31m"
+    path.write_text(capsys.readouterr().out.partition("\n")[0] + '\n{"file": "cut')
+    assert run(["import", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert "idle_enter+0xf" in out
+    assert "results\\x1b[31m: line 2 is no JSON; truncated?" in err

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from kdash.backends.stack.facts import Finding
+from kdash.backends.stack.facts import OWN, Finding
 from kdash.widgets.stack.entry import Entry
 from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread, tail
-
-OWN = "kdash"  # the origin of our own findings
 
 
 class Head(LinesView):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kdash.backends.stack.facts import FileReport, Finding
-from kdash.backends.stack.import_log import import_log
+from kdash.backends.stack.import_results import beside_ours
+from kdash.backends.stack.log_findings import log_findings
 
 pytestmark = pytest.mark.gcc
 
@@ -29,7 +30,7 @@ END fine
 
 
 def imported(build: Path, *lines: str) -> tuple[FileReport, Finding]:
-    (report,) = import_log(lines, str(build))
+    (report,) = beside_ours(log_findings(lines), str(build))
     (finding,) = report.findings
     return report, finding
 
@@ -85,7 +86,7 @@ def test_another_finding_of_ours_in_the_function_is_named(build: Path) -> None:
 def test_a_function_the_object_does_not_have_is_said(build: Path) -> None:
     _, finding = imported(build, "unit.o: warning: objtool: gone()+0x1: undefined stack state")
     assert finding.agrees is None
-    assert finding.verdict == "the object has no gone: not the one of this log"
+    assert finding.verdict == "the object has no gone: not the one of these results"
 
 
 def test_an_object_is_found_below_the_build_folder_by_the_end_of_its_path(build: Path) -> None:
@@ -122,7 +123,7 @@ def test_findings_of_one_object_stand_together(build: Path) -> None:
         "other.o: warning: objtool: f()+0x0: undefined stack state",
         "unit.o: warning: objtool: broken()+0x7: return with modified stack frame",
     ]
-    reports = list(import_log(lines, str(build)))
+    reports = list(beside_ours(log_findings(lines), str(build)))
     assert [(report.file, len(report.findings)) for report in reports] == [
         ("unit.o", 2), ("other.o", 1),
     ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""Findings of others, seen beside ours: each enriched from the object, where that is at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from kdash.backends.stack.facts import OWN, CheckOptions, FileReport, Finding, Related
+from kdash.backends.stack.places import Places
+
+if TYPE_CHECKING:
+    from kdash.backends.stack.sites import Sites
+
+#: Kinds that exist with the frame pointer rules alone: the build had them on.
+_FRAME_KINDS: Final = frozenset({"call-without-frame", "bp-scratch"})
+_MOST_NAMED: Final = 3  # findings of ours that a verdict names
+
+
+def report_on(
+    file: str, findings: list[Finding], places: Places, options: CheckOptions
+) -> FileReport:
+    """What others say of one object, with what the validator says of it.
+
+    Args:
+        file: the object, as they name it.
+        findings: theirs.
+        places: finds the object.
+        options: how to validate it.
+    """
+    path, missing = places.find(file)
+    if not path:
+        return FileReport(file, tuple(_alone(one, missing) for one in findings))
+    from kdash.backends.stack.check import Checker
+
+    if options.frame_pointer == "auto" and any(one.kind in _FRAME_KINDS for one in findings):
+        options = replace(options, frame_pointer="on")
+    ours, walk = Checker(options).examine(path)
+    if walk is None:
+        why = f"{path}: {ours.error}"
+        return replace(ours, file=file, error="", findings=tuple(_alone(f, why) for f in findings))
+    from kdash.backends.stack.sites import Sites
+
+    sites = Sites(walk)
+    return replace(
+        ours, file=file, findings=tuple(_beside(one, ours.findings, sites) for one in findings)
+    )
+
+
+def _alone(theirs: Finding, why: str) -> Finding:
+    """What others say, where nothing can be said beside it."""
+    return replace(theirs, verdict=why, agrees=None)
+
+
+def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding:
+    """What others say, with what we know of the place."""
+    place = sites.look(theirs.function, theirs.section, theirs.offset)
+    if place is None:
+        where = theirs.function or theirs.section or "place"
+        return _alone(theirs, f"the object has no {where}: not the one of these results")
+    base = replace(
+        theirs,
+        section=place.section,
+        offset=place.offset,
+        address=place.address,
+        source=place.source or theirs.source,
+        disassembly=place.disassembly,
+    )
+    here = [one for one in ours if _same_function(one, base)]
+    here.sort(key=lambda one: (one.kind != base.kind, abs(one.offset - base.offset)))
+    base = replace(base, ours=tuple(Related(one.kind, one.offset) for one in here))
+    if here and here[0].kind == base.kind:
+        return _agreeing(base, here[0])
+    finds = "kdash now finds" if base.origin == OWN else "kdash finds"
+    if not here:
+        return replace(base, agrees=False, verdict=f"{finds} nothing in this function")
+    named = ", ".join(f"{one.kind} at +{one.offset:#x}" for one in here[:_MOST_NAMED])
+    more = f" and {len(here) - _MOST_NAMED} more" if len(here) > _MOST_NAMED else ""
+    return replace(base, agrees=False, verdict=f"{finds} {named}{more} instead")
+
+
+def _same_function(one: Finding, other: Finding) -> bool:
+    if one.function or other.function:
+        return one.function == other.function
+    return one.section == other.section and one.address == other.address
+
+
+def _agreeing(base: Finding, own: Finding) -> Finding:
+    there = own.offset == base.offset
+    return replace(
+        own if there else base,
+        file=base.file,
+        level=base.level,
+        message=base.message,
+        expected=own.expected or base.expected,
+        found=own.found or base.found,
+        callee=base.callee or own.callee,
+        path=base.path or own.path,
+        cause=own.cause,
+        related=own.related,
+        fingerprint=own.fingerprint,
+        source=base.source or own.source,
+        origin=base.origin,
+        ours=base.ours,
+        change=base.change,
+        agrees=True,
+        verdict="" if there else f"kdash finds it at +{own.offset:#x}",
+    )

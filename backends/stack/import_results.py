@@ -1,0 +1,135 @@
+"""Results of others, and of earlier runs, beside what our validator says of the same objects."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from kdash.backends.stack.beside import report_on
+from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, ResultsError
+from kdash.backends.stack.places import Places
+
+HEAD: Final = 1 << 13  # bytes that tell what a file is
+_LARGEST_LOG: Final = 256 << 20  # bytes of a SARIF log, which is read as a whole
+_LONGEST_LINE: Final = 1 << 24  # bytes of a line of results
+_LONGEST_LOG_LINE: Final = 1 << 16  # bytes of a line of a build log that are looked at
+
+
+def kind_of_results(head: bytes) -> str:
+    """What a file is by its first bytes: "sarif", "results", "baseline", else "log"."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start.startswith(b"{"):
+        return "log"
+    line = start.partition(b"\n")[0]
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        first = None
+    if isinstance(first, dict):
+        if "kdash" in first:
+            return "baseline"
+        if "runs" not in first and {"file", "summary"} & set(first):
+            return "results"
+    # An object over several lines; of a log of one line, more than its head may be needed.
+    return "results" if start.startswith(b'{"file":') else "sarif"
+
+
+def import_file(
+    path: str, build_dir: str = "", options: CheckOptions | None = None
+) -> Iterator[FileReport]:
+    """The results in a file, see `import_stream`.
+
+    Raises:
+        OSError: it can't be read.
+        ResultsError: it is malformed; what stood before the fault has been given.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not _is_pipe(path):
+        raise ResultsError("neither a file nor a pipe")
+    with open(path, "rb") as file:
+        yield from import_stream(file, build_dir, options)
+
+
+def _is_pipe(path: str) -> bool:
+    import stat
+
+    return stat.S_ISFIFO(os.stat(path).st_mode)
+
+
+def import_stream(
+    stream: io.BufferedReader, build_dir: str = "", options: CheckOptions | None = None
+) -> Iterator[FileReport]:
+    """One report for every object that results are about, in their order.
+
+    Args:
+        stream: a build log, a SARIF log, or JSON lines; told by what it holds.
+        build_dir: where the paths in it start; the current folder otherwise.
+        options: how to validate the objects at hand.
+
+    Raises:
+        ResultsError: it is malformed; what stood before the fault has been given.
+    """
+    return beside_ours(read_results(stream), build_dir, options)
+
+
+def read_results(stream: io.BufferedReader) -> Iterator[Finding | FileReport]:
+    """The findings of a build log, a SARIF log, or JSON lines, and files unreadable then.
+
+    Raises:
+        ResultsError: it is malformed; what stood before the fault has been given.
+    """
+    kind = kind_of_results(stream.peek(HEAD)[:HEAD])
+    if kind == "baseline":
+        raise ResultsError("a baseline, where results are needed")
+    if kind == "sarif":
+        from kdash.backends.stack.sarif_read import sarif_findings
+
+        data = stream.read(_LARGEST_LOG + 1)
+        if len(data) > _LARGEST_LOG:
+            raise ResultsError(f"a SARIF log of more than {_LARGEST_LOG >> 20} MiB")
+        return sarif_findings(data)
+    if kind == "results":
+        from kdash.backends.stack.json_results import json_findings
+
+        return json_findings(_lines(stream, _LONGEST_LINE))
+    from kdash.backends.stack.log_findings import log_findings
+
+    return log_findings(_lines(stream, _LONGEST_LOG_LINE))
+
+
+def _lines(stream: io.BufferedReader, longest: int) -> Iterator[str]:
+    """Lines as text; of one that is longer than `longest` bytes, its beginning."""
+    while line := stream.readline(longest):
+        rest = line
+        while len(rest) == longest and not rest.endswith(b"\n"):
+            rest = stream.readline(longest)
+        yield line.decode("utf-8", "surrogateescape")
+
+
+def beside_ours(
+    found: Iterable[Finding | FileReport], build_dir: str = "", options: CheckOptions | None = None
+) -> Iterator[FileReport]:
+    """One report for every object that findings are about, in their order.
+
+    Raises:
+        ResultsError: what gave the findings failed; those before are reported.
+    """
+    by_file: dict[str, list[Finding]] = {}
+    unreadable: list[FileReport] = []
+    fault = None
+    try:
+        for one in found:
+            if isinstance(one, Finding):
+                by_file.setdefault(one.file, []).append(one)
+            else:
+                unreadable.append(one)
+    except ResultsError as error:
+        fault = error
+    places = Places(build_dir)
+    yield from unreadable
+    for file, findings in by_file.items():
+        yield report_on(file, findings, places, options or CheckOptions())
+    if fault is not None:
+        raise fault
