@@ -343,16 +343,23 @@ class StopPoint:
 
 @dataclass(frozen=True)
 class RecordingView:
-    """The recorded past of a guest; a moment is the state before a logical step."""
+    """The recorded past of a guest.
 
-    first: int  # the oldest moment that can be shown, a step ordinal
+    A moment is a place in it, the state between two entries. An entry is one logical step, one
+    run at full speed however far it went, or one change by a person.
+    """
+
+    first: int  # the oldest moment that can be shown
     last: int  # the newest: where the guest really is
     position: int  # the moment shown
     bytes: int  # memory taken
     limit: int  # memory allowed
-    state_as_of: int = 0  # step whose FPU, MSR and device state is shown at `position`
+    state_as_of: int = 0  # moment whose FPU, MSR and device state is shown at `position`
     unsaved: tuple[str, ...] = ()  # devices of the user whose state does not go back
     from_file: bool = False  # of a file: nothing can be executed until the guest goes on from it
+    file: str = ""  # its name
+    live_from: int | None = None  # the moment from which a guest of a file goes on live
+    base: int = 0  # of `bytes`: the copy of the state that all of it starts from
 
     @property
     def replay(self) -> bool:
@@ -391,6 +398,8 @@ class Snapshot:
     stopped_at: tuple[int, ...] = ()  # numbers of the stop points that stopped it
     step_rate: float = 0.0  # steps a second since it was let go, where it is stepped
     exit_counts: tuple[tuple[str, int], ...] = ()  # by name, normalised; empty: not known
+    full_speed: bool = False  # what goes on, or led here, is a run at full speed: no steps
+    waiting: bool = False  # for a key: only one lets the guest go on
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ class GuidedRun:
         self._runner.board.keys_may_come = True
         self.waiting = False  # for a key; only one lets the guest go on
         self._began = 0, 0.0  # steps and seconds when it was let go
+        self._fast = False  # whether it goes at full speed, or did last
         self._stopping.arm()
 
     def _set_registers(self, machine: Machine) -> None:
@@ -187,6 +188,7 @@ class GuidedRun:
         self._left = pace.steps
         self._state = RunState.RUNNING
         self._began = self._runner.steps, self._runner.seconds
+        self._fast = False
         self._places = places
         self._stopping.begin(places, pace.exits, self._selected if pace.over else None)
         self._runner.start_ticks(TICKS)
@@ -234,6 +236,7 @@ class GuidedRun:
             return self._replay(pace)
         before = self._runner.steps
         if pace.is_free and not pace.stepped:
+            self._fast = self._stopping.full_speed
             end = self._stopping.run()
         elif self._left is None:
             end = self._stopping.step(STEPS_A_SLICE)
@@ -252,7 +255,7 @@ class GuidedRun:
         if self._left is not None:
             self._left -= passed
         self._selected = travel.arrived
-        self._stopping.verdict = Verdict(travel.met)
+        self._stopping.verdict = Verdict(travel.met, travel.why)
         over = self._runner.ending and not self._past.active
         return Slice.ENDED if over and end is Slice.AGAIN else end
 
@@ -264,7 +267,7 @@ class GuidedRun:
         self.waiting = False
         self._runner.stop_ticks()
         self._runner.settle()
-        self._past.settle()
+        self._past.settle(ran=self._fast and self._runner.seconds > self._began[1])
         self._state = RunState.STOPPED
 
     # -- going back
@@ -307,7 +310,7 @@ class GuidedRun:
         travel = self._past.travel
         self._remember()
         go(travel)
-        self._stopping.verdict = Verdict(travel.met)
+        self._stopping.verdict = Verdict(travel.met, travel.why)
         if self._past.active:
             self._selected = travel.vcpu
         self._state = RunState.STOPPED
@@ -484,8 +487,15 @@ class GuidedRun:
                 detail="it waits for a key" if self.waiting else verdict.text,
                 stopped_at=verdict.numbers,
                 step_rate=self._step_rate(),
+                full_speed=self._fast if self.going else self._past.by_run or self._fast_alone,
+                waiting=self.waiting,
             )
         )
+
+    @property
+    def _fast_alone(self) -> bool:
+        """Whether the last run was one at full speed, of a guest that is not recorded."""
+        return self._fast and self._past.view() is None
 
     def _pass_output_on(self) -> None:
         """Tell the listener of new output, and keep no more of it than is ever shown."""

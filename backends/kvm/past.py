@@ -82,10 +82,14 @@ class Past:
                 raise
             self.why_not = f"nothing is recorded: {error}"
 
-    def settle(self) -> None:
-        """Keep what a run at full speed did; the guest stands still."""
+    def settle(self, *, ran: bool = False) -> None:
+        """Keep what a run at full speed did; the guest stands still.
+
+        Args:
+            ran: there was one, so that it is a moment even if it changed nothing.
+        """
         if self._recorder is not None and not self.active:
-            self._recorder.settle()
+            self._recorder.settle(ran=ran)
 
     def edited(self) -> None:
         """Keep what a person changed."""
@@ -164,11 +168,16 @@ class Past:
         )
 
     @property
+    def by_run(self) -> bool:
+        """Whether a run at full speed led to the moment shown."""
+        return self._recorder is not None and self.recording.is_run(self.recording.position - 1)
+
+    @property
     def future(self) -> str:
         """What going on from the moment shown would forget, in words."""
         lost = self.recording.last - self.recording.position
-        steps = "step" if lost == 1 else f"{lost} steps"
-        return f"at step {self.steps} forgets the {steps} recorded after it"
+        moments = "moment" if lost == 1 else f"{lost:,} moments"
+        return f"at moment {self.recording.position:,} forgets the {moments} recorded after it"
 
     def brief(self, live: VcpuBrief) -> VcpuBrief:
         """A VCPU at the moment shown."""

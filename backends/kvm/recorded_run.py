@@ -47,6 +47,7 @@ class RecordedRun:
 
     def __init__(self, loaded: Loaded) -> None:
         self._about = loaded.about
+        self._file = loaded.name
         self._recording = loaded.recording
         self._travel = Travel(loaded.recording)
         self._symbols = Symbols.of(loaded.about.symbols)
@@ -134,10 +135,11 @@ class RecordedRun:
         if pace is None:
             return False
         end, _ = self._travel.replay(Search(self.stops, self._places, pace.exits), pace.steps)
+        self._detail = self._travel.why
         if end is Slice.AGAIN and self._recording.position == self._recording.last:
             self._detail = "the recording ends here"
             if not self._ended:
-                self._detail += "; s and c go on from it"
+                self._detail += "; s and c go on LIVE"
         self._selected = self._travel.arrived
         self._pace = None
         return False
@@ -150,6 +152,7 @@ class RecordedRun:
         self._remember()
         self._detail = ""
         go()
+        self._detail = self._travel.why
         self._selected = self._travel.vcpu
 
     def step_back(self, count: int = 1) -> None:
@@ -245,10 +248,12 @@ class RecordedRun:
                 linear - registers.linear_ip + registers.rip for linear in self.stops.breakpoints
             ),
             stops=self.stops.points,
+            stopped_at=self._travel.met,
+            full_speed=recording.is_run(recording.position - 1),
             screen=self._screen.read(),
             vcpu=self._selected,
             vcpus=self._briefs(),
-            recording=replace(recording.view(about.unsaved), from_file=True),
+            recording=replace(recording.view(about.unsaved), from_file=True, file=self._file),
         )
 
     def _briefs(self) -> tuple[VcpuBrief, ...]:

@@ -83,6 +83,7 @@ class Recorder:
         self.unsaved = board.unsaved
         self._loaded = loaded
         self._attached: set[int] = set()  # areas of a file
+        self._live_from = loaded.last if loaded else None
         self.recording = loaded or Recording(len(machine.vcpus), limit)
         try:
             self._add_memory()
@@ -204,9 +205,12 @@ class Recorder:
         changes = lib.kdash_changes(record.code, len(record.code), record.bits)
         self._enter(vcpu, STEP, changes)
 
-    def settle(self, kind: int = JUMP) -> None:
-        """Keep what changed without a step: a run at full speed, or by someone else's hand."""
-        if self._board.log.next_index != self._exits or self.recording.differs:
+    def settle(self, kind: int = JUMP, *, ran: bool = False) -> None:
+        """Keep what changed without a step: a run at full speed, or by someone else's hand.
+
+        A run that changed nothing is kept where `ran` says that there was one.
+        """
+        if ran or self._board.log.next_index != self._exits or self.recording.differs:
             self._enter(0, kind)
 
     def edited(self) -> None:
@@ -240,7 +244,7 @@ class Recorder:
 
     def view(self) -> RecordingView:
         """What there is to know of it."""
-        return self.recording.view(self.unsaved)
+        return replace(self.recording.view(self.unsaved), live_from=self._live_from)
 
     def devices(self) -> dict[str, Any]:
         """The state of devices and log at the moment shown."""
@@ -263,6 +267,8 @@ class Recorder:
                 self._leave_halt(vcpu)
         dropped = tuple(recording.steps_after(vcpu.index) for vcpu in self._machine.vcpus)
         recording.cut()
+        if self._live_from is not None:
+            self._live_from = min(self._live_from, recording.last)
         self._put()
         return dropped
 

@@ -26,6 +26,7 @@ STEP: Final = lib.KDASH_STEP
 JUMP: Final = lib.KDASH_JUMP
 EDIT: Final = lib.KDASH_EDIT
 
+_KIND_SHIFT: Final = 4  # in the first byte of an entry (record_inside.h)
 _GENERAL: Final = lib.KDASH_REGISTERS
 _SREGS_WORDS: Final = 39
 _EVENTS: Final = _GENERAL + _SREGS_WORDS
@@ -61,6 +62,7 @@ class Recording:
         self.vcpu_count = vcpus
         self.limit = limit
         self.areas: list[Area] = []
+        self.base = 0  # bytes taken before anything was recorded: the copy of the state
         self._kept: list[Any] = []  # what the native half points at
         self._memory = ffi.new("struct kdash_memory *")
         self._native = lib.kdash_recording_new(limit, vcpus)
@@ -136,6 +138,7 @@ class Recording:
     def begin(self, moment: int, steps: int) -> None:
         """Take the state as it is as the first moment."""
         self._check(lib.kdash_recording_begin(self._native, moment, steps))
+        self.base = self.memory_taken
 
     def touch(self, area: Area, offset: int, length: int) -> None:
         """Look for changes there at the next entry."""
@@ -214,6 +217,7 @@ class Recording:
             limit=self.limit,
             state_as_of=int.from_bytes(self.shadow(0)[:8], "little"),
             unsaved=unsaved,
+            base=self.base,
         )
 
     def seek(self, moment: int) -> int:
@@ -345,6 +349,14 @@ class Recording:
         if data == ffi.NULL and moment > self.first:
             data = lib.kdash_recording_entry(self._native, moment - 1, size)
         return 0 if data == ffi.NULL else data[1] & 0x7F
+
+    def is_run(self, moment: int) -> bool:
+        """Whether the entry that begins at `moment` is a run at full speed."""
+        if moment < self.first:
+            return False
+        size = ffi.new("uint32_t *")
+        data = lib.kdash_recording_entry(self._native, moment, size)
+        return bool(data != ffi.NULL and data[0] >> _KIND_SHIFT == JUMP)
 
     def payload(self, moment: int) -> bytes:
         """What came with the entry that begins at `moment`."""

@@ -57,6 +57,7 @@ class Loaded:
 
     recording: Recording
     about: About
+    name: str = ""  # of the file
 
 
 def is_recording(data: bytes) -> bool:
@@ -203,7 +204,7 @@ def load(data: bytes, title: str, limit: int = LIMIT) -> Loaded:
 
     Args:
         data: the whole file.
-        title: its name, for errors.
+        title: its name.
         limit: bytes the recording may take; the oldest moments are dropped beyond that.
 
     Raises:
@@ -230,7 +231,7 @@ def load(data: bytes, title: str, limit: int = LIMIT) -> Loaded:
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise reader.refused(f"section META makes no sense ({_told(error)})") from None
     try:
-        return Loaded(recording, _fill(reader, recording, about, disk))
+        return Loaded(recording, _fill(reader, recording, about, disk), title)
     except BaseException:
         recording.close()
         raise

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -233,6 +233,16 @@ class Stops:
             for one in self._stops.values()
             if one.event(arrival) is not None and self._holds(one, arrival.moment)
         )
+
+    def told(self, numbers: Collection[int], arrivals: Sequence[Arrival]) -> str:
+        """What the stop points of these numbers met, in words; empty: nothing."""
+        texts = []
+        for one in self._stops.values():
+            if one.point.number in numbers:
+                events = (one.event(arrival) for arrival in arrivals)
+                met = next((event for event in events if event is not None), "")
+                texts.append(_told(one.point, met))
+        return "; ".join(texts)
 
     @staticmethod
     def _holds(one: _Stop, moment: Moment) -> bool:

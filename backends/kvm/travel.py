@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.facts import StopKind
@@ -15,6 +16,9 @@ from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.stop_requests import ExitFilter
 from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.stops import Arrival, Stops
+
+#: Told where nothing lies before the moment shown.
+BEGIN: Final = "the recording begins here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Travel:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.met: tuple[int, ...] = ()  # numbers of the stop points that ended the last way
+        self.why = ""  # it ended, in words
 
     @property
     def vcpu(self) -> int:
@@ -48,7 +53,9 @@ class Travel:
 
     def seek(self, moment: int) -> int:
         """Show the moment nearest to `moment`."""
-        return self.recording.seek(moment)
+        found = self.recording.seek(moment)
+        self.met, self.why = (), BEGIN if found == self.recording.first else ""
+        return found
 
     def back(self, count: int, search: Search | None = None) -> None:
         """Go so many moments back, at most to the first; `met` tells what one step back met."""
@@ -56,7 +63,7 @@ class Travel:
         found = self.seek(max(began - count, 0))
         if search and found == began - 1:
             self._stops(search, found, backwards=True)
-            self.seek(found)
+            self.recording.seek(found)
 
     def back_over(self, vcpu: int) -> None:
         """Go one step back, over a call that has just returned to before it."""
@@ -72,12 +79,15 @@ class Travel:
         # The return address lies at RSP; before it was pushed RSP was above.
         found = recording.find(backwards=True, above=(vcpu, at.rsp))
         if found is not None:
-            recording.seek(found)
+            self.seek(found)
 
     def back_to(self, search: Search) -> bool:
         """Go back to what is searched for; False: none, the first moment is shown."""
         found = self._nearest(search, backwards=True)
-        self.seek(self.recording.first if found is None else found)
+        if found is None:
+            self.seek(self.recording.first)
+        else:
+            self.recording.seek(found)
         return found is not None
 
     def replay(self, search: Search, count: int | None) -> tuple[Slice, int]:
@@ -93,12 +103,12 @@ class Travel:
         recording.seek(began)
         if found is not None and found <= end:
             return Slice.BREAKPOINT, recording.seek(found) - began
-        self.met = ()
+        self.met, self.why = (), ""
         return Slice.AGAIN, recording.seek(end) - began
 
     def _nearest(self, search: Search, *, backwards: bool, until: int | None = None) -> int | None:
         """The next moment that a search stops at; some other moment is shown then."""
-        self.met = ()
+        self.met, self.why = (), ""
         if not search:
             return None
         recording = self.recording
@@ -149,8 +159,8 @@ class Travel:
         step = moment if backwards else moment - 1
         by = recording.vcpu_at(step)
         exits = exits_of(recording, step)
-        if search.exits is not None and any(search.exits.matches(one) for one in exits):
-            arrived = True
+        why = [one.meaning for one in exits if search.exits and search.exits.matches(one)][:1]
+        arrived = arrived or bool(why)
         before, after = self._moment(step, by), self._moment(step + 1, by)
         arrival = search.stops.of_step(before, after, exits)
         met = set(search.stops.would_stop(arrival))
@@ -158,6 +168,8 @@ class Travel:
             met -= {one.number for one in search.stops.points if one.kind is StopKind.BREAKPOINT}
             met.update(search.stops.would_stop(Arrival(here)))
         self.met = tuple(sorted(met))
+        stops = search.stops
+        self.why = stops.told(self.met, (arrival, Arrival(here))) or "".join(why) or self.why
         return arrived or bool(met)
 
     def _moment(self, moment: int, vcpu: int) -> Moment:

@@ -32,7 +32,7 @@ class AnimationKeys(GuestPane):
         super().__init__(settings, id=id)
         self.speed = FIRST_SPEED
         self._ticks: Timer | None = None
-        self._aim = 0  # the step at which the steps under way end
+        self._from: int | None = None  # the place at which the steps under way began
 
     @property
     def animated(self) -> bool:
@@ -53,7 +53,7 @@ class AnimationKeys(GuestPane):
         if self.session.snapshot().state is RunState.RUNNING:
             self.follow(self.session.pause())
         self._ticks = self.set_interval(1 / min(speed, PICTURES), self._tick)
-        self._draw_status()
+        self._redraw()
 
     def guest_is_new(self, snapshot: Snapshot) -> None:
         """A guest that was just opened stands still."""
@@ -65,7 +65,13 @@ class AnimationKeys(GuestPane):
         if self._ticks is not None:
             self._ticks.stop()
             self._ticks = None
-            self._draw_status()
+            self._from = None
+            self._redraw()
+
+    def _redraw(self) -> None:
+        self._draw_status()
+        if self._shown is not None:
+            self._report(self._shown)
 
     def action_speed(self, direction: int) -> None:
         """Change the speed by one notch."""
@@ -87,17 +93,29 @@ class AnimationKeys(GuestPane):
             if snapshot.state is RunState.ENDED:
                 self.end_slow()
                 return
-            count = max(1, self.speed // PICTURES)
-            self._aim = snapshot.steps + count
-            self.follow(self._session.step(count))
+            self._from = _place(snapshot)
+            self.follow(self._session.step(max(1, self.speed // PICTURES)))
 
     def arrived(self, snapshot: Snapshot) -> None:
-        """A stop before the last of the steps under way ends the animation."""
+        """A stop point, the end of the guest or of a file ends the animation, and is told."""
         super().arrived(snapshot)
-        early = snapshot.steps < self._aim or snapshot.registers.rip in snapshot.breakpoints
-        if self.animated and (early or snapshot.state is RunState.ENDED):
+        if not self.animated or self._from is None:
+            return
+        recording = snapshot.recording
+        if recording is not None and recording.from_file and not recording.replay:
+            self.end_slow()  # from there on the guest would go live
+        elif snapshot.stopped_at or snapshot.state is RunState.ENDED:
             self.end_slow()
+        elif _place(snapshot) == self._from:
+            self.end_slow()
+            self.notify("No step was done: the VCPU executes nothing now.", title="Animation")
 
     def pace_words(self) -> str:
         """How fast the guest goes, by itself or step by step."""
-        return f"animated {self.speed:,} steps/s (+ -)" if self.animated else super().pace_words()
+        return f"{self.speed:,} steps/s (+ -)" if self.animated else super().pace_words()
+
+
+def _place(snapshot: Snapshot) -> int:
+    """How far the guest is; a run at full speed that is shown again counts as one step."""
+    recording = snapshot.recording
+    return snapshot.steps if recording is None else recording.position

@@ -80,7 +80,7 @@ class GuestPane(Pane):
     def _begin(self, session: Session) -> None:
         """Show the guest of a session that is new."""
         snapshot = session.snapshot()
-        self._stop = None
+        self._stop = self._shown = None
         self.guest_is_new(snapshot)
         self._draw(snapshot)
         if snapshot.engine == "emulator" and (why := why_emulated(self.settings)):
@@ -158,11 +158,14 @@ class GuestPane(Pane):
         snapshot = self._session.snapshot()
         if snapshot is not self._shown:
             self._draw(snapshot)
+        elif snapshot.state is RunState.RUNNING:
+            self._draw_speed(snapshot)  # nothing new is told while it waits
         if snapshot.state is not RunState.RUNNING and not self._waiting and self._timer:
             self._timer.pause()
 
     def _draw(self, snapshot: Snapshot) -> None:
         running = snapshot.state is RunState.RUNNING
+        before = self._shown
         self._speed = self._rate.add(time.monotonic(), snapshot) if running else ""
         if not running:
             self._rate.clear()
@@ -174,6 +177,25 @@ class GuestPane(Pane):
             self._stop = snapshot
             self.look_closer()
         self._report(snapshot)
+        self._tell_live(before, snapshot)
+
+    def _draw_speed(self, snapshot: Snapshot) -> None:
+        speed = self._rate.add(time.monotonic(), snapshot)
+        if speed != self._speed:
+            self._speed = speed
+            self._draw_status()
+
+    def _tell_live(self, before: Snapshot | None, snapshot: Snapshot) -> None:
+        """What was a recording from a file is a guest that runs from here on."""
+        was = before.recording if before is not None else None
+        now = snapshot.recording
+        if was and was.from_file and now and not now.from_file:
+            kept = f"; {was.file} stays as it is" if was.file else ""
+            self.notify(
+                f"The recording ends at moment {was.last:,}. From there the guest goes on LIVE, "
+                f"on a machine of its own{kept}.",
+                title="LIVE", severity="warning", timeout=8, markup=False,
+            )  # fmt: skip
 
     def guest_is_new(self, snapshot: Snapshot) -> None:
         """Another guest is about to be drawn for the first time."""
@@ -183,11 +205,18 @@ class GuestPane(Pane):
 
     def _draw_status(self) -> None:
         if self._shown is not None:
-            self._parts.status.show(self._shown, self.step_size, self.pace_words())
+            self._parts.status.show(
+                self._shown, self.step_size, self.pace_words(), animated=self.animated
+            )
 
     def pace_words(self) -> str:
         """How fast the guest goes; empty when it stands."""
         return self._speed
+
+    @property
+    def animated(self) -> bool:
+        """Whether the guest is stepped by itself, slowly."""
+        return False
 
     def arrived(self, snapshot: Snapshot) -> None:
         """A command to the session is done, and `snapshot` drawn."""
@@ -198,7 +227,7 @@ class GuestPane(Pane):
         if title != self._framed_title:
             self._framed_title = title
             self.border_title = Content(title)  # data, never markup
-        status = status_words(snapshot)
+        status = status_words(snapshot, animated=self.animated)
         if status != self._status:
             self._status = status
             self.report_status(*status)
@@ -260,16 +289,14 @@ class GuestPane(Pane):
         return self._session
 
 
-def status_words(snapshot: Snapshot) -> tuple[str, Tone]:
+def status_words(snapshot: Snapshot, *, animated: bool = False) -> tuple[str, Tone]:
     """The few words beside the pane's name, and their tone."""
     emulated = "EMULATED " if snapshot.engine == "emulator" else ""
     recording = snapshot.recording
-    if recording is not None and recording.replay:
-        here = f"REPLAY {recording.position:,}/{recording.last:,}"
-        return emulated + here, "warning"
-    if recording is not None and recording.from_file and snapshot.state is RunState.STOPPED:
-        return "RECORDED", "warning"
+    if recording is not None and (recording.replay or recording.from_file):
+        label = "RECORDED" if recording.from_file else "REPLAY"
+        return f"{emulated}{label} {recording.position:,}/{recording.last:,}", "warning"
     if snapshot.state is RunState.ENDED:
         outcome = snapshot.outcome.value if snapshot.outcome else "ended"
         return emulated + outcome, "good" if snapshot.outcome in FINE else "bad"
-    return emulated + snapshot.state.value, "plain"
+    return emulated + ("animated" if animated else snapshot.state.value), "plain"

@@ -23,7 +23,7 @@ class PastKeys(AnimationKeys):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("S", "step_back", "Step back", show=False, id="vcpu.step-back",
-                tooltip="Go back by the step size; a run at full speed counts as one step"),
+                tooltip="Go back by the step size; a run at full speed is one moment"),
         Binding("N", "reverse_next", "Back over", show=False, id="vcpu.reverse-next",
                 tooltip="Go back one step; over a call that has returned"),
         Binding("C", "reverse_continue", "Back to a stop", show=False,
@@ -34,6 +34,7 @@ class PastKeys(AnimationKeys):
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(settings, id=id)
         self._seeking = False
+        self._stays_at: int | None = None  # asked to go back from the first moment
         self._next_moment: int | None = None  # asked for while another is on its way
 
     @property
@@ -41,10 +42,12 @@ class PastKeys(AnimationKeys):
         """The session, where it has recorded something.
 
         Raises:
-            CommandError: There is no recording.
+            CommandError: There is no recording, and why.
         """
-        if self.session.snapshot().recording is None:
-            raise CommandError("nothing is recorded of this guest")
+        snapshot = self.session.snapshot()
+        if snapshot.recording is None:
+            why = snapshot.unrecorded or "nothing is recorded yet: step or run the guest first"
+            raise CommandError(why)
         return self.session
 
     def _go_back(self, how: Callable[[Session], Future[Snapshot]]) -> None:
@@ -54,10 +57,13 @@ class PastKeys(AnimationKeys):
         except CommandError as error:
             self.notify(str(error), severity="warning", markup=False)
         else:
+            recording = past.snapshot().recording
+            if recording is not None and recording.position == recording.first:
+                self._stays_at = recording.first
             self.follow(how(past))
 
     def action_step_back(self) -> None:
-        """Show the guest as many steps earlier as the step size says."""
+        """Show the guest as many moments earlier as the step size says."""
         self._go_back(lambda past: past.step_back(self.step_size))
 
     def action_reverse_next(self) -> None:
@@ -85,6 +91,13 @@ class PastKeys(AnimationKeys):
     def arrived(self, snapshot: Snapshot) -> None:
         """Go on to the moment wished for meanwhile."""
         super().arrived(snapshot)
+        at, self._stays_at = self._stays_at, None
+        if at is not None and snapshot.recording and snapshot.recording.position == at:
+            self.notify(
+                f"Nothing lies before moment {at:,}: "
+                + ("older ones were dropped." if at else "the recording begins here."),
+                title="Back", timeout=4,
+            )  # fmt: skip
         if not self._seeking:
             return
         self._seeking = False
@@ -111,10 +124,10 @@ class PastKeys(AnimationKeys):
         from kdash.widgets.question import Question  # most guests are asked nothing
 
         question = Question(
-            f"The guest goes on from step {recording.position:,}: "
-            "the step recorded after it is forgotten."
-            if lost == 1
-            else f"the {lost:,} steps recorded after it are forgotten.",
+            f"The guest goes on from moment {recording.position:,}: "
+            + ("the moment recorded after it is forgotten."
+               if lost == 1
+               else f"the {lost:,} moments recorded after it are forgotten."),
             "go on from here", "leave it",
         )  # fmt: skip
         self.app.push_screen(question, answered)

@@ -120,7 +120,7 @@ def _note(view: str, snapshot: Snapshot) -> str:
     recording = snapshot.recording
     if recording is not None and recording.replay:
         if view in KEPT_NOW_AND_THEN:
-            parts.append(f"as of step {recording.state_as_of:,}")
+            parts.append(f"as of moment {recording.state_as_of:,}")
         elif view == "statistics":
             parts.append("as of now: counters are not recorded")
     return ", ".join(parts)

@@ -11,10 +11,12 @@ WORDS = (
     CommandWord("until", "until ADDR | exit [KIND] [PORT]", "run until RIP is ADDR, or an exit"),
     CommandWord("animate", "animate [N]", "continue at N steps a second; + and - change it"),
     CommandWord("vcpu", "vcpu N", "show and step VCPU N (also: thread)"),
-    CommandWord("reverse-step", "reverse-step [N]", "go back N steps of the recording (also: rs)"),
-    CommandWord("reverse-next", "reverse-next", "go back a step, over a call that has returned"),
+    CommandWord(
+        "reverse-step", "reverse-step [N]", "go back N moments of the recording (also: rs)"
+    ),
+    CommandWord("reverse-next", "reverse-next", "go back a moment, over a call that has returned"),
     CommandWord("reverse-continue", "reverse-continue", "go back to a breakpoint or the begin"),
-    CommandWord("seek", "seek N", "show the recorded moment before step N"),
+    CommandWord("seek", "seek N", "show moment N of the recording"),
     CommandWord("run-from-here", "run-from-here", "go on from the moment shown; asks first"),
     CommandWord("save", "save[!] FILE", "write the recording to a file; ! replaces one"),
     CommandWord("save-snapshot", "save-snapshot[!] FILE", "the same of the moment shown alone"),

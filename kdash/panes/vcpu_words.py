@@ -218,7 +218,7 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
         case "seek":
             moment = integer(rest)
             if moment is None or moment < 0:
-                raise CommandError("seek needs the number of a step, such as seek 120")
+                raise CommandError("seek needs the number of a moment, such as seek 120")
             return Seek(moment)
         case "save" | "save-snapshot" | "save!" | "save-snapshot!":
             if not rest:

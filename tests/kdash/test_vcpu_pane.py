@@ -270,7 +270,7 @@ async def test_s_does_as_many_steps_as_the_step_size_says() -> None:
         await pilot.press("s")
         assert session.asked == [("step", 1), ("step", 20), ("step", 20)]
         await pilot.pause()
-        assert "s steps 20" in drawn(parts(app).status)
+        assert "s 20 steps" in drawn(parts(app).status)
 
 
 async def test_a_step_marks_changed_registers_and_tells_what_it_did() -> None:
@@ -623,7 +623,8 @@ async def test_a_goes_on_step_by_step_until_space() -> None:
         await pilot.press("a", "plus")
         assert app.pane.speed == 20
         await pilot.pause()
-        assert "animated 20 steps/s" in drawn(parts(app).status)
+        assert "▶ animated   20 steps/s (+ -)" in drawn(parts(app).status)
+        assert "stopped" not in drawn(parts(app).status)
         await until(pilot, lambda: session.asked[2:] != [])
         assert set(session.asked) == {("step", 1)}
         await pilot.press("space")
@@ -636,12 +637,89 @@ async def test_a_goes_on_step_by_step_until_space() -> None:
 
 
 async def test_a_breakpoint_ends_the_animation() -> None:
-    stop = snapshot(steps=1, registers=Registers(rip=0x1003), breakpoints=frozenset({0x1003}))
+    stop = snapshot(steps=1, state=RunState.STOPPED, stopped_at=(1,), detail="breakpoint 1 at main")
     app, session = given(snapshot(), stop)
     async with app.run_test(size=SMALL) as pilot:
         app.pane.run_command("animate 15")
         await until(pilot, lambda: not app.pane.animated)
         assert session.asked == [("step", 1)]
+        assert "‖ stopped   breakpoint 1 at main" in drawn(parts(app).status)
+
+
+async def test_an_animation_goes_on_through_a_recorded_run_at_full_speed() -> None:
+    moments = [replace(recorded(place), steps=min(place, 3)) for place in range(300)]
+    app, session = given(*moments)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("animate 15")
+        await until(pilot, lambda: len(session.asked) > 5)
+        assert app.pane.animated
+
+
+async def test_an_animation_ends_where_a_file_does_and_does_not_go_live() -> None:
+    end = replace(recorded(340), detail="the recording ends here; s and c go on LIVE")
+    assert end.recording is not None
+    end = replace(end, recording=replace(end.recording, from_file=True))
+    app, session = given(recorded(339), end)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("animate 15")
+        await until(pilot, lambda: not app.pane.animated)
+        assert session.asked == [("step", 1)]
+        assert "the recording ends here" in drawn(parts(app).status)
+
+
+async def test_a_guest_that_sends_nothing_new_has_a_rate_that_falls() -> None:
+    running = snapshot(state=RunState.RUNNING, exits_total=5)
+    app, session = given(snapshot(), running)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("space")
+        await until(pilot, lambda: "0 exits/s" in drawn(parts(app).status))
+        session.snapshots = [replace(running, waiting=True, detail="it waits for a key")]
+        await until(pilot, lambda: "exits/s" not in drawn(parts(app).status))
+
+
+async def test_the_time_line_is_drawn_while_it_has_the_keyboard() -> None:
+    app, _ = given(recorded(120))
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: parts(app).timeline is not None)
+        line = parts(app).timeline
+        assert line is not None
+        line.focus()
+        await pilot.pause()
+        assert line.size.height == 1
+        assert "moment 120" in drawn(line)
+
+
+@pytest.mark.kvm
+async def test_a_run_that_changed_nothing_can_be_gone_back_over(tmp_path: Path) -> None:
+    app = real(tmp_path, b"\xeb\xfe")  # jmp $
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("space")
+        await until(pilot, lambda: state(app) == "running")
+        await pilot.press("space")
+        await until(pilot, lambda: "moment 1" in status_of(app))
+        assert "at full speed" in status_of(app)
+        await pilot.press("S")
+        await until(pilot, lambda: "REPLAY moment 0 of 1" in status_of(app))
+        assert "the recording begins here" in status_of(app)
+
+
+def status_of(app: PaneApp) -> str:
+    line = parts(app).timeline
+    return drawn(parts(app).status) + (drawn(line) if line is not None else "")
+
+
+@pytest.mark.kvm
+async def test_a_run_back_says_what_stopped_it(tmp_path: Path) -> None:
+    app = real(tmp_path)
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("break 0x1003")
+        app.pane.run_command("step 6")
+        await until(pilot, lambda: "breakpoint 1 at 0x1003" in status_of(app))
+        await pilot.press("s", "C")
+        await until(pilot, lambda: "REPLAY moment 1 of 7" in status_of(app))
+        assert "breakpoint 1 at 0x1003" in status_of(app)
+        await pilot.press("C")
+        await until(pilot, lambda: "the recording begins here" in status_of(app))
 
 
 @pytest.mark.kvm
@@ -657,6 +735,10 @@ async def test_a_guest_that_is_opened_while_another_is_animated_stands_still(
         app.pane.run_command(f"open {other}")
         await until(pilot, lambda: state(app) == "ready")
         assert not app.pane.animated
+
+
+def told(app: PaneApp) -> str:
+    return " ".join(one.message for one in app._notifications)
 
 
 def two_vcpus(shown: int) -> Snapshot:
@@ -750,7 +832,7 @@ async def test_the_past_is_labelled_and_has_a_time_line(size: tuple[int, int]) -
         await pilot.press("S")
         await until(pilot, lambda: parts(app).timeline is not None)
         await pilot.pause()
-        assert "REPLAY step 120 of 340" in drawn(parts(app).status)
+        assert "REPLAY moment 120 of 340" in drawn(parts(app).status)
         assert "output is not sent again" in drawn(parts(app).status)
         line = parts(app).timeline
         assert line is not None
@@ -791,6 +873,20 @@ async def test_going_on_from_the_past_asks_first() -> None:
         await pilot.pause()
         await pilot.press("y")
         await until(pilot, lambda: session.asked == ["from here"])
+
+
+async def test_going_back_from_the_first_moment_says_that_there_is_none_before() -> None:
+    app, _ = given(recorded(0))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("S")
+        await until(pilot, lambda: "Nothing lies before moment 0" in told(app))
+
+
+async def test_why_nothing_is_recorded_is_told_to_who_goes_back() -> None:
+    app, _ = given(snapshot(unrecorded="nothing is recorded: --recording off"))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("S")
+        await until(pilot, lambda: "--recording off" in told(app))
 
 
 async def test_without_a_recording_going_back_says_so() -> None:
@@ -946,7 +1042,7 @@ async def test_a_spinning_guest_leaves_the_keys_alive(tmp_path: Path) -> None:
         await pilot.press("space")
         await until(pilot, lambda: state(app) == "stopped")
         await pilot.press("s")
-        await until(pilot, lambda: "step 1 " in drawn(parts(app).status))
+        await until(pilot, lambda: "steps 1 " in drawn(parts(app).status))
 
 
 @pytest.mark.kvm
@@ -999,7 +1095,7 @@ async def test_a_guest_goes_back_and_forward_and_on_from_its_past(tmp_path: Path
         await pilot.press("c")
         await until(pilot, lambda: state(app) == "ended")
         await pilot.press("S", "S", "S")
-        await until(pilot, lambda: "REPLAY step 4 of 7" in drawn(parts(app).status))
+        await until(pilot, lambda: "REPLAY moment 4 of 7" in drawn(parts(app).status))
         assert "▶ 1008" in drawn(parts(app).code)
         line = parts(app).timeline
         assert line is not None
@@ -1007,10 +1103,10 @@ async def test_a_guest_goes_back_and_forward_and_on_from_its_past(tmp_path: Path
         await pilot.press("home")
         await until(pilot, lambda: "▶ 1000" in drawn(parts(app).code))
         await pilot.press("s")
-        await until(pilot, lambda: "REPLAY step 1 of 7" in drawn(parts(app).status))
+        await until(pilot, lambda: "REPLAY moment 1 of 7" in drawn(parts(app).status))
         parts(app).registers.focus()
         await pilot.press("l", "enter", "5", "enter")
-        await until(pilot, lambda: "6 steps recorded" in question(app))
+        await until(pilot, lambda: "moment 1: the 6 moments recorded" in question(app))
         await pilot.press("y")
         await until(pilot, lambda: "REPLAY" not in drawn(parts(app).status))
         await pilot.press("c")
@@ -1069,12 +1165,13 @@ async def test_a_recording_from_a_file_is_shown_and_goes_on(tmp_path: Path) -> N
         await until(pilot, lambda: "▶ 1008" in drawn(parts(app).code))
         assert "RECORDED" in status()
         await pilot.press("S")
-        await until(pilot, lambda: "REPLAY step 3 of 4" in status())
+        await until(pilot, lambda: "RECORDED   four.kdash   moment 3 of 4" in status())
         await pilot.press("s")
-        await until(pilot, lambda: "RECORDED" in status())
+        await until(pilot, lambda: "moment 4 of 4" in status())
         app.pane.run_command("run-from-here")
-        await until(pilot, lambda: "RECORDED" not in status() and state(app) == "stopped")
+        await until(pilot, lambda: "LIVE from moment 4" in status() and state(app) == "stopped")
+        await until(pilot, lambda: "goes on LIVE" in told(app))
         await pilot.press("s", "s", "s")
         await until(pilot, lambda: state(app) == "ended")
         await pilot.press("S")
-        await until(pilot, lambda: "REPLAY step 6 of 7" in status())
+        await until(pilot, lambda: "REPLAY moment 6 of 7" in status())

@@ -77,14 +77,14 @@ async def test_what_can_not_be_read_says_why_in_the_view() -> None:
         await until(pilot, lambda: bool(app.query(StateView)) and "KVM lacks" in listed(app))
 
 
-async def test_in_the_past_the_title_says_of_which_step_the_state_is() -> None:
+async def test_in_the_past_the_title_says_of_which_moment_the_state_is() -> None:
     past = RecordingView(first=0, last=9, position=5, bytes=1, limit=2, state_as_of=3)
     app, session = given(snapshot(recording=past))
     session.inspector = Msrs()
     async with app.run_test(size=SMALL) as pilot:
         app.pane.run_command("info msrs")
         await until(pilot, lambda: bool(app.query(StateView)) and "STILL" in listed(app))
-        assert "as of step 3" in str(state(app).border_title)
+        assert "as of moment 3" in str(state(app).border_title)
 
 
 async def test_slash_filters_the_view_and_enter_opens_a_row() -> None:

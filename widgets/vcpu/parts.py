@@ -72,7 +72,8 @@ class VcpuParts(Tones):
         border-title-color: $text-muted; }
     VcpuParts > LinePart:focus, VcpuParts > ExitList:focus-within { border-top: solid $primary;
         border-title-color: $text; border-title-style: bold; }
-    VcpuParts > StatusLine, VcpuParts.-bare > RegisterView { border-top: none; }
+    VcpuParts > StatusLine, VcpuParts.-bare > RegisterView, VcpuParts > Timeline,
+    VcpuParts > Timeline:focus { border-top: none; }
     """
 
     #: Names of the views, the overview first.

@@ -28,8 +28,12 @@ class Rate:
             snapshot: The guest at that time.
 
         Returns:
-            The rate in words; empty while there is too little to tell.
+            The rate in words; empty while there is too little to tell, and of a guest that waits
+            for a key.
         """
+        if snapshot.waiting:
+            self.clear()
+            return ""
         samples = self._samples
         samples.append((now, snapshot.steps, snapshot.exits_total))
         while now - samples[0][0] > SPAN and len(samples) > 2:

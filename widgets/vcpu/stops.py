@@ -113,7 +113,7 @@ class StopsView(LinePart):
 def _note(snapshot: Snapshot) -> str:
     """What stopped the guest, and how fast it went while memory was watched."""
     notes = []
-    if snapshot.state is RunState.STOPPED and snapshot.stopped_at:
+    if snapshot.state is RunState.STOPPED and snapshot.stopped_at and snapshot.detail:
         notes.append(printable(snapshot.detail))
     if snapshot.step_rate and any(one.kind in WATCHING for one in snapshot.stops):
         notes.append(f"watching at {amount(snapshot.step_rate)} steps/s")

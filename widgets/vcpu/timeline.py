@@ -19,9 +19,10 @@ NOTCHES: Final = 50  # turns of the wheel from one end to the other
 
 
 def memory_text(recording: RecordingView) -> str:
-    """Memory taken and allowed."""
-    taken = recording.bytes / MIB
-    return f"{taken:.{1 if taken < 100 else 0}f} of {recording.limit // MIB:,} MiB"
+    """Memory that the moments take, and may take beside the copy of the state they start from."""
+    taken = max(0, recording.bytes - recording.base) / MIB
+    allowed = max(0, recording.limit - recording.base) // MIB
+    return f"{taken:.{1 if taken < 100 else 0}f} of {allowed:,} MiB"
 
 
 def bar_cell(recording: RecordingView, width: int) -> int:
@@ -40,17 +41,24 @@ def moment_at(recording: RecordingView, cell: int, width: int) -> int:
 def timeline(recording: RecordingView, width: int) -> tuple[Line, int, int]:
     """The line, the first cell of its bar and the bar's width, 0 where it does not fit."""
     first, last = f"{recording.first:,} ", f" {recording.last:,}"
-    tail = ""
-    for text in (f"  {memory_text(recording)} recorded", f"  {memory_text(recording)}", ""):
-        if width - len(first) - len(last) - len(text) >= 2 * LEAST:
-            tail = text
+    place = f"{recording.position:,}".rjust(len(last) - 1)
+    memory = memory_text(recording)
+    head = tail = ""
+    for head, tail in (
+        (f"moment {place}  ", f"  {memory} of history"),
+        (f"moment {place}  ", f"  {memory}"),
+        (f"moment {place}  ", ""),
+        ("", ""),
+    ):
+        if width - len(head) - len(first) - len(last) - len(tail) >= 2 * LEAST:
             break
-    bar = width - len(first) - len(last) - len(tail)
+    bar = width - len(head) - len(first) - len(last) - len(tail)
     if bar < LEAST:
-        text = f"{recording.position:,} of {recording.last:,}"
+        text = f"moment {recording.position:,} of {recording.last:,}"
         return Line((Piece(text[:width], "label"),)), 0, 0
     here = bar_cell(recording, bar)
     pieces = (
+        Piece(head, "strong"),
         Piece(first, "label"),
         Piece(PAST * here, "accent"),
         Piece(HERE, "changed"),
@@ -58,23 +66,22 @@ def timeline(recording: RecordingView, width: int) -> tuple[Line, int, int]:
         Piece(last, "label"),
         Piece(tail, "muted"),
     )
-    return Line(tuple(piece for piece in pieces if piece.text)), cell_len(first), bar
+    return Line(tuple(piece for piece in pieces if piece.text)), cell_len(head + first), bar
 
 
 class Timeline(LinePart):
     """One line to scrub in, with keys, mouse and wheel."""
 
     DEFAULT_CSS = """
-    VcpuParts > Timeline, VcpuParts > Timeline:focus { height: 1; border-top: none;
-        overflow-y: hidden; }
+    Timeline { height: 1; overflow-y: hidden; }
     Timeline:focus { background: $block-cursor-blurred-background; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "scrub(-1)", "Back", show=False, id="timeline.back",
-                tooltip="One step back in the recording"),
+                tooltip="One moment back in the recording"),
         Binding("right,l", "scrub(1)", "Forward", show=False, id="timeline.forward",
-                tooltip="One step forward in the recording"),
+                tooltip="One moment forward in the recording"),
         Binding("ctrl+u,pageup", "leap(-1)", "Far back", show=False, id="timeline.far-back",
                 tooltip="A tenth of the recording back"),
         Binding("ctrl+d,pagedown", "leap(1)", "Far forward", show=False,

@@ -152,7 +152,7 @@ def test_going_on_from_a_moment_needs_a_word(begin: Open) -> None:
     run = begin(article_guest())
     go(run, Pace(steps=7))
     run.step_back(4)
-    with pytest.raises(PastError, match="setting rax at step 3 forgets the 4 steps"):
+    with pytest.raises(PastError, match="setting rax at moment 3 forgets the 4 moments"):
         run.set_register("rax", 0x37)
     run.set_register("rax", 0x37, confirm=True)
     go(run, Pace())

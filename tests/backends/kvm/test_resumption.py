@@ -130,7 +130,7 @@ def test_changing_a_guest_of_a_file_makes_it_live(path: Path, opened: Any) -> No
     kept(path, GUESTS["real"], 30)
     session = opened()
     session.seek(12).result(5)
-    with pytest.raises(PastError, match="forgets the 18 steps"):
+    with pytest.raises(PastError, match="forgets the 18 moments"):
         session.set_register("rax", 0x41).result(5)
     session.set_register("rax", 0x41, confirm=True).result(5)
     shown = session.step(3).result(5)
@@ -145,7 +145,7 @@ def test_a_recording_that_is_not_at_its_end_is_shown_up_to_there_first(
     session.seek(3).result(5)
     shown = session.run().result(5)
     assert (shown.steps, shown.recording.from_file) == (30, True)
-    assert "s and c go on from it" in shown.detail
+    assert "s and c go on LIVE" in shown.detail
 
 
 def test_a_guest_that_ended_does_not_go_on_but_from_before(path: Path, opened: Any) -> None:

@@ -17,8 +17,8 @@ HALF = RecordingView(first=0, last=100, position=50, bytes=3 << 19, limit=512 <<
 def test_the_line_shows_ends_position_and_memory() -> None:
     line, start, width = timeline(HALF, 80)
     assert line.width == 80
-    assert line.text.startswith("0 ━━")
-    assert line.text.endswith("─ 100  1.5 of 512 MiB recorded")
+    assert line.text.startswith("moment  50  0 ━━")
+    assert line.text.endswith("─ 100  1.5 of 512 MiB of history")
     assert line.text.index("●") == start + bar_cell(HALF, width)
 
 
@@ -38,6 +38,11 @@ def test_every_cell_stands_for_a_moment_that_lies_in_it(
     assert first <= moment <= first + span
     position = data.draw(st.integers(first, first + span))
     assert 0 <= bar_cell(RecordingView(first, first + span, position, 0, 1), width) < width
+
+
+def test_the_copy_that_all_starts_from_is_no_history() -> None:
+    begun = RecordingView(0, 1, 0, bytes=17 << 20, limit=512 << 20, base=16 << 20)
+    assert memory_text(begun) == "1.0 of 496 MiB"
 
 
 def test_much_memory_is_told_without_a_fraction() -> None:
