@@ -21,6 +21,7 @@ from kdash.settings import Settings
 from kdash.terminal import colour_count
 from kdash.theme import KDASH
 from kdash.widgets.command_line import CommandLine
+from kdash.widgets.command_words import HELP, explanation, meant
 from kdash.widgets.key_taker import KeyTaker
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
@@ -227,7 +228,16 @@ class KdashApp(App[int]):
 
     async def action_command(self, text: str = "") -> None:
         """Open the prompt of the active pane, with `text` typed already."""
-        await self.query_one(CommandLine).open(self.active_pane.complete, text)
+        await self.query_one(CommandLine).open(self._complete, text)
+
+    def _complete(self, line: str) -> Sequence[str]:
+        """Completions of a partly typed line: the pane's, and those of `help`."""
+        found = list(self.active_pane.complete(line))
+        word, blank, rest = line.partition(" ")
+        if blank and word in (HELP.word, *HELP.aliases):
+            words = (*self.active_pane.WORDS, HELP)
+            return [f"{word} {one.word}" for one in words if one.word.startswith(rest)]
+        return [*found, HELP.word] if not blank and HELP.word.startswith(word) else found
 
     @on(CommandLine.Closed)
     def _prompt_closed(self) -> None:
@@ -236,10 +246,34 @@ class KdashApp(App[int]):
     @on(CommandLine.Submitted)
     def _command(self, event: CommandLine.Submitted) -> None:
         line = self.query_one(CommandLine)
+        word, _, rest = event.line.partition(" ")
         try:
-            line.answer(self.active_pane.run_command(event.line))
+            if word in (HELP.word, *HELP.aliases):
+                self._help_on(rest.strip())
+            else:
+                line.answer(self.active_pane.run_command(event.line), title=f":{event.line}")
         except CommandError as error:
-            line.answer(str(error), failed=True)
+            line.answer(str(error), failed=True, title=f":{event.line}")
+
+    def _help_on(self, wanted: str) -> None:
+        """Explain one word of the prompt, or list all.
+
+        Raises:
+            CommandError: There is no such word.
+        """
+        pane = self.active_pane
+        if not wanted:
+            from kdash.widgets.help import HelpScreen, command_section
+
+            self.push_screen(HelpScreen((command_section(pane),), f"{pane.NAME} commands"))
+            return
+        word = meant(wanted.removeprefix(":"), (*pane.WORDS, HELP))
+        self.query_one(CommandLine).answer(explanation(word), title=f":help {word.word}")
+
+    @on(Pane.Answered)
+    def _answered(self, event: Pane.Answered) -> None:
+        if event.pane is self.active_pane:
+            self.query_one(CommandLine).answer(event.text, failed=event.failed)
 
     def on_key(self) -> None:
         """Any key puts the answer to the last command away."""

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 
 from kdash.widgets.printable import printable
 
+MOST_LINES = 3  # of an answer that stands below the panes
 Complete = Callable[[str], Sequence[str]]
 
 
@@ -86,13 +87,16 @@ class _Prompt(Input):
 
 
 class CommandLine(Horizontal):
-    """Hidden until opened; shows the answer to the last command until the next key."""
+    """Hidden until opened; shows the answer to the last command until the next key.
+
+    An answer of more than a few lines is shown over the panes, to be read as a whole.
+    """
 
     DEFAULT_CSS = """
-    CommandLine { height: 1; display: none; background: $surface; }
+    CommandLine { height: auto; display: none; background: $surface; }
     CommandLine.-open, CommandLine.-answer { display: block; }
     CommandLine .colon { width: auto; display: none; color: $text-accent; }
-    CommandLine .answer { width: 1fr; height: 1; }
+    CommandLine .answer { width: 1fr; height: auto; }
     CommandLine Input { width: 1fr; height: 1; border: none; padding: 0; }
     CommandLine.-open .colon { display: block; }
     CommandLine.-open .answer { display: none; }
@@ -143,13 +147,25 @@ class CommandLine(Horizontal):
         self.query(_Prompt).remove()
         self.post_message(self.Closed())
 
-    def answer(self, text: str, *, failed: bool = False) -> None:
-        """Show what came of a command; an empty text hides the line."""
-        style = "$text-error" if failed else ""
-        self.query_one(".answer", Static).update(
-            Content.styled(printable(text).replace("\n", "  "), style)
-        )
-        self.set_class(bool(text), "-answer")
+    def answer(self, text: str, *, failed: bool = False, title: str = "") -> None:
+        """Show what came of a command; an empty text hides the line.
+
+        Args:
+            text: What to tell.
+            failed: It is a mistake.
+            title: What it is about, where it needs a box of its own.
+        """
+        content = Content.styled(printable(text), "$text-error" if failed else "")
+        lines = content.get_height({}, max(1, self.app.size.width)) if text else 0
+        if lines > MOST_LINES:
+            from kdash.widgets.reading import Reading  # most answers are short
+
+            self.app.push_screen(Reading(title or "Answer", text, failed=failed))
+            lines = 0
+        if lines > 1:
+            self.app.clear_notifications()  # they would stand over it
+        self.query_one(".answer", Static).update(content if lines else "")
+        self.set_class(bool(lines), "-answer")
 
     def enter(self, text: str) -> None:
         """Remember the line and hand it on."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.screen import ModalScreen
 from textual.widgets import Static
+
+from kdash.widgets.command_words import HELP
+from kdash.widgets.reading import ReadingBox
 
 if TYPE_CHECKING:
     from textual.app import App
 
-    from kdash.widgets.pane import CommandWord, Pane
+    from kdash.widgets.pane import Pane
 
 
 PROGRAM = "Everywhere"
@@ -60,8 +62,14 @@ def sections(app: App[int], pane: Pane) -> tuple[Section, ...]:
         if title in grouped
     ]
     if pane.WORDS:
-        found.append(_words(pane.WORDS))
+        found.append(command_section(pane))
     return tuple(found)
+
+
+def command_section(pane: Pane) -> Section:
+    """The words of a pane's command prompt."""
+    lines = tuple((word.usage, word.help) for word in (*pane.WORDS, HELP))
+    return Section("Command prompt (press :)", lines)
 
 
 def _text(active: ActiveBinding) -> str:
@@ -77,16 +85,12 @@ def _title(active: ActiveBinding, app: App[int], pane: Pane) -> str:
     return PROGRAM if active.node is app or active.node is app.screen else PART
 
 
-def _words(words: Iterable[CommandWord]) -> Section:
-    return Section("Command prompt (press :)", tuple((word.usage, word.help) for word in words))
-
-
 class HelpScreen(ModalScreen[None]):
     """Lists the sections; any of the keys that close it closes it."""
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen VerticalScroll { width: 80; max-width: 100%; height: auto; max-height: 100%;
+    HelpScreen ReadingBox { width: 80; max-width: 100%; height: auto; max-height: 100%;
         border: round $primary; background: $surface; padding: 0 1; }
     HelpScreen Static { height: auto; }
     HelpScreen .title { width: 1fr; text-style: bold; margin-top: 1; }
@@ -97,18 +101,20 @@ class HelpScreen(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1,enter", "dismiss", "Close", id="help.close"),
-    ]
+        Binding("escape,q,question_mark,f1,enter", "dismiss", "Close", id="help.close",
+                tooltip="Put the help away"),
+    ]  # fmt: skip
 
-    def __init__(self, content: tuple[Section, ...]) -> None:
+    def __init__(self, content: tuple[Section, ...], title: str = "Keys") -> None:
         super().__init__()
         self._sections = content
+        self._title = title
 
     def compose(self) -> ComposeResult:
         """Draw the sections below each other, each line of keys beside what they do."""
-        with VerticalScroll() as box:
-            box.border_title = "Keys"
-            box.border_subtitle = "Esc closes"
+        with ReadingBox() as box:
+            box.border_title = self._title
+            box.border_subtitle = "Esc closes   j k scroll"
             for index, section in enumerate(self._sections):
                 first = "" if index else " -first"
                 yield Static(section.title, classes=f"title{first}", markup=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from textual import events
@@ -12,25 +11,15 @@ from textual.containers import Container
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
+from kdash.widgets.command_words import CommandError, CommandWord, meant
 from kdash.widgets.notice import Notice
+
+__all__ = ["CommandError", "CommandWord", "Pane", "Tone"]
 
 SLIM = 64  # cells; below this width a pane shows one column of content
 LOW = 24  # lines; below this height a pane leaves out what can wait
 
 Tone = Literal["plain", "good", "warning", "bad"]
-
-
-class CommandError(Exception):
-    """A line of the command prompt that can't be carried out: one line saying why."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandWord:
-    """A word the command prompt of a pane knows."""
-
-    word: str  # "step"
-    usage: str  # "step [N]"
-    help: str  # one line
 
 
 class Pane(Container):
@@ -67,6 +56,15 @@ class Pane(Container):
             self.pane = pane
             self.text = text
             self.tone = tone
+
+    class Answered(Message):
+        """What there is to say about a command that took a while, or about the pane's begin."""
+
+        def __init__(self, pane: Pane, text: str, *, failed: bool = False) -> None:
+            super().__init__()
+            self.pane = pane
+            self.text = text
+            self.failed = failed
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, classes="pane")
@@ -112,8 +110,8 @@ class Pane(Container):
         Raises:
             CommandError: The line is unknown or can't be carried out now.
         """
-        words = ", ".join(word.word for word in self.WORDS) or "none here"
-        raise CommandError(f"unknown command {line.split(maxsplit=1)[0]!r}; known: {words}")
+        word = meant(line.split(maxsplit=1)[0], self.WORDS).word
+        raise CommandError(f"{word} can't be carried out here")
 
     def complete(self, line: str) -> Sequence[str]:
         """Completions of a partly typed command line, best first."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kdash.widgets.command_words import CommandError, CommandWord, meant
 from kdash.widgets.entropy.series import SERIES, Series, series_named
-from kdash.widgets.pane import CommandError, CommandWord
 
 MOST_STEPS = 1000
 MOST_BYTES = 512  # of one extraction, as a read of /dev/random gives at most (Linux 4.3)
@@ -83,7 +83,7 @@ def parse(line: str) -> Command:
         return Plot(_series(_only(rest, "plot NAME", _names())))
     if first == "interval":
         return Interval(_seconds(_only(rest, "interval SECONDS", "0.25 to 60")))
-    raise CommandError(f"unknown command {first!r}; known: model, plot, interval")
+    return parse(" ".join((meant(first, WORDS).word, *rest)))
 
 
 def complete(line: str) -> Sequence[str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kdash.widgets.pane import CommandError, CommandWord
+from kdash.widgets.command_words import CommandError, CommandWord, meant
 from kdash.widgets.stack.entry import ORDERS
 
 FRAME_POINTER = ("auto", "on", "off")
@@ -32,10 +32,7 @@ def split(line: str) -> tuple[str, str]:
         CommandError: The word is unknown.
     """
     word, _, rest = line.strip().partition(" ")
-    known = [entry.word for entry in WORDS]
-    if word not in known:
-        raise CommandError(f"unknown command {word!r}; known: {', '.join(known)}")
-    return word, rest.strip()
+    return meant(word, WORDS).word, rest.strip()
 
 
 def one_of(word: str, value: str, choices: Iterable[str]) -> str:

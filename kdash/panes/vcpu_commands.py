@@ -97,7 +97,11 @@ def _change(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:
         case words.Walk(address):
             pane.walk(address)
         case words.Info(view):
-            _info(pane, view)
+            pane.show_view(pane.VIEWS.index(view))
+        case words.Print():
+            from kdash.panes.vcpu_printing import show
+
+            show(pane, command)
         case words.Poke(address, data):
             pane.write_memory(address, data)
         case words.Follow(expression):
@@ -191,12 +195,6 @@ def _delete(pane: VcpuPane, snapshot: Snapshot, which: int | None) -> str:
             f"delete: no stop point {which}, nor a breakpoint at {which:#x}; there are: {listed}"
         )
     return ""
-
-
-def _info(pane: VcpuPane, view: str) -> None:
-    if view not in pane.VIEWS:
-        raise CommandError(f"info: no view {view!r}; known: {', '.join(pane.VIEWS)}")
-    pane.show_view(pane.VIEWS.index(view))
 
 
 def _assign(pane: VcpuPane, register: str, value: int) -> None:

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from kdash.panes.vcpu_vocabulary import ALIASES, WORDS
-from kdash.panes.vcpu_words import GENERAL, SETTABLE
-from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS
+from kdash.backends.kvm.stop_requests import EXIT_NAMES
+from kdash.panes.vcpu_vocabulary import WORDS
+from kdash.panes.vcpu_words import GENERAL, SETTABLE, VIEWS
+from kdash.widgets.command_words import CommandError, meant
 
 MOST_PATHS = MOST_SYMBOLS = 50
-TAKE_ADDRESSES = ("until", "break", "delete", "walk", "follow")
-VIEWS = (*PARTS, *STATE_VIEWS)
+TAKE_ADDRESSES = frozenset({
+    "until", "break", "tbreak", "watch", "awatch", "delete", "walk", "follow", "print", "x", "xp",
+})  # fmt: skip
 _SPECIAL = re.compile(r"([\s\"'\\])")  # what the shell's rules give a meaning
 
 
@@ -31,16 +33,24 @@ def complete(line: str, symbols: Sequence[str] = ()) -> Sequence[str]:
         return [known.word for known in WORDS if known.word.startswith(word)]
     names: Sequence[str] = ()
     addressed = False
-    if word.removesuffix("!") in ("open", "save", "save-snapshot"):
+    try:
+        means = meant(word.partition("/")[0].removesuffix("!"), WORDS).word
+    except CommandError:
+        return []
+    if means in ("open", "save", "save-snapshot"):
         return [f"{word} {completed}" for completed in paths(rest)]
-    if ALIASES.get(word, word) == "set":
-        names = [f"{name}=" for name in SETTABLE]
-    elif word.partition("/")[0] in ("x", "xp") or ALIASES.get(word, word) in TAKE_ADDRESSES:
+    if means == "set" and ("=" in rest or "}" in rest):
         names, addressed = GENERAL, True
-    elif word == "info":
-        return [f"info {view}" for view in VIEWS if view.startswith(rest)]
+    elif means == "set":
+        names = [f"{name}=" for name in SETTABLE]
+    elif means in TAKE_ADDRESSES:
+        names, addressed = GENERAL, True
+    elif means == "catch" or (means == "until" and rest.startswith("exit ")):
+        names = sorted(EXIT_NAMES)
+    elif means == "info":
+        return [f"{word} {view}" for view in VIEWS if view.startswith(rest)]
     head, last = "", rest
-    if found := re.search(r"^(.*[+-])([\w.]*)$", rest):
+    if found := re.search(r"^(.*[^\w.])([\w.]*)$", rest):
         head, last = found[1], found[2]
     if not last:
         return []

@@ -84,7 +84,7 @@ class GuestPane(Pane):
         self.guest_is_new(snapshot)
         self._draw(snapshot)
         if snapshot.engine == "emulator" and (why := why_emulated(self.settings)):
-            self.notify(why, title="EMULATED", severity="warning", timeout=15, markup=False)
+            self.post_message(self.Answered(self, f"EMULATED: {why}"))  # hides no part
 
     def on_unmount(self) -> None:
         """Free the guest."""

@@ -87,8 +87,8 @@ def _what(recording: RecordingView | None, *, moment_only: bool) -> str:
     if recording is None:
         return "the recording"
     if moment_only:
-        return f"the moment before step {recording.position:,}"
-    return f"steps {recording.first:,} to {recording.last:,}"
+        return f"moment {recording.position:,}"
+    return f"moments {recording.first:,} to {recording.last:,}"
 
 
 def _about(place: Path) -> str:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from kdash.backends.kvm.facts import Registers
 from kdash.panes import vcpu_stop_words
 from kdash.panes.vcpu_stop_words import StopCommand
-from kdash.panes.vcpu_vocabulary import ALIASES, WORDS
-from kdash.widgets.pane import CommandError
+from kdash.panes.vcpu_vocabulary import VIEW_NAMES, WORDS
+from kdash.widgets.command_words import CommandError, meant
+from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS
 from kdash.widgets.vcpu.effects import register_part
 from kdash.widgets.vcpu.memory_lines import Examine
 
-STOPS = ("b", "break", "breakpoints", "watchpoints")  # as gdb names what to list
 MOST_STEPS = 100_000_000
 MOST_SPEED = 10_000  # steps a second of an animation
 MASK = (1 << 64) - 1
@@ -30,6 +30,8 @@ SETTABLE = (
 POKES = {"char": 1, "short": 2, "int": 4, "long": 8}  # as in C on x86_64
 UNITS = {"b": 1, "h": 2, "w": 4, "g": 8}
 FORMS = "xduc"
+VIEWS = ("all", *PARTS, *STATE_VIEWS)
+_PRINT = re.compile(r"p(?:rint)?/([xduct])$")
 _EXAMINE = re.compile(r"x(p?)(?:/(\d*)([a-z]*))?$")
 _TERM = re.compile(r"\s*([+-]?)\s*\$?([A-Za-z0-9_.]+)")
 
@@ -116,6 +118,14 @@ class Assign:
     value: int
 
 
+@dataclass(frozen=True, slots=True)
+class Print:
+    """Tell the value of an expression."""
+
+    expression: str
+    form: str = ""  # x, d, u, t or c; empty: the usual ones
+
+
 #: Gives the address of a symbol of the guest, None where there is none.
 Lookup = Callable[[str], int | None]
 
@@ -155,6 +165,7 @@ Command = (
     | Back
     | Seek
     | Save
+    | Print
 )
 
 
@@ -173,7 +184,10 @@ def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Comma
     rest = rest.strip()
     if _EXAMINE.match(word):
         return examine(word, rest, registers, lookup)
-    word = ALIASES.get(word, word)
+    if matched := _PRINT.match(word):
+        return _print(rest, matched[1])
+    exclaimed = "!" if word in ("save!", "save-snapshot!") else ""
+    word = meant(word.removesuffix(exclaimed), WORDS).word + exclaimed
     command = (
         vcpu_stop_words.parse(
             word, rest, registers, lambda of, text: _address(of, text, registers, lookup)
@@ -181,10 +195,9 @@ def parse(line: str, registers: Registers, lookup: Lookup = no_symbols) -> Comma
         or _going(word, rest)
         or _at_addresses(word, rest, registers, lookup)
     )
-    if command is not None:
-        return command
-    known = ", ".join(word.word for word in WORDS)
-    raise CommandError(f"unknown command {word!r}; known: {known}")
+    if command is None:
+        raise CommandError(f"{word} needs more; :help {word} tells what")
+    return command
 
 
 def _going(word: str, rest: str) -> Command | None:
@@ -233,8 +246,27 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
         case "walk":
             return Walk(_address("walk", rest, registers, lookup) if rest else None)
         case "info":
-            return Info("stops" if rest in STOPS else rest)
+            return Info(_view(rest))
+        case "print":
+            return _print(rest)
     return None
+
+
+def _view(name: str) -> str:
+    """The view that was named, by another name, or by its beginning."""
+    if name in VIEWS or name in VIEW_NAMES:
+        return VIEW_NAMES.get(name, name)
+    begin = [view for view in VIEWS if name and view.startswith(name)]
+    if begin:
+        return begin[0]
+    wrong = f"no view {name!r}; there are" if name else "needs a view, one of"
+    raise CommandError(f"info: {wrong}: {', '.join(VIEWS)}")
+
+
+def _print(text: str, form: str = "") -> Print:
+    if not text:
+        raise CommandError("print needs an expression, such as print rsp+8 or p/t rflags")
+    return Print(text, form)
 
 
 def _count(text: str) -> int:

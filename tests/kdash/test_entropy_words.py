@@ -42,7 +42,7 @@ def test_a_line_means_its_command(line: str, command: object) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("modell", "known: model, plot, interval"),
+        ("modell", "near it: model"),
         ("model", "one of step"),
         ("model spin", "unknown word 'spin'"),
         ("model step 0", "1 to 1000"),

@@ -160,7 +160,7 @@ async def test_the_callee_becomes_noreturn_with_one_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("frobnicate", "unknown command 'frobnicate'; known: check, filter"),
+        ("frobnicate", "unknown command 'frobnicate'; :help lists all"),
         ("check", "give files or folders"),
         ("check /no/such/file.o", "/no/such/file.o: No such file or directory"),
         ("check 'x", "No closing quotation"),

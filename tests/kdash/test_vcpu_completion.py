@@ -17,6 +17,11 @@ from kdash.panes.vcpu_completion import complete
         ("set ra", "set rax="),
         ("x/16b rs", "x/16b rsi"),
         ("until rip+r", "until rip+rax"),
+        ("p dword [rs", "p dword [rsi"),
+        ("b 0x1000 if ra", "b 0x1000 if rax"),
+        ("catch HL", "catch HLT"),
+        ("set rax=rb", "set rax=rbx"),
+        ("inf st", "inf stops"),
     ],
 )
 def test_words_and_registers_are_completed(line: str, first: str) -> None:

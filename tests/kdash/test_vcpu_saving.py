@@ -84,5 +84,5 @@ async def test_what_was_saved_is_told_when_it_is_done(tmp_path: Path) -> None:
         await until(pilot, lambda: bool(told(app)))
         ((title, text),) = told(app)
         assert title == "Saved"
-        assert text.startswith(f"steps 0 to 2 in {file}, ")
+        assert text.startswith(f"moments 0 to 2 in {file}, ")
         assert text.endswith("KiB")

@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 
 from kdash.widgets.help import HelpScreen, sections
 from kdash.widgets.pane import CommandWord, Pane
+from kdash.widgets.reading import ReadingBox
 
 
 class KeyedPane(Pane):
@@ -58,3 +59,17 @@ async def test_the_help_shows_markup_in_a_tooltip_and_closes_with_escape() -> No
         assert "[b]x[/b]" in app.export_screenshot().replace("&#160;", " ")
         await pilot.press("escape")
         assert not isinstance(app.screen, HelpScreen)
+
+
+async def test_the_help_is_scrolled_by_the_keys_of_lists() -> None:
+    app = KeyedApp()
+    async with app.run_test(size=(80, 8)) as pilot:
+        app.push_screen(HelpScreen(sections(app, app.pane)))
+        await pilot.pause()
+        box = app.screen.query_one(ReadingBox)
+        await pilot.press("G")
+        assert box.scroll_offset.y == box.max_scroll_y > 2
+        await pilot.press("g", "g", "j", "j", "k")
+        assert box.scroll_offset.y == 1
+        await pilot.press("ctrl+d", "ctrl+u", "ctrl+u")
+        assert box.scroll_offset.y == 0
