@@ -7,7 +7,15 @@ import platform
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("first_screen", "command_start", "vcpu_rates", "stops", "recording", "gdb_steps")
+BENCHMARKS = (
+    "first_screen",
+    "command_start",
+    "vcpu_rates",
+    "stops",
+    "recording",
+    "gdb_steps",
+    "stream_health",
+)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kdash.backends.entropy.devices import read_urandom
 from kdash.backends.entropy.events import TimerState, add_timer_randomness, rand_initialize
 from kdash.backends.entropy.facts import ModelStep, PoolState
 from kdash.backends.entropy.generator import HZ, INITIAL_JIFFIES, UTS_BYTES, Generator, Machine
@@ -113,6 +114,10 @@ class LiveModel:
 
         step = self._do(extraction)
         return ModelStep(step.index, step.operation, output, step.input, step.changed_words)
+
+    def urandom(self, nbytes: int) -> bytes:
+        """What a reader of the model's /dev/urandom gets; no step is told of it."""
+        return read_urandom(self._generator, nbytes).out
 
     def mix(self, data: bytes) -> ModelStep:
         """Mix bytes into the input pool without credit."""

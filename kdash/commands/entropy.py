@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from kdash.commands import entropy_text
+from kdash.commands.entropy_parser import Parser, Stopped, stop_signals
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -23,16 +22,12 @@ if TYPE_CHECKING:
 
 SETTLING_SECONDS = 0.2  # between the two looks a rate needs
 LEAST_INTERVAL, MOST_INTERVAL = 0.25, 3600.0  # seconds
-STATUSES = {
-    signal.SIGHUP: ExitStatus.SIGHUP,
-    signal.SIGINT: ExitStatus.SIGINT,
-    signal.SIGTERM: ExitStatus.SIGTERM,
-}
 
 ONCE_EPILOG = """\
 further commands:
   kdash entropy watch    a line for each sample
   kdash entropy model    replay test vectors on the Linux 4.3 model
+  kdash entropy health   statistical tests of a file or of a live source
 
 examples:
   kdash entropy
@@ -55,40 +50,12 @@ Exit status: 0 all cases pass, 1 a case fails, 2 a malformed file, 3 a file that
 """
 
 
-class Stopped(Exception):  # noqa: N818 - a way to end, not an error
-    """A signal asked the command to end."""
-
-    def __init__(self, status: ExitStatus) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints take one line."""
-
-    def __init__(self, name: str, description: str, epilog: str) -> None:
-        super().__init__(
-            prog=name,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        self.add_argument(
-            "--format", choices=("text", "json"), default="text", help="what to print (text)"
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and exit with status 2."""
-        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
 def run(argv: list[str]) -> int:
     """Carry out `kdash entropy` and return the exit status."""
-    commands = {"watch": _watch, "model": _model}
+    commands = {"watch": _watch, "model": _model, "health": _health}
     command = commands.get(argv[0]) if argv else None
     try:
-        with _stop_signals():
+        with stop_signals():
             return command(argv[1:]) if command else _once(argv)
     except Stopped as stopped:
         return stopped.status
@@ -97,7 +64,9 @@ def run(argv: list[str]) -> int:
 def _once(argv: list[str]) -> int:
     parser = Parser("kdash entropy", "Tell the facts about the generator once.", ONCE_EPILOG)
     parser.add_argument("--check", action="store_true", help="exit with status 1 on an alert")
-    parser.add_argument("command", nargs="?", choices=("watch", "model"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "command", nargs="?", choices=("watch", "model", "health"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args(argv)
     if arguments.command:
         parser.error(f"{arguments.command} comes first: kdash entropy {arguments.command} ...")
@@ -169,6 +138,12 @@ def _model(argv: list[str]) -> int:
     return ExitStatus.FINDINGS if failed else ExitStatus.OK
 
 
+def _health(argv: list[str]) -> int:
+    from kdash.commands.entropy_health import run as run_health
+
+    return run_health(argv)
+
+
 @contextmanager
 def _reader() -> Iterator[SignalReader]:
     """A reader of this machine's signals, closed at the end."""
@@ -201,25 +176,6 @@ def _print_sample(reading: Reading, form: str) -> None:
         line = entropy_text.reading_line(reading, datetime.fromtimestamp(now))
     sys.stdout.write(line)
     sys.stdout.flush()
-
-
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """Turn the signals that end a command into `Stopped`; one that is ignored stays ignored."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(STATUSES[signal.Signals(number)])
-
-    before = {
-        number: signal.signal(number, stop)
-        for number in STATUSES
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _interval(text: str) -> float:

@@ -1,0 +1,1 @@
+"""Statistical tests of a stream of random bytes, whatever it comes from."""

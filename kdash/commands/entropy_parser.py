@@ -1,0 +1,75 @@
+"""What the commands below `kdash entropy` share: their parser, and how signals end them."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from kdash.exit_status import ExitStatus
+
+STATUSES = {
+    signal.SIGHUP: ExitStatus.SIGHUP,
+    signal.SIGINT: ExitStatus.SIGINT,
+    signal.SIGTERM: ExitStatus.SIGTERM,
+}
+
+
+class Stopped(Exception):  # noqa: N818 - a way to end, not an error
+    """A signal asked the command to end."""
+
+    def __init__(self, status: ExitStatus) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints take one line."""
+
+    def __init__(self, name: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=name,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument(
+            "--format", choices=("text", "json"), default="text", help="what to print (text)"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with status 2."""
+        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+@contextmanager
+def stop_signals() -> Iterator[None]:
+    """Turn the signals that end a command into `Stopped`; one that is ignored stays ignored."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(STATUSES[signal.Signals(number)])
+
+    before = {
+        number: signal.signal(number, stop)
+        for number in STATUSES
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let the signals that end a command wait until a piece of work is done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STATUSES)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
