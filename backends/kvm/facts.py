@@ -367,6 +367,10 @@ class RecordingView:
         return self.position < self.last
 
 
+#: Detail of a snapshot: the guest halted until a key is pressed on its keyboard.
+KEY_WANTED = "it waits for a key"
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """All a pane needs to draw a guest, taken between two steps or from a running guest."""

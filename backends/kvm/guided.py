@@ -13,6 +13,7 @@ from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import (
+    KEY_WANTED,
     PastError,
     RunState,
     Snapshot,
@@ -484,7 +485,7 @@ class GuidedRun:
                 state=self._state,
                 vcpu=self._selected,
                 before=self._before[self._selected],
-                detail="it waits for a key" if self.waiting else verdict.text,
+                detail=KEY_WANTED if self.waiting else verdict.text,
                 stopped_at=verdict.numbers,
                 step_rate=self._step_rate(),
                 full_speed=self._fast if self.going else self._past.by_run or self._fast_alone,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
 from kdash.backends.kvm.facts import RunState
 from kdash.panes.vcpu_guest import GuestPane
 from kdash.widgets.vcpu.console import ConsolePart
@@ -9,6 +13,21 @@ from kdash.widgets.vcpu.console import ConsolePart
 
 class ConsoleKeys(GuestPane):
     """What is typed into the serial part or the text screen goes to the guest."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # With priority, so that what is typed ahead reaches the guest.
+        Binding("i", "type_in", "Type", show=False, id="vcpu.type", priority=True,
+                tooltip="Give the keyboard to the guest: text screen, else serial port; "
+                "ctrl+] takes it back"),
+    ]  # fmt: skip
+
+    def action_type_in(self) -> None:
+        """Give the keyboard to the guest, in a view of its own where its part has no place."""
+        part = self._parts.console
+        if not part.display:
+            self.show_view(self.VIEWS.index(part.id or ""))
+        self.screen.set_focus(part)
+        part.action_type()
 
     def on_console_part_typed(self, event: ConsolePart.Typed) -> None:
         """Send what was typed."""

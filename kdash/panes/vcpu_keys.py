@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEED_GUEST = frozenset({
     "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
     "overview", "vcpu", "watch", "animate", "speed",
-    "border", "reset_borders", "step_back", "reverse_next", "reverse_continue",
+    "border", "reset_borders", "type_in", "step_back", "reverse_next", "reverse_continue",
 })  # fmt: skip
 
 
@@ -83,7 +83,7 @@ class GuestKeys(PastKeys):
         focused = self.app.focused
         if isinstance(focused, KeyTaker) and focused.takes_keys:
             return False
-        if action in ("until", "filter", "watch") and takes_keys(self.app.focused):
+        if action in ("until", "filter", "watch", "type_in") and takes_keys(self.app.focused):
             return False
         if action == "retry":
             return self._session is None

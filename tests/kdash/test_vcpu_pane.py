@@ -17,6 +17,7 @@ from textual.widgets import Footer, Static
 from kdash.app import KdashApp, Place
 from kdash.backends.kvm.conditions import ConditionError
 from kdash.backends.kvm.facts import (
+    KEY_WANTED,
     GuestError,
     KvmError,
     Outcome,
@@ -377,6 +378,55 @@ async def test_the_text_screen_is_a_view_once_the_guest_wrote_to_it() -> None:
         await pilot.pause()
         assert app.pane.VIEWS[app.pane.view] == "screen"
         assert drawn(parts(app).screen_text).startswith("H")
+
+
+WRITTEN = TextScreen(80, 25, b"H\x1fi\x1f".ljust(4000, b"\0"))
+
+
+@pytest.mark.parametrize("size", [SMALL, (118, 40), LARGE, (200, 60)])
+async def test_the_text_screen_comes_beside_the_other_parts(size: tuple[int, int]) -> None:
+    app, session = given(snapshot(), snapshot(screen=WRITTEN, state=RunState.STOPPED), snapshot())
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: parts(app).serial.display)
+        assert not parts(app).screen_text.display
+        await pilot.press("s")
+        await until(pilot, lambda: parts(app).screen_text.display)
+        await until(pilot, lambda: drawn(parts(app).screen_text).startswith("Hi"))
+        assert parts(app).code.display
+        assert parts(app).exits.display
+        await pilot.press("R")
+        await until(pilot, lambda: not parts(app).screen_text.display)
+        assert session.asked == [("step", 1), "restart"]
+
+
+async def test_a_silent_serial_port_says_where_the_output_is() -> None:
+    app, _ = given(snapshot(screen=WRITTEN))
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.show_view(app.pane.VIEWS.index("serial"))
+        await pilot.pause()
+        assert "writes to its text screen" in " ".join(drawn(parts(app).serial).split())
+
+
+async def test_i_types_into_the_part_that_the_guest_reads() -> None:
+    waiting = snapshot(screen=WRITTEN, state=RunState.RUNNING, detail=KEY_WANTED)
+    app, session = given(waiting)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: parts(app).screen_text.display)
+        assert "it waits for a key: i types" in drawn(parts(app).status)
+        await pilot.press("i", "i", "x")
+        assert session.asked == [("keys", b"i"), ("keys", b"x")]
+        await pilot.press("ctrl+right_square_bracket")
+        assert not parts(app).screen_text.takes_keys
+
+
+async def test_i_shows_the_part_that_has_no_place_beside_the_others() -> None:
+    app, session = given(snapshot(state=RunState.RUNNING))
+    async with app.run_test(size=(60, 14)) as pilot:
+        await pilot.pause()
+        assert not parts(app).serial.display
+        await pilot.press("i", "x")
+        assert parts(app).serial.display
+        assert session.asked == [("serial", b"x")]
 
 
 async def test_tab_visits_every_part_on_screen() -> None:

@@ -17,6 +17,9 @@ TALL = 24  # lines; below, the registers have no title
 LOWEST = 8  # lines; below, the time line has no room
 GAP = 2  # cells between two columns
 SIXTEEN = 73  # cells that a line of sixteen bytes of memory takes, beside a scroll bar
+SCREEN = 81  # cells that a text screen takes, beside a scroll bar
+SCREEN_LINES = 26  # with its title
+SOME_LEFT = 48  # cells that the left column keeps beside a text screen
 
 
 class Place(NamedTuple):
@@ -37,6 +40,8 @@ class Room(NamedTuple):
     registers: Callable[[int, bool], int]  # (width, in full) -> lines, without a title
     timeline: bool = False  # a line of its own below the status
     moved: Mapping[str, int] = MappingProxyType({})  # cells by which borders were moved
+    screen: bool = False  # the guest wrote to its text screen
+    serial: bool = True  # the guest sent something, or has no text screen to show
 
     @property
     def titled(self) -> bool:
@@ -80,20 +85,28 @@ def arrange(room: Room, view: str) -> dict[str, Place]:
 
 
 def _broad(room: Room) -> dict[str, Place]:
-    """Two columns: registers over exits; code over memory over serial."""
+    """Two columns: registers over exits; code over memory over the text screen and serial."""
     height = room.height - 1
     right = min(SIXTEEN, room.width * 47 // 100)
+    screen = serial = 0
+    if room.screen:
+        right = max(right, min(SCREEN, room.width - GAP - SOME_LEFT))
+        screen = min(SCREEN_LINES, height * 2 // 5)
+        serial = max(4, height // 8) if room.serial else 0
+        code = (height - screen - serial) * 3 // 5
+    else:
+        serial = max(5, height // 5)
+        code = height // 2
+    memory = height - code - screen - serial
     left = room.width - GAP - right
     registers = room.registers_height(left, height * 2 // 3)
-    code = height // 2
-    serial = max(5, height // 5)
     left = column(left, room.width - GAP, room.moved)
     x, right = left + GAP, room.width - GAP - left
     return {
         **_stack(0, 1, left, [("registers", registers), ("exits", height - registers)], room),
         **_stack(
             x, 1, right,
-            [("code", code), ("memory", height - code - serial), ("serial", serial)], room,
+            [("code", code), ("memory", memory), ("screen", screen), ("serial", serial)], room,
         ),
     }  # fmt: skip
 
@@ -110,19 +123,32 @@ def _stack(
 
 
 def _medium(room: Room) -> dict[str, Place]:
-    """Registers on top, code beside serial and memory below, exits at the bottom."""
+    """Registers on top, code beside serial and memory below, exits at the bottom.
+
+    The text screen, which is wide, stands at the bottom; the exits are then beside the code.
+    """
     height = room.height - 1
     registers = room.registers_height(room.width, min(height, max(4, height * 2 // 5)))
     below = height - registers
-    middle = below - max(3, below * 2 // 5) if below >= 8 else below
-    bands = [("registers", registers), ("code", middle), ("exits", below - middle)]
+    share, lowest = (below // 2, "screen") if room.screen else (below * 2 // 5, "exits")
+    share = max(3, min(share, SCREEN_LINES)) if below >= 8 else 0
+    bands = [("registers", registers), ("code", below - share), (lowest, share)]
     places = _stack(0, 1, room.width, bands, room)
     left = column(room.width * 3 // 5, room.width - GAP, room.moved)
     code = places["code"]
     places["code"] = code._replace(width=left)
-    memory = code.height // 2 if room.memory else 0
-    right = [("memory", memory), ("serial", code.height - memory)]
+    beside = {"memory": room.memory, "exits": lowest != "exits", "serial": room.serial}
+    right = _shared(code.height, [name for name, wanted in beside.items() if wanted])
     return places | _stack(left + GAP, code.y, room.width - left - GAP, right, room)
+
+
+def _shared(height: int, names: list[str]) -> list[tuple[str, int]]:
+    """As many of the parts as have three lines or more, of the same height; the last the rest."""
+    names = names[: max(1, height // 3)]
+    each = height // max(1, len(names))
+    return [(name, each) for name in names[:-1]] + [
+        (name, height - each * (len(names) - 1)) for name in names[-1:]
+    ]
 
 
 def _slim(room: Room) -> dict[str, Place]:
@@ -130,7 +156,12 @@ def _slim(room: Room) -> dict[str, Place]:
     height = room.height - 1
     registers = room.registers_height(room.width, min(height, max(4, height // 2)))
     left = height - registers
-    wanted = [("serial", 5), ("memory", 6 if room.memory else 0), ("exits", left * 2 // 5)]
+    wanted = [
+        ("serial", 5 if room.serial else 0),
+        ("memory", 6 if room.memory else 0),
+        ("screen", min(SCREEN_LINES, left * 2 // 5) if room.screen else 0),
+        ("exits", left // 4 if room.screen else left * 2 // 5),
+    ]
     heights: dict[str, int] = {"registers": registers}
     code = left
     for name, lines in reversed(wanted):
@@ -138,7 +169,7 @@ def _slim(room: Room) -> dict[str, Place]:
         heights[name] = taken
         code -= taken
     heights["code"] = code
-    order = ("registers", "code", "exits", "memory", "serial")
+    order = ("registers", "code", "exits", "memory", "screen", "serial")
     return _stack(0, 1, room.width, [(name, heights[name]) for name in order], room)
 
 

@@ -15,6 +15,8 @@ from kdash.widgets.vcpu.part import LinePart
 LEAVE = "ctrl+right_square_bracket"  # as in telnet and virsh console
 LABEL = "keys go to the guest, ctrl+] leaves"  # in the status line
 SHORT = "ctrl+] leaves"  # in a title, which may be narrow
+HOW = "i types"  # the pane's key that gives the keyboard to the guest
+WANTED = f"waits for a key: {HOW}"
 
 
 class ConsolePart(LinePart, KeyTaker):
@@ -50,6 +52,14 @@ class ConsolePart(LinePart, KeyTaker):
             super().__init__()
             self.part = part
 
+    wanted = False  # the guest waits for a key that is typed here
+
+    def want_keys(self, wanted: bool) -> None:
+        """The guest waits for what is typed here, or no longer."""
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self.lay_out()
+
     def action_type(self) -> None:
         """Give the keyboard to the guest."""
         self._set_typing(True)
@@ -64,8 +74,12 @@ class ConsolePart(LinePart, KeyTaker):
         self.post_message(self.TypingChanged(self))
 
     def note(self, usual: str) -> str:
-        """What stands beside the title: who has the keyboard, or `usual`."""
-        return SHORT if self.takes_keys else usual
+        """What stands beside the title: who has the keyboard, how to give it, and `usual`."""
+        if self.takes_keys:
+            return SHORT
+        if self.wanted:
+            return WANTED
+        return ", ".join(filter(None, (usual, "Enter types" if self.has_focus else "")))
 
     def on_key(self, event: events.Key) -> None:
         """Send a key to the guest; nothing else sees it."""
@@ -85,9 +99,14 @@ class ConsolePart(LinePart, KeyTaker):
             event.stop()
             self.post_message(self.Typed(self, pasted_bytes(event.text)))
 
+    def on_focus(self) -> None:
+        """Say how to type."""
+        self.lay_out()
+
     def on_blur(self) -> None:
         """Another part got the keyboard, by the mouse."""
         self._set_typing(False)
+        self.lay_out()
 
     def on_click(self, event: events.Click) -> None:
         """A double click gives the keyboard to the guest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from textwrap import wrap
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
@@ -59,6 +60,11 @@ class Line(NamedTuple):
     def width(self) -> int:
         """Cells the line takes."""
         return cell_len(self.text)
+
+
+def taught(text: str, width: int) -> list[Line]:
+    """What an empty part says, in lines of at most `width` cells."""
+    return [Line((Piece(line, "muted"),)) for line in wrap(text, max(1, width))]
 
 
 class Tones(Container):

@@ -10,8 +10,9 @@ from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
-from kdash.backends.kvm.facts import RecordingView, RunState, Snapshot
+from kdash.backends.kvm.facts import KEY_WANTED, RecordingView, RunState, Snapshot
 from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS, TALL, Room, arrange, borders
+from kdash.widgets.vcpu.console import ConsolePart
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.exits import ExitList
 from kdash.widgets.vcpu.memory import MemoryView
@@ -100,6 +101,7 @@ class VcpuParts(Tones):
         self._held: tuple[Border, int] | None = None  # by the mouse, and where it was
         self._layout = PartsLayout()
         self._registers_count = 0
+        self._outputs = (False, True)  # of the guest that are shown: text screen, serial
 
     @property
     def layout(self) -> Layout:
@@ -128,6 +130,7 @@ class VcpuParts(Tones):
             self._registers_lines,
             self._timeline_shown,
             self._moved,
+            *self._outputs,
         )
 
     @property
@@ -142,6 +145,15 @@ class VcpuParts(Tones):
         inside = focused is not None and self in focused.ancestors
         copied: object = focused if inside else None
         return copied if isinstance(copied, Copied) else None
+
+    @property
+    def console(self) -> ConsolePart:
+        """The part that takes what is typed for the guest: the one with the keyboard, if one is."""
+        focused = self.screen.focused
+        if isinstance(focused, ConsolePart):
+            return focused
+        keyboard = self.screen_text.written or self.screen_text.wanted
+        return self.screen_text if keyboard else self.serial
 
     @property
     def first_shown(self) -> Widget:
@@ -174,10 +186,22 @@ class VcpuParts(Tones):
             live=snapshot.state is RunState.RUNNING,
         )
         self.screen_text.show(snapshot.screen)
+        self.screen_text.want_keys(snapshot.detail == KEY_WANTED)
+        self._place_outputs()
         self._show_timeline(snapshot.recording)
         if len(self.registers.lines) != self._registers_count:
             self._registers_count = len(self.registers.lines)
             self.refresh(layout=True)
+
+    def _place_outputs(self) -> None:
+        """The text screen is there once the guest wrote to it; what is empty makes room for it."""
+        screen, serial = self.screen_text.written, self.serial.written
+        self.serial.tell_elsewhere(screen and not serial)
+        outputs = (screen or self.screen_text.has_focus,
+                   serial or not screen or self.serial.has_focus)  # fmt: skip
+        if outputs != self._outputs:
+            self._outputs = outputs
+            self.rearrange()
 
     def _show_timeline(self, recording: RecordingView | None) -> None:
         self._recording = recording
@@ -263,9 +287,12 @@ class VcpuParts(Tones):
         focused = self.screen.focused
         part = next((one for one in self._framed if focused and one in focused.ancestors_with_self),
                     None)  # fmt: skip
-        if part is not None and (
-            border := border_of(self._borders(), part.id or "", sideways=dx != 0)
-        ):
+        places = arrange(self.shared(self.size), self.sole_part)
+        place = None if part is None else places.get(part.id or "")
+        if part is None or place is None:
+            return
+        end = (place.x, place.y + place.height)
+        if border := border_of(borders(places), part.id or "", end, sideways=dx != 0):
             self._move(border.name, dx + dy)
 
     def _move(self, name: str, by: int) -> None:

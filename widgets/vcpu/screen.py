@@ -12,9 +12,10 @@ from textual.strip import Strip
 
 from kdash.backends.kvm.facts import TextScreen
 from kdash.widgets.vcpu.console import ConsolePart
-from kdash.widgets.vcpu.part import Line, Piece
+from kdash.widgets.vcpu.part import Line, Piece, taught
 
-EMPTY = ("nothing on the text screen yet", "the guest writes cells to 0xb8000")
+EMPTY = "nothing on the text screen yet: what the guest writes to 0xb8000 comes here"
+BLANK = b"\x00 \xff"  # characters that leave a cell empty
 
 #: Code page 437 as the VGA draws it: below the space there are glyphs too (IBM PC character set).
 _LOW = " ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼"
@@ -60,12 +61,24 @@ def screen_lines(screen: TextScreen) -> list[Line]:
     return lines
 
 
+def used_rows(screen: TextScreen) -> int:
+    """Rows from the top to the last with something in it."""
+    text = screen.cells[::2]
+    return -(-len(text.rstrip(BLANK)) // screen.columns)
+
+
 class ScreenView(ConsolePart):
     """The screen as it is in the guest's memory."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("Screen", id=id)
         self._screen: TextScreen | None = None
+        self._followed = 0  # line to which it was scrolled for the sake of what is written
+
+    @property
+    def written(self) -> bool:
+        """Whether the guest ever wrote there."""
+        return self._screen is not None
 
     def show(self, screen: TextScreen | None) -> None:
         """Draw the screen; None: the guest never wrote there."""
@@ -75,15 +88,23 @@ class ScreenView(ConsolePart):
 
     def lay_out(self) -> None:
         """Make the lines."""
-        if not self.room.width:
+        width, height = self.room
+        if not width:
             return
-        if self._screen is None:
+        screen = self._screen
+        if screen is None:
             self.set_title("Screen", self.note(""))
-            self.set_lines([Line((Piece(text, "muted"),)) for text in EMPTY])
-        else:
-            size = f"{self._screen.columns}x{self._screen.rows}"
-            self.set_title("Screen", self.note(size))
-            self.set_lines(screen_lines(self._screen))
+            self.set_lines(taught(EMPTY, width))
+            return
+        size = f"{screen.columns}x{screen.rows}"
+        if width < screen.columns:
+            size += f", columns 1 to {width}"
+        self.set_title("Screen", self.note(size))
+        following = self.scroll_offset.y == self._followed
+        self.set_lines(screen_lines(screen))
+        if following and height:
+            self._followed = max(0, used_rows(screen) - height)
+            self.scroll_to(y=self._followed, animate=False, force=True)
 
     def copy_text(self) -> str:
         """The text without colours; empty before the guest wrote any."""

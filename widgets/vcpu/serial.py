@@ -8,11 +8,12 @@ from rich.cells import cell_len
 
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.console import ConsolePart
-from kdash.widgets.vcpu.part import Line, Piece
+from kdash.widgets.vcpu.part import Line, Piece, taught
 
 LIMIT = 64 * 1024  # bytes drawn; older ones are left out
 LIVE = 4 * 1024  # bytes drawn while more are coming
-EMPTY = ("nothing sent yet", "the guest writes bytes to port 0x3f8")
+EMPTY = "nothing sent yet: what the guest writes to port 0x3f8 comes here"
+ELSEWHERE = "nothing sent to port 0x3f8: this guest writes to its text screen, < and > show it"
 _ESCAPE = re.compile(r"(\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})")
 
 
@@ -67,6 +68,19 @@ class SerialView(ConsolePart):
         self._data = b""
         self._live = False
         self._source = "Serial"
+        self._empty = EMPTY
+
+    @property
+    def written(self) -> bool:
+        """Whether the guest sent anything."""
+        return bool(self._data)
+
+    def tell_elsewhere(self, elsewhere: bool) -> None:
+        """Say that the guest's output is on its text screen, or no longer."""
+        empty = ELSEWHERE if elsewhere else EMPTY
+        if empty != self._empty:
+            self._empty = empty
+            self.lay_out()
 
     def show(self, data: bytes, *, debug_port: bytes = b"", live: bool = False) -> None:
         """Draw the bytes received so far, of a guest that sent none those to its debug port.
@@ -92,7 +106,7 @@ class SerialView(ConsolePart):
             shown = self._data[-LIVE:] if self._live else self._data
             self.set_lines(serial_lines(shown, width))
         else:
-            self.set_lines([Line((Piece(text[:width], "muted"),)) for text in EMPTY])
+            self.set_lines(taught(self._empty, width))
         if at_end and len(self._lines) > height:
             self.scroll_to(y=len(self._lines) - height, animate=False, force=True)
 

@@ -51,9 +51,20 @@ def column(left: int, width: int, moved: Mapping[str, int]) -> int:
     return max(least, min(left + moved.get(COLUMN, 0), most))
 
 
-def border_of(borders: Sequence[Border], part: str, *, sideways: bool) -> Border | None:
-    """The border that moves when `part` shall: the one below it, else the one above."""
+def border_of(
+    borders: Sequence[Border], part: str, end: tuple[int, int], *, sideways: bool
+) -> Border | None:
+    """The border that moves when `part` shall: the one below it, else the one above.
+
+    Args:
+        borders: All there are.
+        part: Its name.
+        end: The cell below its lower left corner: where it stands beside another part, the border
+            below them both is there.
+        sideways: The border between the columns is meant.
+    """
     if sideways:
         return next((one for one in borders if one.name == COLUMN), None)
     under = next((one for one in borders if one.name == part), None)
-    return under or next((one for one in borders if one.below == part), None)
+    above = next((one for one in borders if one.below == part), None)
+    return under or above or next((one for one in borders if one.holds(*end)), None)

@@ -9,9 +9,9 @@ from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.message import Message
 
-from kdash.backends.kvm.facts import Outcome, RunState, Snapshot, VcpuState
+from kdash.backends.kvm.facts import KEY_WANTED, Outcome, RunState, Snapshot, VcpuState
 from kdash.widgets.printable import printable
-from kdash.widgets.vcpu.console import LABEL
+from kdash.widgets.vcpu.console import HOW, LABEL
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
 
 GAP = 3  # cells
@@ -88,7 +88,11 @@ def status_line(  # noqa: PLR0913 - what stands in it
         parts.append(Part(0, ((Piece(LABEL, "accent"),),)))
     elif snapshot.state is not RunState.ENDED and snapshot.detail:
         text = printable(snapshot.detail).replace("\n", " ")
-        parts.append(Part(2, ((Piece(text, "accent"),),), least=16))
+        told = (Piece(text, "accent"),)
+        if snapshot.detail == KEY_WANTED:
+            parts.append(Part(1, ((*told, Piece(f": {HOW}", "label")), told)))
+        else:
+            parts.append(Part(2, (told,), least=16))
     if rate:
         parts.append(Part(2, ((Piece(rate, "accent"),),)))
     parts += _where(snapshot)

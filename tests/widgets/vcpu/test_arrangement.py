@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdash.widgets.vcpu.arrangement import PARTS, Place, Room, arrange, borders
-from kdash.widgets.vcpu.splits import COLUMN
+from kdash.widgets.vcpu.splits import COLUMN, border_of
 
 
 def lines(width: int, full: bool) -> int:
@@ -31,12 +31,21 @@ def cells(place: Place) -> set[tuple[int, int]]:
     timeline=st.booleans(),
     view=st.sampled_from(["", *PARTS]),
     moved=st.dictionaries(st.sampled_from([COLUMN, *PARTS]), st.integers(-80, 80)),
+    outputs=st.tuples(st.booleans(), st.booleans()),
 )
 def test_parts_neither_overlap_nor_leave_the_room(
-    width: int, height: int, memory: bool, timeline: bool, view: str, moved: dict[str, int]
+    width: int,
+    height: int,
+    memory: bool,
+    timeline: bool,
+    view: str,
+    moved: dict[str, int],
+    outputs: tuple[bool, bool],
 ) -> None:
     taken: set[tuple[int, int]] = set()
-    shared = room(width, height, memory)._replace(timeline=timeline, moved=moved)
+    shared = room(width, height, memory)._replace(
+        timeline=timeline, moved=moved, screen=outputs[0], serial=outputs[1]
+    )
     for place in arrange(shared, view).values():
         own = cells(place)
         assert not own & taken
@@ -52,6 +61,39 @@ def test_registers_and_code_are_always_there(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(78, 22), (118, 38), (49, 44), (156, 44)])
 def test_exits_and_serial_are_there_at_the_usual_sizes(size: tuple[int, int]) -> None:
     assert {"exits", "serial"} <= set(arrange(room(*size), ""))
+
+
+@pytest.mark.parametrize("size", [(78, 22), (118, 38), (49, 44), (156, 44), (63, 56)])
+@pytest.mark.parametrize("serial", [False, True])
+def test_the_text_screen_stands_beside_the_others_once_written(
+    size: tuple[int, int], serial: bool
+) -> None:
+    places = arrange(room(*size)._replace(screen=True, serial=serial), "")
+    assert {"registers", "code", "exits", "screen"} <= set(places)
+    assert places["screen"].height >= 7
+    assert places["code"].height >= 6
+
+
+def test_a_wide_room_shows_every_column_of_the_text_screen() -> None:
+    assert arrange(room(156, 44)._replace(screen=True), "")["screen"].width > 80
+    assert arrange(room(78, 22)._replace(screen=True), "")["screen"].width == 78
+
+
+def test_a_serial_port_that_sent_nothing_makes_room_for_the_text_screen() -> None:
+    for size in ((78, 22), (118, 38), (156, 44)):
+        shown = room(*size)._replace(screen=True, serial=False)
+        assert "serial" not in arrange(shown, "")
+        assert "serial" in arrange(shown._replace(serial=True), "")
+
+
+def test_a_part_beside_another_moves_the_border_below_them_both() -> None:
+    places = arrange(room(78, 22), "")
+    serial = places["serial"]
+    found = border_of(
+        borders(places), "serial", (serial.x, serial.y + serial.height), sideways=False
+    )
+    assert found is not None
+    assert (found.name, found.below) == ("code", "exits")
 
 
 def test_the_smallest_usual_terminal_shows_every_instruction_of_the_first_guest() -> None:

@@ -77,3 +77,27 @@ async def test_losing_the_focus_ends_it() -> None:
         app.screen.set_focus(None)
         await pilot.pause()
         assert not app.part.takes_keys  # type: ignore[attr-defined]
+
+
+async def test_a_part_says_how_to_type_into_it() -> None:
+    app = ConsoleApp()
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        app.set_focus(None)
+        await pilot.pause()
+        assert "types" not in str(app.part.border_title)
+        app.part.focus()
+        await pilot.pause()
+        assert "Enter types" in str(app.part.border_title)
+        await pilot.press("enter")
+        assert "ctrl+] leaves" in str(app.part.border_title)
+
+
+async def test_a_part_whose_guest_waits_for_a_key_says_how_to_give_it() -> None:
+    app = ConsoleApp()
+    async with app.run_test():
+        assert isinstance(app.part, SerialView)
+        app.part.want_keys(True)
+        assert "waits for a key: i types" in str(app.part.border_title)
+        app.part.want_keys(False)
+        assert "waits" not in str(app.part.border_title)

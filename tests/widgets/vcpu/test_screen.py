@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from kdash.backends.kvm.facts import TextScreen
-from kdash.widgets.vcpu.screen import GLYPHS, ScreenView, screen_lines, style_of
+from kdash.widgets.vcpu.screen import GLYPHS, ScreenView, screen_lines, style_of, used_rows
 
 from .made import PartApp, drawn
 
@@ -51,3 +51,32 @@ async def test_the_screen_is_drawn_in_its_colours() -> None:
         assert drawn(view).startswith("←[3")
         segment = next(iter(view.render_line(0)))
         assert segment.style == style_of(0x1F)
+
+
+def test_rows_are_used_down_to_the_last_with_something_in_it() -> None:
+    assert used_rows(screen(b"")) == 0
+    assert used_rows(screen(b"H\x07")) == 1
+    assert used_rows(screen(b" \x07" * 240 + b"x\x07")) == 4
+
+
+async def test_a_low_view_shows_what_was_written_last_until_scrolled() -> None:
+    view = ScreenView()
+    async with PartApp(view).run_test(size=(90, 6)) as pilot:
+        view.show(screen(b"a\x07".ljust(160, b"\0") * 3))
+        await pilot.pause()
+        assert drawn(view).startswith("a")
+        view.show(screen(b"a\x07".ljust(160, b"\0") * 12 + b"last\x07"))
+        await pilot.pause()
+        assert drawn(view).splitlines()[-1].startswith("l")
+        view.focus()
+        await pilot.press("g", "g")
+        view.show(screen(b"b\x07".ljust(160, b"\0") * 13))
+        await pilot.pause()
+        assert view.scroll_offset.y == 0
+
+
+async def test_a_narrow_view_says_which_columns_it_shows() -> None:
+    view = ScreenView()
+    async with PartApp(view).run_test(size=(50, 30)):
+        view.show(screen(b"H\x07"))
+        assert "80x25, columns 1 to 50" in str(view.border_title)
