@@ -99,14 +99,9 @@ class ConsolePart(LinePart, KeyTaker):
             event.stop()
             self.post_message(self.Typed(self, pasted_bytes(event.text)))
 
-    def on_focus(self) -> None:
-        """Say how to type."""
-        self.lay_out()
-
     def on_blur(self) -> None:
         """Another part got the keyboard, by the mouse."""
         self._set_typing(False)
-        self.lay_out()
 
     def on_click(self, event: events.Click) -> None:
         """A double click gives the keyboard to the guest."""

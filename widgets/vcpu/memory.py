@@ -187,14 +187,9 @@ class MemoryView(LinePart, KeyTaker):
             if event.chain == 2:
                 self.action_edit()
 
-    def on_focus(self) -> None:
-        """The cursor shows."""
-        self.lay_out()
-
     def on_blur(self) -> None:
-        """The cursor goes, and what was half typed."""
+        """What was half typed goes."""
         self._stop_editing()
-        self.lay_out()
 
     def on_resize(self) -> None:
         """Keep the cursor in view."""

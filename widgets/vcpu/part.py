@@ -166,6 +166,14 @@ class LinePart(ScrollView, can_focus=True):
         """Lines depend on the width."""
         self.lay_out()
 
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Lines may show a cursor, or say what keys do.
+
+        Textual sets this behind the handlers of Focus and Blur: they would lay out too early.
+        """
+        super().watch_has_focus(has_focus)
+        self.lay_out()
+
     # -- scrolling ----------------------------------------------------------------------
 
     def action_move(self, by: int) -> None:

@@ -235,11 +235,6 @@ class RegisterView(LinePart, KeyTaker):
                     self.action_edit()
                 return
 
-    def on_focus(self) -> None:
-        """The cursor shows."""
-        self.lay_out()
-
     def on_blur(self) -> None:
-        """The cursor goes, and what was half typed."""
+        """What was half typed goes."""
         self._leave()
-        self.lay_out()

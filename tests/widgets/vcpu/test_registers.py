@@ -74,3 +74,16 @@ def test_text_laid_over_a_line_leaves_the_rest_as_it_is() -> None:
     over = overlaid(line, 2, "XYZ", "focused")
     assert over.text == "abXYZfgh"
     assert Piece("XYZ", "focused") in over.pieces
+
+
+async def test_the_cursor_goes_when_another_part_gets_the_keyboard() -> None:
+    app = RegisterApp()
+    async with app.run_test(size=(100, 20)) as pilot:
+        await pilot.press("l")
+        assert any(piece.tone == "focused" for line in app.view.lines for piece in line.pieces)
+        app.set_focus(None)
+        await pilot.pause()
+        assert not any(piece.tone == "focused" for line in app.view.lines for piece in line.pieces)
+        app.view.focus()
+        await pilot.pause()
+        assert any(piece.tone == "focused" for line in app.view.lines for piece in line.pieces)
