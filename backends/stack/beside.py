@@ -66,9 +66,9 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
         disassembly=place.disassembly,
     )
     here = [one for one in ours if _same_function(one, base)]
-    here.sort(key=lambda one: (one.kind != base.kind, abs(one.offset - base.offset)))
+    here.sort(key=lambda one: (not _same_kind(one, base), abs(one.offset - base.offset)))
     base = replace(base, ours=tuple(Related(one.kind, one.offset) for one in here))
-    if here and here[0].kind == base.kind:
+    if here and _same_kind(here[0], base):
         return _agreeing(base, here[0])
     finds = "kdash now finds" if base.origin == OWN else "kdash finds"
     if not here:
@@ -76,6 +76,14 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
     named = ", ".join(f"{one.kind} at +{one.offset:#x}" for one in here[:_MOST_NAMED])
     more = f" and {len(here) - _MOST_NAMED} more" if len(here) > _MOST_NAMED else ""
     return replace(base, agrees=False, verdict=f"{finds} {named}{more} instead")
+
+
+#: Up to 6.4 objtool called code behind a callee that never returns just unreachable.
+_UNREACHABLE = frozenset(("unreachable", "missing-noreturn"))
+
+
+def _same_kind(one: Finding, other: Finding) -> bool:
+    return one.kind == other.kind or {one.kind, other.kind} == _UNREACHABLE
 
 
 def _same_function(one: Finding, other: Finding) -> bool:
@@ -89,6 +97,7 @@ def _agreeing(base: Finding, own: Finding) -> Finding:
     return replace(
         own if there else base,
         file=base.file,
+        kind=base.kind,
         level=base.level,
         message=base.message,
         expected=own.expected or base.expected,

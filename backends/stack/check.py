@@ -10,6 +10,7 @@ from kdash.backends.stack.events import make_events
 from kdash.backends.stack.facts import CheckOptions, FileReport, ObjectError
 from kdash.backends.stack.findings import FindingMaker
 from kdash.backends.stack.image import ObjectImage
+from kdash.backends.stack.layouts import layout_conflicts
 from kdash.backends.stack.mitigations import Mitigations
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.reading import read_object
@@ -58,6 +59,7 @@ class Checker:
         coverage = Coverage(program, walk.events, walk)
         maker = FindingMaker(path, walk, levels_of(self.options.levels))
         sites = [Site(violation) for violation in walk.violations] + coverage.sites()
+        sites += [Site(violation) for violation in layout_conflicts(walk)]
         hardening = Mitigations(program, walk.events, self.options.builds)
         sites += [Site(violation) for violation in hardening.violations()]
         findings = maker.make(sites) + maker.make_malformed(program.special.malformed)
@@ -77,7 +79,9 @@ class Checker:
         """Walk a program with the states known so far."""
         if self._transitions.full:
             self._transitions = Transitions()
-        walk = Walk(program, make_events(program, frame_pointer), self._transitions, frame_pointer)
+        uaccess = self.options.uaccess
+        events = make_events(program, frame_pointer, uaccess)
+        walk = Walk(program, events, self._transitions, frame_pointer, uaccess)
         walk.run()
         return walk
 

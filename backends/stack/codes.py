@@ -17,7 +17,7 @@ NONE, JCC, JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, BUG, ENTRY, INVALID, NOP
 
 # How an instruction may change the stack state, as far as its code tells; the ModRM byte
 # decides the rest (`stack_ops.py`).
-ALWAYS, RM_IMM, STORE, LOAD, LEA, RM_REG, REG_RM, EXCHANGE = range(1, 9)
+ALWAYS, RM_IMM, STORE, LOAD, LEA, RM_REG, REG_RM, EXCHANGE, ACCESS = range(1, 10)
 
 _CONTROL = (
     (JCC, r"J(?!MP)\w+_REL(?:8|32)_64|J[ER]CXZ_REL8_64|LOOP\w*_REL8_64_\w+"),
@@ -45,6 +45,7 @@ _STACK = (
     (RM_REG, r"(?:ADD|SUB|AND|OR|XOR)_RM64_R64"),
     (REG_RM, r"(?:ADD|SUB|AND|OR|XOR)_R64_RM64"),
     (EXCHANGE, r"XCHG_RM64_R64"),
+    (ACCESS, r"STAC|CLAC"),
 )
 # Operand 0 is a register but is only read.
 _READS_OPERAND_0 = ("CMP_", "TEST_", "PUSH", "BT_", "CALL_", "JMP_", "NOP_")
@@ -58,6 +59,7 @@ class CodeTables(NamedTuple):
     aligns: npt.NDArray[np.bool_]  # AND with an immediate: may realign the stack pointer
     writes_first: npt.NDArray[np.bool_]  # operand 0, when a register, may be written
     endbr: int  # ENDBR64
+    iret: int  # IRETQ
 
 
 @cache
@@ -73,6 +75,7 @@ def code_tables() -> CodeTables:
         np.zeros(size, np.bool_),
         np.ones(size, np.bool_),
         names["ENDBR64"],
+        names["IRETQ"],
     )
     for patterns, table in ((_CONTROL, tables.control), (_STACK, tables.stack)):
         one_of = re.compile("|".join(f"(?P<_{value}>{pattern})" for value, pattern in patterns))

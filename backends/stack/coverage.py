@@ -17,7 +17,8 @@ from kdash.backends.stack.image import (
     Ints,
 )
 from kdash.backends.stack.program import Program
-from kdash.backends.stack.walk import Violation, Walk
+from kdash.backends.stack.violations import Violation
+from kdash.backends.stack.walk import Walk
 
 # Code that is only run after it was copied elsewhere, or that nothing of this file runs.
 _UNWALKED_SECTIONS = (".altinstr_replacement", ".altinstr_aux", ".static_call.text")
@@ -139,7 +140,13 @@ class Coverage:
         function = self._holder(at)
         if self.program.code.control[at] == INVALID:
             return Violation("decode", self.events.of(at), at, function)
-        return Violation("unreachable", self.events.of(at), at, function, callee=self._ender(at))
+        callee = self._ender(at)
+        if callee:
+            message = f"{callee}() is missing a __noreturn annotation"
+            return Violation(
+                "missing-noreturn", self.events.of(at), at, function, message=message, callee=callee
+            )
+        return Violation("unreachable", self.events.of(at), at, function)
 
     def _ender(self, at: int) -> str:
         """The callee that never returns right in front of unreached code."""

@@ -23,10 +23,13 @@ from kdash.backends.stack.codes import (
     JMP,
     JMP_INDIRECT,
     RET,
+    code_tables,
 )
+from kdash.backends.stack.flag_ops import KEEPS_ACCESS
+from kdash.backends.stack.hints import Hint, HintKind
 from kdash.backends.stack.image import Ints
 from kdash.backends.stack.program import Program
-from kdash.backends.stack.special import FEATURE_POPCNT
+from kdash.backends.stack.special import FEATURE_POPCNT, FEATURE_SMAP
 from kdash.backends.stack.stack_ops import (
     find_frame_pointer_writes,
     find_stack_operations,
@@ -57,10 +60,13 @@ from kdash.backends.stack.stack_ops import (
     BRANCH_RETURN,  # conditional jump to the return thunk
     FRAME_WRITE,  # rbp is overwritten
     HINT,  # an unwind hint: the state is what the author says
-    CALL_NOWHERE,  # call to a place without a symbol, in this file
+    CALL_NOWHERE,  # call to a place in this file without a symbol, or noted as one inside
 ) = range(24)
 FIRST_OPERATION = 0x40
-_STD = 0xFD  # its only byte, as an operation
+# Operations as their bytes: std; stac, clac; pushf, popf.
+_STD = 0xFD
+_ACCESS = (0xCB010F, 0xCA010F)
+_FLAGS = (0x9C, 0x9D)
 
 _ORDER = 8  # events of one instruction, in this order:
 _AT_REPLACEMENT_END, _AT_SECTION_END, _AT_FUNCTION, _AT_EDGES, _AT_HINT, _AT_ITSELF = range(6)
@@ -85,6 +91,8 @@ class Events:
     keys: Ints
     ways: dict[int, list[Way]]  # of SWITCH and EDGES events
     replaced: frozenset[int]  # EDGES events whose original instructions are never run
+    hints: dict[int, Hint]  # of HINT events
+    saves: list[int]  # events before which the state is saved for a later hint, ascending
     functions: Ints  # event behind the FUNCTION event of each function, -1 without
 
     def at(self, instructions: Ints) -> Ints:
@@ -97,9 +105,10 @@ class Events:
 
 
 class _Maker:
-    def __init__(self, program: Program, frame_pointer: bool) -> None:
+    def __init__(self, program: Program, frame_pointer: bool, uaccess: bool) -> None:
         self.program = program
         self.frame_pointer = frame_pointer
+        self.uaccess = uaccess
         count = len(program.code)
         self.code = np.zeros(count, np.uint64)
         self.chosen = np.zeros(count + 1, np.bool_)
@@ -122,19 +131,23 @@ class _Maker:
         goes = np.concatenate([self.goes[own], extra_goes])[order]
         target = np.where(goes >= 0, np.searchsorted(keys, goes), -1)
         first = program.functions.instruction
+        named = codes.tolist()
+        if self.uaccess:
+            self._mark_kept_flags(named, keys)
         return Events(
-            codes.tolist(),
+            named,
             target.tolist(),
             keys // _ORDER,
             keys,
             self._ways(keys),
             self._replaced(keys),
+            *self._hints(keys),
             np.where(first >= 0, np.searchsorted(keys, first * _ORDER + _AT_EDGES), -1),
         )
 
     def _stack_operations(self) -> None:
         code = self.program.code
-        operations = find_stack_operations(code, self.program.functions)
+        operations = find_stack_operations(code, self.program.functions, self.uaccess)
         if self.frame_pointer:
             writes = find_frame_pointer_writes(code, operations)
             self.code[writes] = FRAME_WRITE
@@ -149,7 +162,10 @@ class _Maker:
             at = np.flatnonzero(code.control == control)
             self.code[at] = kind
             self.chosen[at] = True
-        if self.frame_pointer or self._sets_direction():
+        # In a function iret returns to where it is; elsewhere it leaves the kernel.
+        iret = np.flatnonzero(code.code == code_tables().iret)
+        self.code[iret[self.program.functions.containing(code.start[iret]) < 0]] = KERNEL_ENTRY
+        if self.frame_pointer or self._sets_flags():
             calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
             branches = self.program.branches
             entry = self.program.calls_one_of(self.program.externals.entry_calls)
@@ -166,9 +182,40 @@ class _Maker:
         switches = np.array(list(self.program.switches), np.int64)
         self.code[switches] = SWITCH
 
-    def _sets_direction(self) -> bool:
-        """Whether an `std` is in the file, so that calls must be checked for DF."""
-        return bool(np.any(self.code == _STD))
+    def _sets_flags(self) -> bool:
+        """Whether calls must be checked for a flag that is set."""
+        if bool(np.any(self.code == _STD)):
+            return True
+        return self.uaccess and (
+            bool(np.any(np.isin(self.code, _ACCESS))) or bool(self.program.uaccess_safe)
+        )
+
+    def _mark_kept_flags(self, codes: list[int], keys: Ints) -> None:
+        """Mark what is pushed and popped in alternatives, where AC goes with the flags."""
+        start = self.program.code.start
+        for made in self.program.special.alternatives:
+            spans = [(made.original, made.original_end)]
+            if made.new != NOWHERE:
+                spans.append((made.new, made.new_end))
+            for first, end in spans:
+                bounds = np.searchsorted(start, [first, end]) * _ORDER
+                for at in range(*np.searchsorted(keys, bounds).tolist()):
+                    if codes[at] in _FLAGS:
+                        codes[at] |= KEEPS_ACCESS
+
+    def _hints(self, keys: Ints) -> tuple[dict[int, Hint], list[int]]:
+        """Hints by their events, and the events of those that save the state."""
+        hints = self.program.special.hints
+        at = self.program.code.index_at(np.array(list(hints), np.int64)) * _ORDER
+        kinds = list(hints.values())
+        saves = np.array([hint.kind is HintKind.SAVE for hint in kinds], np.bool_)
+        events = np.searchsorted(keys, np.where(saves, at + _AT_EDGES, at + _AT_HINT)).tolist()
+        made = {
+            event: hint
+            for event, hint in zip(events, kinds, strict=True)
+            if hint.kind is not HintKind.SAVE
+        }
+        return made, sorted(e for e, save in zip(events, saves.tolist(), strict=True) if save)
 
     def _branches(self) -> None:
         program = self.program
@@ -222,7 +269,7 @@ class _Maker:
         found = code.index_at(np.concatenate(positions + tables))
         sources = np.array([edge.source for edge in program.special.edges], np.int64)
         first = program.functions.instruction
-        hints = code.index_at(program.special.hints)
+        hints = code.index_at(np.array(list(program.special.hints), np.int64))
         parts = [
             np.flatnonzero(ends) + 1,
             found[found >= 0],
@@ -251,9 +298,9 @@ class _Maker:
                 made.setdefault(end, (REPLACEMENT_END, self._key(alternative.original_end)))
         for edge in program.special.edges:
             made[edge.source * _ORDER + _AT_EDGES] = (EDGES, -1)
-        hints = code.index_at(program.special.hints)
-        for at in hints[hints >= 0].tolist():
-            made[at * _ORDER + _AT_HINT] = (HINT, -1)
+        for position, hint in program.special.hints.items():
+            if hint.kind is not HintKind.SAVE:
+                made[self._key(position) + _AT_HINT - _AT_EDGES] = (HINT, -1)
         keys = np.array(list(made), np.int64)
         codes = np.array([kind for kind, _ in made.values()], np.uint64)
         return keys, codes, np.array([goes for _, goes in made.values()], np.int64)
@@ -304,18 +351,21 @@ class _Maker:
 
     def _replaced(self, keys: Ints) -> frozenset[int]:
         # As objtool does: the way without POPCNT is left out, on so few machines it is run.
+        # A way that opens user memory in one alternative must close it in the next.
+        left_out = (FEATURE_POPCNT, FEATURE_SMAP) if self.uaccess else (FEATURE_POPCNT,)
         return frozenset(
             int(np.searchsorted(keys, self._key(made.original)))
             for made in self.program.special.alternatives
-            if made.feature == FEATURE_POPCNT
+            if made.feature in left_out
         )
 
 
-def make_events(program: Program, frame_pointer: bool) -> Events:
+def make_events(program: Program, frame_pointer: bool, uaccess: bool = False) -> Events:
     """Pick the events of a program.
 
     Args:
         program: the file.
         frame_pointer: whether calls and writes to rbp are events, too.
+        uaccess: whether stac and clac are events, too.
     """
-    return _Maker(program, frame_pointer).make()
+    return _Maker(program, frame_pointer, uaccess).make()

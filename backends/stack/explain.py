@@ -36,7 +36,7 @@ def explain_function(path: str, name: str) -> str:
 def _sites(program: Program, walk: Walk) -> dict[int, list[str]]:
     """Kinds of findings by instruction."""
     sites: dict[int, list[str]] = {}
-    found = walk.violations + [
+    found = list(walk.violations) + [
         site.violation for site in Coverage(program, walk.events, walk).sites()
     ]
     for violation in found:

@@ -25,7 +25,6 @@ class Rule:
     level: Level
     protects: str  # one or two sentences: what goes wrong at run time
     respond: str  # what to do about it, one or two sentences
-    checked: bool = True  # whether the validator finds it itself; others come by import
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +136,7 @@ class CheckOptions:
     noreturn: tuple[str, ...] = ()  # functions that never return, besides the known ones
     levels: tuple[tuple[str, str], ...] = ()  # (kind, "error" | "warning" | "off")
     builds: tuple[str, ...] = ()  # MITIGATIONS that the kernel is built with
+    uaccess: bool = False  # follow stac and clac
 
 
 @dataclass(frozen=True, slots=True)

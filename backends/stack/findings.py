@@ -18,7 +18,8 @@ from kdash.backends.stack.source_lines import SourceLines
 from kdash.backends.stack.special import Malformed
 from kdash.backends.stack.state import ENTRY_TEXT, FRAME_TEXT, describe
 from kdash.backends.stack.trail import trail
-from kdash.backends.stack.walk import Violation, Walk
+from kdash.backends.stack.violations import Violation
+from kdash.backends.stack.walk import Walk
 
 _MOST_DETAILED = 500  # findings of one file that get a path and a listing
 
@@ -167,7 +168,7 @@ class FindingMaker:
             callee = self._walk.program.callee(at) if self._is_call(at) else ""
             if callee:
                 return noreturn_cause(callee)
-        if violation.kind == "unreachable" and callee:
+        if violation.kind == "missing-noreturn":
             return noreturn_cause(callee)
         return cause_of(violation.kind, where)
 

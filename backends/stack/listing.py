@@ -84,21 +84,8 @@ class Listing:
 
     def state_text(self, index: int) -> str:
         """The stack state in front of an instruction, empty where it was never reached."""
-        state = self.state_before(index)
+        state = state_before(self.walk, index)
         return describe(self.walk.transitions.table.states[state]) if state >= 0 else ""
-
-    def state_before(self, index: int) -> int:
-        """Number of the state in front of an instruction, -1 where it was never reached."""
-        events = self.walk.events
-        event = events.of(index)
-        state = self.walk.visited[event]
-        if state < 0 or int(events.instruction[event]) == index:
-            return state
-        kind = events.code[event]
-        if kind < FIRST_OPERATION:
-            return state
-        after = self.walk.transitions.table.steps[state].get(kind, state)
-        return after if after >= 0 else self.walk.transitions.troubles[-after - 1][1]
 
     def text(self, index: int) -> str:
         """One instruction as text, with the names that its relocation gives."""
@@ -149,3 +136,17 @@ class Listing:
             name, start = section.section.name, section.base
         distance = position - start
         return printable(name) + (f"+{distance:#x}" if distance or function < 0 else "")
+
+
+def state_before(walk: Walk, index: int) -> int:
+    """Number of the state in front of an instruction, -1 where it was never reached."""
+    events = walk.events
+    event = events.of(index)
+    state = walk.visited[event]
+    if state < 0 or int(events.instruction[event]) == index:
+        return state
+    kind = events.code[event]
+    if kind < FIRST_OPERATION:
+        return state
+    after = walk.transitions.table.steps[state].get(kind, state)
+    return after if after >= 0 else walk.transitions.troubles[-after - 1][1]

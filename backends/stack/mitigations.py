@@ -27,7 +27,7 @@ from kdash.backends.stack.codes import (
 from kdash.backends.stack.events import Events
 from kdash.backends.stack.image import R_X86_64_PC32, R_X86_64_PLT32, Ints, Section
 from kdash.backends.stack.program import Program
-from kdash.backends.stack.walk import Violation
+from kdash.backends.stack.violations import Violation
 
 _SHF_ALLOC: Final = 2
 _PC_RELATIVE: Final = (R_X86_64_PC32, R_X86_64_PLT32)

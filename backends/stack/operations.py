@@ -28,6 +28,8 @@ class Op(Enum):
     CLOBBER = auto()  # target is overwritten by a value that can't be known
     SET_DIRECTION = auto()
     CLEAR_DIRECTION = auto()
+    OPEN_USER = auto()
+    CLOSE_USER = auto()
 
 
 class Operation(NamedTuple):
@@ -130,4 +132,6 @@ def _simple() -> dict[int, Operation]:
         Code.IRETQ: Operation(Op.POP),
         Code.STD: Operation(Op.SET_DIRECTION),
         Code.CLD: Operation(Op.CLEAR_DIRECTION),
+        Code.STAC: Operation(Op.OPEN_USER),
+        Code.CLAC: Operation(Op.CLOSE_USER),
     }

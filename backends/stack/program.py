@@ -26,10 +26,12 @@ from kdash.backends.stack.codes import (
 )
 from kdash.backends.stack.decode import Code, decode_image
 from kdash.backends.stack.functions import Functions, find_functions, join_cold_parts
+from kdash.backends.stack.hints import HintKind
 from kdash.backends.stack.image import STT_FUNC, Ints, ObjectImage
 from kdash.backends.stack.noreturn import DeadEnds, ending_instructions, noreturn_names
 from kdash.backends.stack.special import Alternative, Special, read_special
 from kdash.backends.stack.switch_tables import SwitchTables
+from kdash.backends.stack.uaccess import is_uaccess_safe
 
 RETURN_THUNKS = ("__x86_return_thunk",)
 INDIRECT_THUNKS = (
@@ -200,17 +202,32 @@ class Program:
 
     @cached_property
     def lost_calls(self) -> Ints:
-        """Calls inside the file to a place without a symbol, by instruction, ascending."""
+        """Calls inside the file to a place without a symbol, or noted so; ascending."""
         branches, symbols = self.branches, self.image.symbols
         kind = self.code.control[branches.instruction]
         calls = np.flatnonzero((kind == CALL) & (branches.external < 0))
-        calls = calls[self.functions.starting_at(branches.target[calls]) < 0]
+        noted = np.isin(self.code.start[branches.instruction[calls]], self.special.inner_calls)
         if len(calls):
             base = self.code.bases[symbols.section]
             named = (base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)]
-            calls = calls[~np.isin(branches.target[calls], named)]
+            inside = self.functions.starting_at(branches.target[calls]) < 0
+            calls = calls[noted | (inside & ~np.isin(branches.target[calls], named))]
         result: Ints = branches.instruction[calls]
         return result
+
+    @cached_property
+    def uaccess_safe(self) -> frozenset[int]:
+        """Functions of the file that may run with user memory open."""
+        functions = self.functions
+        return frozenset(at for at in range(len(functions)) if is_uaccess_safe(functions.name(at)))
+
+    def is_hinted(self, instruction: int) -> bool:
+        """Whether a hint tells the state before an instruction."""
+        code = self.code
+        if not 0 <= instruction < len(code):
+            return False
+        hint = self.special.hints.get(int(code.start[instruction]))
+        return hint is not None and hint.kind is not HintKind.SAVE
 
     def is_noted_inner_call(self, instruction: int) -> bool:
         """Whether the author said that a call stays inside its function."""

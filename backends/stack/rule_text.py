@@ -30,8 +30,6 @@ def explain_rule(kind: str) -> str:
         "Good:",
         textwrap.indent(good, "  "),
     ]
-    if not rule.checked:
-        parts += ["", "Not checked by kdash itself; comes with imported build logs."]
     return "\n".join(parts)
 
 

@@ -11,8 +11,8 @@ from kdash.backends.stack.facts import Level, Rule
 _FRAME = "FRAME_BEGIN and FRAME_END"
 
 
-def _rule(kind: str, message: str, protects: str, respond: str, *, checked: bool = True) -> Rule:
-    return Rule(kind, message, Level.ERROR, protects, respond, checked)
+def _rule(kind: str, message: str, protects: str, respond: str) -> Rule:
+    return Rule(kind, message, Level.ERROR, protects, respond)
 
 
 _ALL = (
@@ -36,14 +36,12 @@ _ALL = (
         "duplicate frame pointer save",
         "rbp is pushed twice: the chain of frames then leads through a value that is no frame.",
         "Keep one prologue. Often the function before falls through into this one.",
-        checked=False,
     ),
     _rule(
         "duplicate-setup",
         "duplicate frame pointer setup",
         "rbp is set from rsp twice: the frame of the caller can't be found any more.",
         "Keep one prologue. Often the function before falls through into this one.",
-        checked=False,
     ),
     _rule(
         "state-mismatch",
@@ -180,7 +178,6 @@ _ALL = (
         "Between stac and clac user memory is open to the kernel; a call from there opens it to"
         " code that doesn't expect it.",
         "Do the call before user_access_begin() or after user_access_end().",
-        checked=False,
     ),
     _rule(
         "direction-flag",
@@ -220,7 +217,6 @@ _ALL = (
         "Compiler and validator disagree whether a function returns, so that the code behind a"
         " call is checked by neither.",
         "Declare the function __noreturn and add it to the list of noreturn functions.",
-        checked=False,
     ),
 )
 

@@ -20,6 +20,7 @@ from kdash.backends.stack.branches import NOWHERE, resolve
 from kdash.backends.stack.codes import JMP, NOP
 from kdash.backends.stack.decode import Code
 from kdash.backends.stack.facts import ObjectError
+from kdash.backends.stack.hints import Hint, read_hints
 from kdash.backends.stack.image import Ints, ObjectImage, Section
 
 ALTERNATIVE = "alternative"
@@ -27,7 +28,9 @@ JUMP_LABEL = "jump-label"
 EXCEPTION = "exception"
 
 BUGFLAG_WARNING = 1  # include/linux/bug.h: execution goes on behind the ud2
-FEATURE_POPCNT = 4 * 32 + 23  # arch/x86/include/asm/cpufeatures.h
+# arch/x86/include/asm/cpufeatures.h
+FEATURE_POPCNT = 4 * 32 + 23
+FEATURE_SMAP = 9 * 32 + 20
 
 # include/linux/objtool_types.h, since 6.13
 _ANNOTATE_NO_ENDBR = 1
@@ -75,7 +78,7 @@ class Special:
     reachable: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # instruction indexes
     ignored: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # function positions
     inner_calls: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
-    hints: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
+    hints: dict[int, Hint] = field(default_factory=dict)  # by position
     retpoline_safe: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
     no_endbr: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # positions
 
@@ -98,11 +101,19 @@ def read_special(image: ObjectImage, code: Code) -> Special:
         image, code, ".discard.func_stack_frame_non_standard", "__func_stack_frame_non_standard"
     )
     special.inner_calls = _notes(image, code, ".discard.intra_function_calls")
-    special.hints = _notes(image, code, ".discard.unwind_hints")
+    for section in image.sections_named(".discard.unwind_hints"):
+        _read_unwind_hints(image, code, section, special)
     special.retpoline_safe = _notes(image, code, ".discard.retpoline_safe")
     special.no_endbr = _notes(image, code, ".discard.noendbr")
+    _leave_out(special, _notes(image, code, ".discard.ignore_alts"))
     _read_annotations(image, code, special)
     return special
+
+
+def _leave_out(special: Special, originals: Ints) -> None:
+    """Forget the alternatives that somebody declared no matter of stacks."""
+    ignored = set(originals.tolist())
+    special.alternatives = [a for a in special.alternatives if a.original not in ignored]
 
 
 def _positions(parts: list[Ints]) -> Ints:
@@ -239,7 +250,17 @@ def _read_exceptions(image: ObjectImage, code: Code, section: Section, out: Spec
         out.edges.append(Edge(source, target, EXCEPTION))
 
 
-# --- traps
+# --- notes and traps
+
+
+def _read_unwind_hints(image: ObjectImage, code: Code, section: Section, out: Special) -> None:
+    relocations = image.relocations(section)
+    positions = resolve(image, code, relocations)
+    found = code.index_at(positions)
+    hints = read_hints(image.content(section), relocations.offset.tolist())
+    for position, index, hint in zip(positions.tolist(), found.tolist(), hints, strict=True):
+        if index >= 0:
+            out.hints[position] = hint
 
 
 def _warnings(image: ObjectImage, code: Code, section: Section) -> Ints:
@@ -281,5 +302,4 @@ def _read_annotations(image: ObjectImage, code: Code, out: Special) -> None:
         out.retpoline_safe = np.concatenate([out.retpoline_safe, safe])
         no_endbr = targets[known & (kind == _ANNOTATE_NO_ENDBR)]
         out.no_endbr = np.concatenate([out.no_endbr, no_endbr])
-        ignored = set(targets[known & (kind == _ANNOTATE_IGNORE_ALTERNATIVE)].tolist())
-        out.alternatives = [a for a in out.alternatives if a.original not in ignored]
+        _leave_out(out, targets[known & (kind == _ANNOTATE_IGNORE_ALTERNATIVE)])

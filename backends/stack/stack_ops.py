@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdash.backends.stack.codes import (
+    ACCESS,
     ALWAYS,
     EXCHANGE,
     LEA,
@@ -31,8 +32,14 @@ _CALLEE_SAVED = np.zeros(16, np.bool_)
 _CALLEE_SAVED[list(CALLEE_SAVED)] = True
 
 
-def find_stack_operations(code: Code, functions: Functions) -> Ints:
-    """Indexes of the instructions that may change the stack state, ascending."""
+def find_stack_operations(code: Code, functions: Functions, uaccess: bool = False) -> Ints:
+    """Indexes of the instructions that may change the stack state, ascending.
+
+    Args:
+        code: the instructions.
+        functions: the functions they are in.
+        uaccess: whether stac and clac count, too.
+    """
     tables = code_tables()
     group = tables.stack[code.code]
     candidates = np.flatnonzero(group)
@@ -61,6 +68,8 @@ def find_stack_operations(code: Code, functions: Functions) -> Ints:
 
     tracked = _CALLEE_SAVED[reg] | careful
     chosen = group == ALWAYS
+    if uaccess:
+        chosen |= group == ACCESS
     chosen |= ((group == RM_IMM) | (group == RM_REG)) & to_rsp
     chosen |= (group == REG_RM) & wide & (reg == RSP)
     chosen |= (group == EXCHANGE) & register_form & ((rm == RSP) | (reg == RSP))

@@ -14,7 +14,8 @@ from kdash.backends.stack.events import (
 from kdash.backends.stack.facts import PathStep
 from kdash.backends.stack.features import feature_name
 from kdash.backends.stack.listing import Listing
-from kdash.backends.stack.walk import Violation, Walk
+from kdash.backends.stack.violations import Violation
+from kdash.backends.stack.walk import Walk
 
 _LONGEST = 200  # steps kept: the last ones
 

@@ -7,12 +7,13 @@ restores, and realigned stacks (DRAP: a register that holds the argument pointer
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from kdash.backends.stack.flag_ops import KEEPS_ACCESS, apply_flag, keep_access
 from kdash.backends.stack.operations import Op, Operation, parse_operation
 from kdash.backends.stack.state import (
     CFA,
     INDIRECT_RBP,
+    INDIRECT_RSP,
+    NO_BASE,
     NO_REGISTER,
     RBP,
     RSP,
@@ -22,24 +23,20 @@ from kdash.backends.stack.state import (
     State,
     StateTable,
 )
+from kdash.backends.stack.trouble import Trouble
 
 _MOST_STEPS = 1_000_000  # remembered transitions, before all are forgotten
 _MOST_SIZE = 1 << 30  # bytes of stack that still make sense
-
-
-class Trouble(NamedTuple):
-    """A finding that an operation makes by itself."""
-
-    kind: str
-    message: str
+_ARGUMENT_POINTERS = (2, 7, 10, 13)  # rdx, rdi, r10, r13: those the unwinder's tables can name
 
 
 UNDEFINED = Trouble("undefined-state", "undefined stack state")
 REALIGNED = Trouble("stack-realign", "unsupported stack pointer realignment")
 MODIFIED = Trouble("stack-modify", "unsupported stack register modification")
+UNKNOWN_BASE = Trouble("stack-modify", "unknown CFA base reg")
 LEFT = Trouble("stack-modify", "leave instruction with modified stack frame")
-STD_TWICE = Trouble("direction-flag", "recursive STD")
-CLD_TWICE = Trouble("direction-flag", "redundant CLD")
+SAVED_TWICE = Trouble("duplicate-save", "duplicate frame pointer save")
+SET_UP_TWICE = Trouble("duplicate-setup", "duplicate frame pointer setup")
 
 
 class Transitions:
@@ -60,7 +57,10 @@ class Transitions:
         if state.unknown:
             result = number
         else:
-            trouble, after = apply_operation(state, parse_operation(key))
+            operation = parse_operation(key & ~KEEPS_ACCESS)
+            trouble, after = apply_operation(state, operation)
+            if key & KEEPS_ACCESS and trouble is None:
+                trouble, after = keep_access(after, operation.op)
             result = self.table.number(after)
         if trouble is not None:
             self.troubles.append((trouble, result))
@@ -78,8 +78,13 @@ class Transitions:
 def apply_operation(state: State, operation: Operation) -> tuple[Trouble | None, State]:
     """The state behind an operation, and what is wrong with it, if anything."""
     op = operation.op
+    if state.registers:
+        return apply_flag(_in_registers(state, operation), op)
+    if state.base == NO_BASE:
+        return (UNDEFINED, state) if op in _STACK_OPS else apply_flag(state, op)
     if op is Op.PUSH:
-        return None, _push(state, operation)
+        twice = operation.source == RBP and not state.drap and _place(state, RBP) is not None
+        return (SAVED_TWICE if twice else None), _push(state, operation)
     if op is Op.POP:
         return _pop(state, operation)
     if op is Op.STORE:
@@ -98,11 +103,25 @@ def apply_operation(state: State, operation: Operation) -> tuple[Trouble | None,
         return _enter(state, operation)
     if op is Op.CLOBBER:
         return _clobber(state, operation)
-    if op is Op.SET_DIRECTION:
-        return (STD_TWICE if state.direction else None), state._replace(direction=True)
-    if op is Op.CLEAR_DIRECTION:
-        return (None if state.direction else CLD_TWICE), state._replace(direction=False)
-    return None, state
+    return apply_flag(state, op)
+
+
+_STACK_OPS = frozenset(
+    (Op.PUSH, Op.POP, Op.MOVE, Op.ADD, Op.ALIGN, Op.STORE, Op.LOAD, Op.LEAVE, Op.ENTER)
+)
+
+
+def _in_registers(state: State, operation: Operation) -> State:
+    """On an interrupted context's registers only the distance to them changes."""
+    if state.base not in (RSP, INDIRECT_RSP):
+        return state
+    if operation.op is Op.PUSH:
+        return state._replace(offset=state.offset + operation.amount)
+    if operation.op is Op.POP:
+        return state._replace(offset=state.offset - operation.amount)
+    if operation.op is Op.ADD and operation.target == operation.source == RSP:
+        return state._replace(offset=state.offset - operation.amount)
+    return state
 
 
 def _place(state: State, register: int) -> Place | None:
@@ -215,7 +234,8 @@ def _load(state: State, operation: Operation) -> tuple[Trouble | None, State]:
 def _move(state: State, operation: Operation) -> tuple[Trouble | None, State]:
     target, source = operation.target, operation.source
     if source == RSP and target == RBP:
-        return None, _set_up_frame(state, 0)
+        twice = state.base == RBP and not state.drap
+        return (SET_UP_TWICE if twice else None), _set_up_frame(state, 0)
     if target == RSP:
         return _move_to_stack_pointer(state, source)
     if source == RSP and state.base == RSP:
@@ -297,7 +317,8 @@ def _align(state: State, operation: Operation) -> tuple[Trouble | None, State]:
     if state.drap_register != NO_REGISTER and state.base == RSP:
         value = _value(state, state.drap_register)
         if value == 0:
-            return None, state._replace(
+            known = state.drap_register in _ARGUMENT_POINTERS
+            return (None if known else UNKNOWN_BASE), state._replace(
                 base=state.drap_register, offset=0, size=0, drap=True, values=()
             )
     if state.base == RBP:

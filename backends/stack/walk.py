@@ -8,7 +8,7 @@ one finding and the code behind it still counts as reached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
 
 import numpy as np
 
@@ -16,29 +16,23 @@ from kdash.backends.stack import events as ev
 from kdash.backends.stack.codes import NOP
 from kdash.backends.stack.events import FIRST_OPERATION, Events
 from kdash.backends.stack.functions import is_cold
+from kdash.backends.stack.hints import HintKind, hint_state
+from kdash.backends.stack.operations import Op, Operation
 from kdash.backends.stack.program import Program
-from kdash.backends.stack.transition import Transitions
+from kdash.backends.stack.state import ENTRY, NO_BASE
+from kdash.backends.stack.transition import Transitions, apply_operation
+from kdash.backends.stack.uaccess import is_uaccess_safe
+from kdash.backends.stack.violations import Violation, Violations
 
+_RETURN_ADDRESS = Operation(Op.PUSH, amount=8)
 _PREFIX_NAMES = ("__pfx_", "__cfi_")  # padding in front of a function, with a symbol of its own
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A finding in the walk's terms."""
-
-    kind: str
-    event: int
-    instruction: int
-    function: int  # whose walk found it, -1 for none
-    state: int = -1  # number of the state found
-    expected: int = -1  # number of the state that another path came with
-    message: str = ""  # where the rule has several
-    callee: str = ""
-    arrived: int = -1  # the event a mismatching path jumped from
 
 
 class Walk:
     """Walks all functions of a program.
+
+    Code outside of functions is walked from its unwind hints; the rules of callable functions
+    don't hold for it.
 
     Attributes:
         visited: for each event the number of the state it was first reached with, -1 never.
@@ -47,25 +41,34 @@ class Walk:
     """
 
     def __init__(
-        self, program: Program, events: Events, transitions: Transitions, frame_pointer: bool
+        self,
+        program: Program,
+        events: Events,
+        transitions: Transitions,
+        frame_pointer: bool,
+        uaccess: bool = False,
     ) -> None:
         self.program = program
         self.events = events
         self.transitions = transitions
         self.frame_pointer = frame_pointer
+        self.uaccess = uaccess
         self.visited = [-1] * (len(events.code) + 1)
         self.came_from: dict[int, int] = {}
-        self.violations: list[Violation] = []
+        self.violations = Violations()
         self.ignored = self._ignored_functions()
         self._function = -1
         self._work: list[tuple[int, int, int]] = []
-        self._seen: set[tuple[str, int]] = set()
-        self._backwards: set[int] = set()  # events walked again with the direction flag set
+        self._again: set[tuple[int, int]] = set()  # events walked once more, with which flags
 
     def run(self) -> None:
-        """Walk from every function that no path has reached yet."""
+        """Walk from every function that no path has reached yet, then from the hints."""
         functions = self.program.functions
-        entry = self.transitions.table.entry
+        table = self.transitions.table
+        entry, safe = table.entry, frozenset[int]()
+        if self.uaccess:
+            safe = self.program.uaccess_safe
+        open_entry = table.number(ENTRY._replace(uaccess=True, uaccess_safe=True))
         for function, start in enumerate(self.events.functions.tolist()):
             if start < 0:
                 self._report_start(function)
@@ -76,8 +79,22 @@ class Walk:
                 and not is_cold(functions.name(function))
             ):
                 self._function = function
-                self._work.append((start, entry, -1))
+                self._work.append((start, open_entry if function in safe else entry, -1))
                 self._follow()
+        for event in sorted(self.events.hints):
+            self._walk_from_hint(event)
+
+    def _walk_from_hint(self, event: int) -> None:
+        """Code that no function holds, or that only a hint makes known."""
+        if self.visited[event + 1] >= 0:
+            return
+        functions, program = self.program.functions, self.program
+        start = program.code.start[self.events.instruction[event]]
+        holder = int(functions.containing(np.array([start], np.int64))[0])
+        self._function = -1 if holder < 0 else int(functions.root[holder])
+        if self._function not in self.ignored:
+            self._work.append((event, self.transitions.table.unknown, -1))
+            self._follow()
 
     def _ignored_functions(self) -> set[int]:
         functions = self.program.functions
@@ -87,14 +104,14 @@ class Walk:
     def _report_start(self, function: int) -> None:
         position = int(self.program.functions.start[function])
         at = max(int(np.searchsorted(self.program.code.start, position, "right")) - 1, 0)
-        self._add(Violation("no-start", self.events.of(at), at, function))
+        self.violations.add(Violation("no-start", self.events.of(at), at, function))
 
     def _follow(self) -> None:  # noqa: PLR0912 the hot loop: calls would double its time
         """Empty the work list."""
         code, target = self.events.code, self.events.target
         visited, work = self.visited, self._work
         table = self.transitions.table
-        steps, unmodified = table.steps, table.unmodified
+        steps, may_return = table.steps, table.may_return
         came_from = self.came_from
         while work:
             event, state, source = work.pop()
@@ -127,7 +144,7 @@ class Walk:
                     if visited[event] < 0:
                         came_from[event] = source
                 elif kind == ev.RETURN:
-                    if not unmodified[state] or table.states[state].direction:
+                    if not may_return[state]:
                         self._return(event, state)
                     break
                 elif kind == ev.STOP or not self._rare(event, kind, state):
@@ -143,12 +160,13 @@ class Walk:
         if table.match[before] != table.match[state]:
             self._mismatch(event, state, before, source)
             return False
-        # The direction flag may differ where ways meet, as long as it is clear in the end.
-        if not table.states[state].direction or table.states[before].direction:
+        # Flags may differ where ways meet, as long as they are clear in the end.
+        flags = table.flags[state]
+        if flags == table.flags[before] or (event, flags) in self._again:
             return False
-        new = event not in self._backwards
-        self._backwards.add(event)
-        return new
+        self._again.add((event, flags))
+        new, old = table.states[state], table.states[before]
+        return new.uaccess != old.uaccess or new.direction
 
     # --- the less frequent kinds; each tells whether the path goes on with the next event
 
@@ -183,26 +201,68 @@ class Walk:
 
     def _ending(self, event: int, kind: int, state: int) -> bool:
         if kind == ev.SECTION_END:
-            self._report_before("end-of-section", event, state)
+            if self.transitions.table.states[state].base != NO_BASE:
+                self._report_before("end-of-section", event, state)
         elif kind == ev.KERNEL_ENTRY:
-            self._report("entry-insn", event, state)
+            return self._kernel_entry(event, state)
         elif kind == ev.BAD_BYTES:
             self._report("decode", event, state)
         elif kind == ev.CALL_NOWHERE:
             self._inner_call(event, state)
         elif kind == ev.HINT:
-            # The author says what the state is; from there on nothing is known for sure.
-            self._work.append((event + 1, self.transitions.table.unknown, event))
+            self._work.append((event + 1, self._hinted(event, state), event))
+        return False
+
+    def _hinted(self, event: int, state: int) -> int:
+        """The state that a hint gives; flags stay as they are."""
+        table = self.transitions.table
+        hint = self.events.hints[event]
+        if hint.kind is HintKind.RESTORE:
+            given = table.states[self._saved(event)]
+        else:
+            given = hint_state(hint)
+        old = table.states[state]
+        if given.unknown:
+            return table.unknown
+        return table.number(
+            given._replace(
+                direction=old.direction,
+                uaccess=old.uaccess,
+                uaccess_stack=old.uaccess_stack,
+                uaccess_safe=old.uaccess_safe,
+            )
+        )
+
+    def _saved(self, event: int) -> int:
+        """The state at the nearest save in front of a hint that restores it."""
+        saves = self.events.saves
+        at = bisect_left(saves, event) - 1
+        state = self.visited[saves[at]] if at >= 0 else -1
+        return state if state >= 0 else self.transitions.table.unknown
+
+    def _kernel_entry(self, event: int, state: int) -> bool:
+        """A sysret or its kind: the path ends, unless a hint tells how it goes on."""
+        if self._function < 0:
+            return False
+        if self.program.is_hinted(int(self.events.instruction[event]) + 1):
+            return True
+        self._report("entry-insn", event, state)
         return False
 
     def _inner_call(self, event: int, state: int) -> None:
-        """A call that may leave its return address on the stack: nothing is known behind it."""
-        if not self.program.is_noted_inner_call(int(self.events.instruction[event])):
+        """A call inside: noted, it is a push and a jump; else nothing is known behind it."""
+        table, target = self.transitions.table, self.events.target[event]
+        after = table.unknown
+        if self.program.is_noted_inner_call(int(self.events.instruction[event])):
+            old = table.states[state]
+            if not old.unknown:
+                _, pushed = apply_operation(old, _RETURN_ADDRESS)
+                after = table.number(pushed)
+        else:
             self._report("no-call-dest", event, state)
-        unknown = self.transitions.table.unknown
-        self._work.append((event + 1, unknown, event))
-        if self.events.target[event] >= 0:
-            self._work.append((self.events.target[event], unknown, event))
+            self._work.append((event + 1, after, event))
+        if target >= 0:
+            self._work.append((target, after, event))
 
     def _frame_rule(self, event: int, kind: int, state: int) -> bool:
         table = self.transitions.table
@@ -212,34 +272,53 @@ class Walk:
                 self._report("bp-scratch", event, state)
             return True
         callee = self.program.callee(instruction)
-        if self.frame_pointer and not table.framed[state]:
+        if self.frame_pointer and not table.framed[state] and self._function >= 0:
             self._report("call-without-frame", event, state, callee=callee)
-        if table.states[state].direction:
-            message = f"call to {callee or 'a pointer'}() with DF set"
-            self._report("direction-flag", event, state, message=message, callee=callee)
+        self._check_flags(event, state, callee)
         return not self.program.ending[instruction]
+
+    def _check_flags(self, event: int, state: int, callee: str) -> None:
+        """Flags at a call, a sibling call included."""
+        now = self.transitions.table.states[state]
+        named = f"call to {callee}()" if callee else "call to {dynamic}()"
+        if now.uaccess and not is_uaccess_safe(callee):
+            message = f"{named} with UACCESS enabled"
+            self._report("uaccess", event, state, message=message, callee=callee)
+        if now.direction:
+            message = f"{named} with DF set"
+            self._report("direction-flag", event, state, message=message, callee=callee)
 
     def _return(self, event: int, state: int) -> None:
         table = self.transitions.table
-        if not table.unmodified[state]:
+        now = table.states[state]
+        if not table.unmodified[state] and self._function >= 0:
             self._report("return-modified", event, state, expected=table.entry)
-        if table.states[state].direction:
+        if now.uaccess and not now.uaccess_safe:
+            self._report("uaccess", event, state, message="return with UACCESS enabled")
+        if now.uaccess_safe and not now.uaccess:
+            message = "return with UACCESS disabled from a UACCESS-safe function"
+            self._report("uaccess", event, state, message=message)
+        if now.direction:
             self._report("direction-flag", event, state, message="return with DF set")
 
     def _sibling(self, event: int, state: int) -> None:
         table = self.transitions.table
-        if not table.unmodified[state]:
-            callee = self.program.callee(int(self.events.instruction[event]))
+        if table.may_return[state]:
+            return
+        callee = self.program.callee(int(self.events.instruction[event]))
+        if not table.unmodified[state] and self._function >= 0:
             self._report("sibling-modified", event, state, expected=table.entry, callee=callee)
+        self._check_flags(event, state, callee)
 
     def _pointer(self, event: int, state: int) -> None:
         table = self.transitions.table
-        if table.unmodified[state]:
+        if table.may_return[state] or self._function < 0:
             return
-        instruction = int(self.events.instruction[event])
-        indexed = self._is_indexed(instruction)
-        kind = "dynamic-jump" if indexed else "sibling-modified"
-        self._report(kind, event, state, expected=table.entry)
+        if not table.unmodified[state]:
+            indexed = self._is_indexed(int(self.events.instruction[event]))
+            kind = "dynamic-jump" if indexed else "sibling-modified"
+            self._report(kind, event, state, expected=table.entry)
+        self._check_flags(event, state, "")
 
     def _is_indexed(self, instruction: int) -> bool:
         """Whether an indirect jump picks its target from an array, as switch tables do."""
@@ -250,9 +329,11 @@ class Walk:
 
     def _next_function(self, event: int, state: int) -> bool:
         functions, program = self.program.functions, self.program
+        own = self._function
+        if own < 0:
+            return True
         start = program.code.start[self.events.instruction[event]]
         entered = int(functions.starting_at(np.array([start], np.int64))[0])
-        own = self._function
         if functions.root[entered] == functions.root[own]:
             return True
         if functions.name(own).startswith(_PREFIX_NAMES):
@@ -271,13 +352,24 @@ class Walk:
 
     def _trouble(self, event: int, state: int, result: int) -> int:
         trouble, after = self.transitions.troubles[-result - 1]
-        self._report(trouble.kind, event, state, message=trouble.message)
+        if not self._is_excused(trouble.kind, int(self.events.instruction[event])):
+            self._report(trouble.kind, event, state, message=trouble.message)
         return after
+
+    def _is_excused(self, kind: str, instruction: int) -> bool:
+        """Rules of frame pointers, of callable functions, and what a hint says right behind."""
+        if kind in ("duplicate-save", "duplicate-setup"):
+            return not self.frame_pointer
+        if kind in ("undefined-state", "uaccess", "direction-flag") and self._function < 0:
+            return True
+        return self.program.is_hinted(instruction + 1)
 
     def _mismatch(self, event: int, state: int, before: int, source: int) -> None:
         at = int(self.events.instruction[event])
+        if self.program.is_hinted(at):
+            return  # whatever comes, the hint says what it is
         arrived = self._arrival(event, state, source)
-        self._add(
+        self.violations.add(
             Violation("state-mismatch", event, at, self._function, state, before, arrived=arrived)
         )
 
@@ -300,7 +392,9 @@ class Walk:
         floor = code.section_at(int(code.start[at])).first if at >= 0 else 0
         while at > floor and code.control[at] == NOP:
             at -= 1
-        self._add(Violation(kind, events.of(at), at, self._function, state, callee=callee))
+        self.violations.add(
+            Violation(kind, events.of(at), at, self._function, state, callee=callee)
+        )
 
     def _report(  # noqa: PLR0913 one keyword for each thing a finding may tell
         self,
@@ -313,11 +407,6 @@ class Walk:
         callee: str = "",
     ) -> None:
         at = int(self.events.instruction[event])
-        self._add(Violation(kind, event, at, self._function, state, expected, message, callee))
-
-    def _add(self, violation: Violation) -> None:
-        """Keep a violation, once for each kind and instruction."""
-        key = (violation.kind, violation.instruction)
-        if key not in self._seen:
-            self._seen.add(key)
-            self.violations.append(violation)
+        self.violations.add(
+            Violation(kind, event, at, self._function, state, expected, message, callee)
+        )

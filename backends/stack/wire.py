@@ -107,6 +107,7 @@ def encode_request(path: str, options: CheckOptions, *, sample: bool = False) ->
         "noreturn": list(options.noreturn),
         "levels": [list(pair) for pair in options.levels],
         "builds": list(options.builds),
+        "uaccess": options.uaccess,
     }
     return json.dumps(data, separators=(",", ":"))
 
@@ -124,6 +125,7 @@ def decode_request(line: str) -> tuple[str, CheckOptions, bool]:
             tuple(data["noreturn"]),
             tuple((kind, level) for kind, level in data["levels"]),
             tuple(data["builds"]),
+            bool(data["uaccess"]),
         )
         return str(data["path"]), options, bool(data["sample"])
     except (ValueError, TypeError, KeyError) as error:

@@ -100,6 +100,11 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         default=[],
         help="a function that never returns, besides the known ones; may be repeated",
     )
+    check.add_argument(
+        "--uaccess",
+        action="store_true",
+        help="follow stac and clac: report calls and returns with user memory open (SMAP)",
+    )
     for kind, text in BUILDS.items():
         check.add_argument(f"--{kind}", action="store_true", help=text)
     check.add_argument(
@@ -178,6 +183,7 @@ def _check(arguments: argparse.Namespace) -> int:
         tuple(arguments.noreturn),
         tuple(arguments.rule),
         tuple(kind for kind in BUILDS if getattr(arguments, kind)),
+        arguments.uaccess,
     )
     paths = [path for given in arguments.paths for path in named(given)]
     reports = reports_on(paths, options, arguments.jobs)

@@ -70,8 +70,15 @@ def _gcc(source: Path, target: Path, *options: str) -> None:
 def check(assemble: Assemble) -> Check:
     """Assemble a text and validate it; frame pointer rules off unless asked for."""
 
-    def run(text: str, *, frame_pointer: str = "off", noreturn: tuple[str, ...] = ()) -> FileReport:
-        report = Checker(CheckOptions(frame_pointer, noreturn)).check(str(assemble(text)))
+    def run(
+        text: str,
+        *,
+        frame_pointer: str = "off",
+        noreturn: tuple[str, ...] = (),
+        uaccess: bool = False,
+    ) -> FileReport:
+        options = CheckOptions(frame_pointer, noreturn, uaccess=uaccess)
+        report = Checker(options).check(str(assemble(text)))
         assert not report.error
         return report
 

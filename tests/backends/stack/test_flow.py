@@ -292,13 +292,6 @@ def test_code_in_two_sections_is_told_apart(sites: Sites) -> None:
     assert sites(text) == [("return-modified", "g", 1)]
 
 
-def test_an_unwind_hint_makes_the_state_unknown(sites: Sites) -> None:
-    text = "FUNC f\n push %rbx\n1: nop\n ret\nEND f\n"
-    hint = '.section .discard.unwind_hints, ""\n.long 1b - .\n.short 0\n.byte 5, 0, 0, 0, 0, 0\n'
-    assert sites(text) == [("return-modified", "f", 2)]
-    assert sites(text + hint) == []
-
-
 def test_behind_an_inner_function_the_outer_one_goes_on(sites: Sites) -> None:
     text = """FUNC outer
        ret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_a_call_to_a_place_without_a_symbol_is_reported(sites: Sites) -> None:
 
 def test_a_noted_call_inside_a_function_is_accepted(sites: Sites) -> None:
     note = '.section .discard.intra_function_calls, ""\n.quad 2b\n.text\n'
-    text = "FUNC f\n2: call 1f\n ret\n1: pop %rax\n ret\nEND f\n"
+    text = "FUNC f\n2: call 1f\n int3\n1: pop %rax\n ret\nEND f\n"
     assert sites(text + note) == []
 
 
@@ -262,3 +263,28 @@ def test_a_function_marked_as_non_standard_is_left_alone(sites: Sites) -> None:
     text = "FUNC f\n push %rbx\n ret\nEND f\n"
     note = '.section .discard.func_stack_frame_non_standard, "aw"\n.quad f\n'
     assert sites(text + note) == []
+
+
+def test_a_second_save_of_the_frame_pointer_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n push %rbp\n mov %rsp, %rbp\n push %rbp\n pop %rbp\n leave\n ret\nEND f"
+    assert ("duplicate-save", "f", 4) in sites(text, frame_pointer="on")
+    assert "duplicate-save" not in {kind for kind, _, _ in sites(text)}
+
+
+def test_a_second_setup_of_the_frame_pointer_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n push %rbp\n mov %rsp, %rbp\n mov %rsp, %rbp\n pop %rbp\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == [("duplicate-setup", "f", 4)]
+    assert sites(text) == []
+
+
+def test_code_behind_a_callee_that_never_returns_names_it(check: Callable[..., Any]) -> None:
+    text = "FUNC dead\n ud2\nEND dead\nFUNC f\n call dead\n mov %eax, %ecx\n ret\nEND f"
+    (finding,) = check(text).findings
+    assert (finding.kind, finding.offset, finding.callee) == ("missing-noreturn", 5, "dead")
+    assert finding.message == "dead() is missing a __noreturn annotation"
+
+
+def test_realigning_with_a_register_that_tables_cannot_name_is_reported(sites: Sites) -> None:
+    text = "FUNC f\n lea 8(%rsp), %r11\n and $-32, %rsp\n ud2\nEND f"
+    assert sites(text) == [("stack-modify", "f", 5)]
+    assert sites(text.replace("r11", "r10")) == []
