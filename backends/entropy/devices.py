@@ -52,14 +52,14 @@ def read_random(generator: Generator, nbytes: int, *, nonblock: bool) -> Answer:
             return Answer(-ERESTARTSYS, blocked=True)
 
 
-def read_urandom(generator: Generator, nbytes: int) -> Answer:
-    """Read /dev/urandom: never sleeps, seeded or not (urandom_read)."""
+def read_urandom(generator: Generator, nbytes: int, node: int = 0) -> Answer:
+    """Read /dev/urandom on a NUMA node: never sleeps, seeded or not (urandom_read)."""
     nbytes = min(nbytes, URANDOM_READ_BYTES)
-    out = generator.extract_entropy_user(generator.nonblocking, nbytes)
+    out = generator.extract_entropy_user(generator.reader_pool(node), nbytes)
     return Answer(len(out), out)
 
 
-def getrandom(generator: Generator, nbytes: int, flags: int) -> Answer:
+def getrandom(generator: Generator, nbytes: int, flags: int, node: int = 0) -> Answer:
     """Answer the system call of this name (SYSCALL_DEFINE3(getrandom))."""
     if flags & ~(GRND_NONBLOCK | GRND_RANDOM):
         return Answer(-EINVAL)
@@ -68,12 +68,12 @@ def getrandom(generator: Generator, nbytes: int, flags: int) -> Answer:
         return read_random(generator, nbytes, nonblock=nonblock)
     if not generator.nonblocking.initialized:
         return Answer(-EAGAIN) if nonblock else Answer(-ERESTARTSYS, blocked=True)
-    return read_urandom(generator, nbytes)
+    return read_urandom(generator, nbytes, node)
 
 
-def get_random_bytes(generator: Generator, nbytes: int) -> Answer:
+def get_random_bytes(generator: Generator, nbytes: int, node: int = 0) -> Answer:
     """Bytes for the kernel itself (get_random_bytes)."""
-    out = generator.extract_entropy(generator.nonblocking, nbytes)
+    out = generator.extract_entropy(generator.reader_pool(node), nbytes)
     return Answer(len(out), out)
 
 
@@ -85,10 +85,10 @@ def poll(generator: Generator) -> Answer:
     return Answer(readable | writable)
 
 
-def write(generator: Generator, data: bytes) -> Answer:
-    """Write to either device: mixed into both output pools, never credited (random_write)."""
-    mix_pool_bytes(generator.blocking, data)
-    mix_pool_bytes(generator.nonblocking, data)
+def write(generator: Generator, data: bytes, node: int = 0) -> Answer:
+    """Write to either device: mixed into the output pools, never credited (random_write)."""
+    for pool in generator.write_pools(node):
+        mix_pool_bytes(pool, data)
     return Answer(len(data))
 
 

@@ -52,7 +52,7 @@ def add_device_randomness(generator: Generator, data: bytes) -> None:
     (add_device_randomness)
     """
     time = struct.pack("<Q", generator.machine.cycles ^ generator.machine.jiffies)
-    for pool in (generator.input, generator.nonblocking):
+    for pool in (generator.input, *generator.nonblocking_pools):
         mix_pool_bytes(pool, data)
         mix_pool_bytes(pool, time)
 

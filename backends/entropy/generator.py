@@ -6,7 +6,7 @@ scheduling are left out: one thread runs the model.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from kdash.backends.entropy.accounting import credited, debited, granted, safe_credit
@@ -65,17 +65,36 @@ class Generator:
         self.wakeups = Wakeups()
         self.transfers = 0  # calls of _xfer_secondary_pool
         self.pushes = 0  # completed push works
+        self.pushes_to: Counter[str] = Counter()  # the same by the pool's name
         self.queued: deque[Pool] = deque()  # output pools whose push work is pending
         self._last_spill = self.blocking
 
     @property
-    def pools(self) -> tuple[Pool, Pool, Pool]:
+    def nonblocking_pools(self) -> tuple[Pool, ...]:
+        """The pools behind /dev/urandom: one, but a design with more may say so."""
+        return (self.nonblocking,)
+
+    @property
+    def ring(self) -> tuple[Pool, ...]:
+        """The output pools in the order in which the input pool spills to them."""
+        return (self.blocking, self.nonblocking)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
         """Input, blocking, nonblocking."""
-        return self.input, self.blocking, self.nonblocking
+        return self.input, self.blocking, *self.nonblocking_pools
+
+    def reader_pool(self, node: int) -> Pool:  # noqa: ARG002 - a design with more pools looks
+        """The pool that a reader of /dev/urandom on a NUMA node takes from."""
+        return self.nonblocking
 
     def event_pool(self) -> Pool:
         """Where events go: the nonblocking pool until it is initialised, then the input pool."""
         return self.input if self.nonblocking.initialized else self.nonblocking
+
+    def write_pools(self, node: int) -> tuple[Pool, ...]:  # noqa: ARG002 - as above
+        """The pools that a write on a NUMA node is mixed into."""
+        return self.blocking, self.nonblocking
 
     def credit(self, pool: Pool, bits: int) -> None:
         """Account for `bits` of entropy, or debit when negative (credit_entropy_bits)."""
@@ -87,11 +106,15 @@ class Generator:
             pool.initialized = True
             pool.entropy_total = 0
             if pool is self.nonblocking:
-                self.wakeups.seed_waiters += 1
+                self.seeded()
         if pool is self.input:
             if pool.entropy_bits >= self.read_wakeup:
                 self.wakeups.readers += 1
             self._spill()
+
+    def seeded(self) -> None:
+        """The nonblocking pool was just initialised: whoever waits for that wakes."""
+        self.wakeups.seed_waiters += 1
 
     def credit_safe(self, pool: Pool, bits: int) -> None:
         """Credit what user space asked for (credit_entropy_bits_safe)."""
@@ -109,19 +132,26 @@ class Generator:
             and source.entropy_total >= 2 * self.read_wakeup
         ):
             return
-        other = self.nonblocking if self._last_spill is self.blocking else self.blocking
-        if _has_room(other):
-            self._last_spill = other
-        if _has_room(self._last_spill):
+        ring = self.ring
+        place = ring.index(self._last_spill)
+        others = ring[place + 1 :] + ring[:place]
+        self._last_spill = next(filter(self.has_room, others), self._last_spill)
+        if self.has_room(self._last_spill):
             if not any(pool is self._last_spill for pool in self.queued):
                 self.queued.append(self._last_spill)
             source.entropy_total = 0
 
+    def has_room(self, pool: Pool) -> bool:
+        """Whether the pool is at three quarters of its capacity or below."""
+        return pool.entropy_count <= 3 * pool.geometry.frac // 4
+
     def run_work(self) -> None:
         """Run the pending push works, first come first served (push_to_pool)."""
         while self.queued:
-            self._transfer(self.queued.popleft(), self.read_wakeup // 8)
+            pool = self.queued.popleft()
+            self._transfer(pool, self.read_wakeup // 8)
             self.pushes += 1
+            self.pushes_to[pool.name] += 1
 
     def pull(self, pool: Pool, nbytes: int) -> None:
         """Refill an output pool that holds less than is asked (xfer_secondary_pool).
@@ -191,11 +221,6 @@ class Generator:
                 pool.last_data = chunk
             out += chunk
         return bytes(out[:nbytes])
-
-
-def _has_room(pool: Pool) -> bool:
-    """Whether the pool is at three quarters of its capacity or below."""
-    return pool.entropy_count <= 3 * pool.geometry.frac // 4
 
 
 def _signed32(value: int) -> int:

@@ -61,9 +61,14 @@ class Bench:
         return _counters(self.generator) | _answered(answer)
 
 
-def replay(case: Case) -> Mismatch | None:
-    """Run a case from the zero state; returns the first difference, None when there is none."""
-    bench = Bench()
+def replay(case: Case, bench: Bench | None = None) -> Mismatch | None:
+    """Run a case from the zero state; returns the first difference, None when there is none.
+
+    Args:
+        case: Operations and what the kernel made of them.
+        bench: A bench that was not used yet, for a generator of another design.
+    """
+    bench = bench or Bench()
     for index, (operation, expected) in enumerate(zip(case.ops, case.expect, strict=True)):
         got = bench.run(operation)
         for name, value in expected.items():
