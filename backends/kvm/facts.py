@@ -403,7 +403,6 @@ class Snapshot:
     step_rate: float = 0.0  # steps a second since it was let go, where it is stepped
     exit_counts: tuple[tuple[str, int], ...] = ()  # by name, normalised; empty: not known
     full_speed: bool = False  # what goes on, or led here, is a run at full speed: no steps
-    waiting: bool = False  # for a key: only one lets the guest go on
 
 
 @dataclass(frozen=True)

@@ -489,7 +489,6 @@ class GuidedRun:
                 stopped_at=verdict.numbers,
                 step_rate=self._step_rate(),
                 full_speed=self._fast if self.going else self._past.by_run or self._fast_alone,
-                waiting=self.waiting,
             )
         )
 

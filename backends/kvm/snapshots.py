@@ -36,7 +36,6 @@ class Standing:
     stopped_at: tuple[int, ...]  # numbers of the stop points met
     step_rate: float  # steps a second
     full_speed: bool = False  # as of Snapshot
-    waiting: bool = False  # for a key
 
 
 class Snapshots:
@@ -87,7 +86,6 @@ class Snapshots:
             stopped_at=now.stopped_at,
             step_rate=now.step_rate,
             full_speed=now.full_speed,
-            waiting=now.waiting,
             screen=self._screen.read(),
             debug_port=debug_port[-SERIAL:],
             teletype=teletype[-SERIAL:],

@@ -26,7 +26,7 @@ class GuestKeys(PastKeys):
     """Step, run, break, show."""
 
     VIEWS: ClassVar[tuple[str, ...]] = (
-        "all", "code", "registers", "exits", "serial", "screen", "memory", "stops",
+        "all", "code", "registers", "exits", "serial", "screen", "memory", "stops", "ending",
     )  # fmt: skip
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -203,12 +203,22 @@ class GuestKeys(PastKeys):
     def action_switch_view(self, direction: int) -> None:
         """Show the next (1) or previous (-1) sub-view.
 
-        The screen comes once the guest wrote there, the stop points once there are any.
+        The screen comes once the guest wrote there, the stop points once there are any, the
+        ending when there is one.
         """
         following = (self.view + direction) % len(self.VIEWS)
-        shown = self._shown
-        while (self.VIEWS[following] == "screen" and (shown is None or shown.screen is None)) or (
-            self.VIEWS[following] == "stops" and (shown is None or not shown.stops)
-        ):
+        while self._is_empty(self.VIEWS[following]):
             following = (following + direction) % len(self.VIEWS)
         self.show_view(following)
+
+    def _is_empty(self, view: str) -> bool:
+        """Whether a view that comes with what it shows has nothing to show."""
+        shown = self._shown
+        match view:
+            case "screen":
+                return shown is None or shown.screen is None
+            case "stops":
+                return shown is None or not shown.stops
+            case "ending":
+                return shown is None or shown.state is not RunState.ENDED
+        return False

@@ -723,7 +723,7 @@ async def test_a_guest_that_sends_nothing_new_has_a_rate_that_falls() -> None:
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("space")
         await until(pilot, lambda: "0 exits/s" in drawn(parts(app).status))
-        session.snapshots = [replace(running, waiting=True, detail="it waits for a key")]
+        session.snapshots = [replace(running, detail=KEY_WANTED)]
         await until(pilot, lambda: "exits/s" not in drawn(parts(app).status))
 
 
@@ -756,6 +756,45 @@ async def test_a_run_that_changed_nothing_can_be_gone_back_over(tmp_path: Path) 
 def status_of(app: PaneApp) -> str:
     line = parts(app).timeline
     return drawn(parts(app).status) + (drawn(line) if line is not None else "")
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_a_device_that_raises_shows_its_cause_and_traceback(size: tuple[int, int]) -> None:
+    cause = "device Lamp: ValueError: the lamp takes no 8, at 0x1006"
+    trace = 'Traceback (most recent call last):\n  File "lamp.py", line 8, in \x1b[2J\n' * 9
+    end = snapshot(
+        state=RunState.ENDED,
+        outcome=Outcome.UNHANDLED_EXIT,
+        detail=cause,
+        failure=f"{cause}\n{trace}ValueError: the lamp takes no 8",
+    )
+    app, _ = given(snapshot(), end)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("space")
+        await until(pilot, lambda: parts(app).ending is not None)
+        ending = parts(app).ending
+        assert ending is not None
+        await until(pilot, lambda: "device Lamp: ValueError" in drawn(ending))
+        assert "device Lamp: ValueError" in drawn(parts(app).status)
+        app.pane.run_command("info ending")
+        await until(pilot, lambda: parts(app).view == "ending" and ending.size.height > 15)
+        assert "\\x1b[2J" in drawn(ending)
+        await pilot.press("G")
+        await until(pilot, lambda: "ValueError: the lamp takes no 8" in drawn(ending)[-300:])
+
+
+async def test_the_room_of_an_ending_is_given_back_when_the_guest_is_restarted() -> None:
+    end = snapshot(state=RunState.ENDED, detail="gone", failure="gone\nTraceback")
+    app, session = given(snapshot(), end)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("space")
+        await until(pilot, lambda: parts(app).ending is not None)
+        await until(pilot, lambda: parts(app).registers.region.y > 3)
+        session.snapshots = [end, snapshot()]
+        await pilot.press("R")
+        ending = parts(app).ending
+        assert ending is not None
+        await until(pilot, lambda: not ending.display)
 
 
 @pytest.mark.kvm

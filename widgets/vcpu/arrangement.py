@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from kdash.widgets.vcpu.splits import COLUMN, Border, column, stacked
 
-PARTS = ("code", "registers", "exits", "serial", "screen", "memory", "stops")
+PARTS = ("code", "registers", "exits", "serial", "screen", "memory", "stops", "ending")
 #: Views of state that is read on demand; one part, "state", shows them all, alone.
 STATE_VIEWS = ("control", "fpu", "msrs", "cpuid", "statistics", "walk")
 BROAD = 110  # cells; from here on registers and code stand side by side
 MEDIUM = 64  # cells; from here on code and serial stand side by side
 TALL = 24  # lines; below, the registers have no title
 LOWEST = 8  # lines; below, the time line has no room
+ENDING = 14  # lines; below, an ending has no room beside the others
 GAP = 2  # cells between two columns
 SIXTEEN = 73  # cells that a line of sixteen bytes of memory takes, beside a scroll bar
 SCREEN = 81  # cells that a text screen takes, beside a scroll bar
@@ -39,6 +40,7 @@ class Room(NamedTuple):
     memory: bool  # memory was asked for
     registers: Callable[[int, bool], int]  # (width, in full) -> lines, without a title
     timeline: bool = False  # a line of its own below the status
+    ending: int = 0  # lines of how the guest ended, where the status line can't hold it
     moved: Mapping[str, int] = MappingProxyType({})  # cells by which borders were moved
     screen: bool = False  # the guest wrote to its text screen
     serial: bool = True  # the guest sent something, or has no text screen to show
@@ -72,6 +74,12 @@ def arrange(room: Room, view: str) -> dict[str, Place]:
         status = below.pop("status")
         lowered = {name: place._replace(y=place.y + 1) for name, place in below.items()}
         return {"status": status, "timeline": Place(0, 1, room.width, 1), **lowered}
+    if room.ending and not view and room.height >= ENDING:
+        lines = min(room.ending, max(4, room.height // 4))
+        below = arrange(room._replace(height=room.height - lines, ending=0), view)
+        status = below.pop("status")
+        lowered = {name: place._replace(y=place.y + lines) for name, place in below.items()}
+        return {"status": status, "ending": Place(0, 1, room.width, lines), **lowered}
     places = {"status": Place(0, 0, room.width, 1)}
     if view:
         places[view] = Place(0, 1, room.width, max(0, room.height - 1))
@@ -175,7 +183,7 @@ def _slim(room: Room) -> dict[str, Place]:
 
 def borders(places: Mapping[str, Place]) -> list[Border]:
     """The borders that can be moved, between the parts in `places`."""
-    parts = {name: place for name, place in places.items() if name in PARTS}
+    parts = {n: place for n, place in places.items() if n in PARTS and n != "ending"}
     found: list[Border] = []
     for name, place in parts.items():
         for below, under in parts.items():

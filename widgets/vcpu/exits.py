@@ -22,6 +22,7 @@ LIMIT = 20_000  # exits kept
 KEPT = 5_000  # exits kept when LIMIT is passed
 LIVE = 0.25  # seconds between two looks at a list that runs by: no one reads it faster
 EMPTY = "no exits yet: s steps, space runs"
+NO_MORE = "the guest ended without an exit; R restarts it"
 FILTERED = "no exit passes the filter; Esc in its line drops it"
 
 COLUMNS = (
@@ -118,6 +119,7 @@ class ExitList(DetailedList[Exit]):
         self._last = -1  # index of the newest exit held
         self._total = 0
         self._counts: tuple[tuple[str, int], ...] = ()
+        self._ended = False
         self._alone = False
         self._drawn = 0.0  # time when the list was drawn last
         self._late: tuple[Snapshot, Timer] | None = None  # to be drawn then
@@ -169,8 +171,10 @@ class ExitList(DetailedList[Exit]):
         elif newest > self._last:
             self._add([row for row in snapshot.exits if row.index > self._last], anew=False)
         self._last = newest
-        if snapshot.exits_total != self._total or snapshot.exit_counts != self._counts:
-            self._total, self._counts = snapshot.exits_total, snapshot.exit_counts
+        ended = snapshot.state is RunState.ENDED
+        now = (snapshot.exits_total, snapshot.exit_counts, ended)
+        if now != (self._total, self._counts, self._ended):
+            self._total, self._counts, self._ended = now
             self._entitle()
         if self._alone and self.histogram is not None:
             self.histogram.show(time.monotonic(), snapshot)
@@ -194,7 +198,7 @@ class ExitList(DetailedList[Exit]):
 
     def _entitle(self) -> None:
         shown, held = self.table.row_count, self.table.total_count
-        empty = FILTERED if held else EMPTY
+        empty = FILTERED if held else NO_MORE if self._ended else EMPTY
         if self.table.placeholder != empty:
             self.table.placeholder = empty
         parts = [f"{self._total:,}"] if self._total else []

@@ -24,6 +24,7 @@ from kdash.widgets.vcpu.splits import COLUMN, Border, border_of
 from kdash.widgets.vcpu.status import StatusLine
 
 if TYPE_CHECKING:
+    from kdash.widgets.vcpu.ending import EndingView
     from kdash.widgets.vcpu.state_view import StateView
     from kdash.widgets.vcpu.stops import StopsView
     from kdash.widgets.vcpu.timeline import Timeline
@@ -92,6 +93,8 @@ class VcpuParts(Tones):
         self.screen_text = ScreenView(id="screen")
         self.memory = MemoryView(id="memory")
         self.stops: StopsView | None = None  # made when it is first shown
+        self.ending: EndingView | None = None  # made when a guest ends with more than a few words
+        self._ending_wanted = False
         self._latest: Snapshot | None = None
         self.state: StateView | None = None  # made when it is first shown
         self.timeline: Timeline | None = None  # made when there is something to go back to
@@ -110,7 +113,11 @@ class VcpuParts(Tones):
 
     @property
     def _framed(self) -> tuple[Widget, ...]:
-        made = (part for part in (self.stops, self.state, self.timeline) if part is not None)
+        made = (
+            part
+            for part in (self.ending, self.stops, self.state, self.timeline)
+            if part is not None
+        )
         return (
             self.code, self.exits, self.serial, self.screen_text, self.memory, self.registers,
             *made,
@@ -129,6 +136,7 @@ class VcpuParts(Tones):
             self.memory_wanted,
             self._registers_lines,
             self._timeline_shown,
+            self._ending_lines(size.width),
             self._moved,
             *self._outputs,
         )
@@ -188,6 +196,7 @@ class VcpuParts(Tones):
         self.screen_text.show(snapshot.screen)
         self.screen_text.want_keys(snapshot.detail == KEY_WANTED)
         self._place_outputs()
+        self._show_ending(snapshot)
         self._show_timeline(snapshot.recording)
         if len(self.registers.lines) != self._registers_count:
             self._registers_count = len(self.registers.lines)
@@ -202,6 +211,40 @@ class VcpuParts(Tones):
         if outputs != self._outputs:
             self._outputs = outputs
             self.rearrange()
+
+    def _show_ending(self, snapshot: Snapshot) -> None:
+        wanted = self._wants_ending(snapshot)
+        if wanted or self.ending is not None:
+            self._ending_view().show(snapshot)
+        if wanted or self._ending_wanted:
+            self._ending_wanted = wanted
+            self.rearrange()
+
+    def _wants_ending(self, snapshot: Snapshot) -> bool:
+        if snapshot.state is not RunState.ENDED or not self.size:
+            return False
+        from kdash.widgets.vcpu.ending import is_wanted
+
+        return is_wanted(snapshot, self.size.width)
+
+    def _ending_view(self) -> EndingView:
+        """How the guest ended costs nothing until it does."""
+        if self.ending is None:
+            from kdash.widgets.vcpu.ending import EndingView
+
+            self.ending = EndingView(id="ending")
+            self.mount(self.ending, before=self.code)
+            if self._latest is not None:
+                self.ending.show(self._latest)
+        return self.ending
+
+    def _ending_lines(self, width: int) -> int:
+        """Lines for how the guest ended with its title, 0 where the status line says it all."""
+        if self._latest is None or not self._ending_wanted:
+            return 0
+        from kdash.widgets.vcpu.ending import ending_lines
+
+        return 1 + len(ending_lines(self._latest, width - 1))
 
     def _show_timeline(self, recording: RecordingView | None) -> None:
         self._recording = recording
@@ -244,6 +287,8 @@ class VcpuParts(Tones):
             self._state_view().show_view(view)
         if view == "stops" and self.stops is None:
             self._make_stops_view()
+        if self.ending is not None or view == "ending":
+            self._ending_view().set_alone(view == "ending")
         self.rearrange()
 
     def _make_stops_view(self) -> None:
@@ -269,6 +314,10 @@ class VcpuParts(Tones):
         if not self.size:
             return
         self._place_timeline()
+        if self._latest is not None:
+            self._ending_wanted = self._wants_ending(self._latest)
+            if self._ending_wanted:
+                self._ending_view()
         room = self.shared(self.size)
         self.set_class(not room.titled and self.view != "registers", "-bare")
         places = arrange(room, self.sole_part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.kvm.facts import KEY_WANTED, Snapshot
 from kdash.widgets.vcpu.status import amount
 
 SPAN = 1.0  # seconds over which a rate is taken
@@ -31,7 +31,7 @@ class Rate:
             The rate in words; empty while there is too little to tell, and of a guest that waits
             for a key.
         """
-        if snapshot.waiting:
+        if snapshot.detail == KEY_WANTED:
             self.clear()
             return ""
         samples = self._samples

@@ -29,6 +29,14 @@ async def test_an_empty_list_says_how_it_fills() -> None:
         assert "no exits yet: s steps, space runs" in table_text(part)
 
 
+async def test_a_guest_that_ended_without_an_exit_is_not_asked_to_step() -> None:
+    part = ExitList()
+    async with PartApp(part).run_test(size=(80, 10)):
+        part.show(snapshot(state=RunState.ENDED))
+        assert "s steps" not in table_text(part)
+        assert "the guest ended without an exit" in table_text(part)
+
+
 async def test_exits_are_listed_with_their_meaning() -> None:
     part = ExitList()
     async with PartApp(part).run_test(size=(100, 10)) as pilot:

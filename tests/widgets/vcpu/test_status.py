@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kdash.backends.kvm.facts import Outcome, RecordingView, RunState
+from kdash.backends.kvm.facts import KEY_WANTED, Outcome, RecordingView, RunState
 from kdash.widgets.vcpu.rate import Rate
 from kdash.widgets.vcpu.status import amount, status_line
 
@@ -134,7 +134,7 @@ def test_a_guest_that_waits_for_a_key_has_no_rate() -> None:
     rate = Rate()
     rate.add(0.0, snapshot(exits_total=0))
     assert rate.add(1.0, snapshot(exits_total=50)) == "50 exits/s"
-    assert not rate.add(1.1, snapshot(exits_total=50, waiting=True))
+    assert not rate.add(1.1, snapshot(exits_total=50, detail=KEY_WANTED))
     assert not rate.add(1.2, snapshot(exits_total=50))
 
 
