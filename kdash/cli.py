@@ -21,7 +21,7 @@ COMMANDS = {
 }
 
 HELP = """\
-usage: kdash [GUEST | OBJECT...]          the dashboard
+usage: kdash [GUEST | OBJECT... | LOG]    the dashboard
        kdash COMMAND ...                  the same without a screen
 
 A terminal dashboard for three kernel subsystems: step a KVM guest, triage
@@ -38,6 +38,9 @@ arguments of the dashboard:
   GUEST          executable, boot image, flat binary or recording to load into a virtual machine
                  (default: a 12-byte sample)
   OBJECT...      x86_64 object files (.o, .ko) or folders to validate (default: samples)
+  LOG            the log of a kernel build, SARIF, or JSON lines of `kdash stack check`
+  --build-dir DIR
+                 where the paths in LOG start
   --mode MODE    processor mode GUEST starts in: real, protected or long
   --engine NAME  what executes it: kvm, emulator or auto
   --symbols FILE names of its addresses: an ELF file or a System.map
@@ -51,6 +54,7 @@ examples:
   kdash boot.bin --engine emulator --set rax=2
                                  a guest of your own, without /dev/kvm
   kdash drivers/net/foo.o        the stack pane, on that object
+  kdash build.log                the warnings of a build, with code, path and our verdict
   kdash vcpu run                 run the sample guest, print its serial output
   kdash stack check build/       validate every object below build/
   kdash entropy --format json    the generator's state as JSON

@@ -19,5 +19,6 @@ class Settings:
     guest: Path | None = None  # None: the sample guest
     options: Namespace | None = None  # of the guest, those of `kdash vcpu run`; None: none typed
     devices: tuple[DeviceClass, ...] = ()  # of the user, for the guest
-    objects: tuple[Path, ...] = ()  # files and folders; empty: the bundled samples
+    objects: tuple[Path, ...] = ()  # files, folders, results; empty: the bundled samples
+    build_dir: str = ""  # where the paths in results start
     pane: int = 0  # ordinal of the pane that has the keyboard first

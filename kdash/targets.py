@@ -10,7 +10,7 @@ ARCHIVES = (b"!<arch>\n", b"!<thin>\n")
 
 
 def belongs_to_stack(path: Path) -> bool:
-    """Whether `path` is something to validate: an object, an archive or a folder.
+    """Whether `path` is for the stack pane: an object, archive or folder, results, a build log.
 
     Everything else is a guest. A path that can't be read goes by its name alone, so that the
     pane concerned can say what is wrong with it.
@@ -26,4 +26,19 @@ def belongs_to_stack(path: Path) -> bool:
         return False
     if head[:8] in ARCHIVES:
         return True
-    return head[:4] == b"\x7fELF" and int.from_bytes(head[16:18], "little") == ET_REL
+    if head[:4] == b"\x7fELF":
+        return int.from_bytes(head[16:18], "little") == ET_REL
+    return is_results(path)
+
+
+def is_results(path: Path) -> bool:
+    """Whether `path` holds results of a validation, a baseline or the log of a build."""
+    from kdash.backends.stack.result_kinds import holds_results
+
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return holds_results(path.name, file)
+    except OSError:
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -11,36 +10,17 @@ from typing import Final
 from kdash.backends.stack.beside import report_on
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, ResultsError
 from kdash.backends.stack.places import Places
+from kdash.backends.stack.result_kinds import HEAD, kind_of_results
 
-HEAD: Final = 1 << 13  # bytes that tell what a file is
 _LARGEST_LOG: Final = 256 << 20  # bytes of a SARIF log, which is read as a whole
 _LONGEST_LINE: Final = 1 << 24  # bytes of a line of results
 _LONGEST_LOG_LINE: Final = 1 << 16  # bytes of a line of a build log that are looked at
 
 
-def kind_of_results(head: bytes) -> str:
-    """What a file is by its first bytes: "sarif", "results", "baseline", else "log"."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not start.startswith(b"{"):
-        return "log"
-    line = start.partition(b"\n")[0]
-    try:
-        first = json.loads(line)
-    except (ValueError, RecursionError):
-        first = None
-    if isinstance(first, dict):
-        if "kdash" in first:
-            return "baseline"
-        if "runs" not in first and {"file", "summary"} & set(first):
-            return "results"
-    # An object over several lines; of a log of one line, more than its head may be needed.
-    return "results" if start.startswith(b'{"file":') else "sarif"
-
-
 def import_file(
     path: str, build_dir: str = "", options: CheckOptions | None = None
 ) -> Iterator[FileReport]:
-    """The results in a file, see `import_stream`.
+    """The results in a file, see `import_stream`; their paths may start beside it, too.
 
     Raises:
         OSError: it can't be read.
@@ -48,8 +28,9 @@ def import_file(
     """
     if os.path.exists(path) and not os.path.isfile(path) and not _is_pipe(path):
         raise ResultsError("neither a file nor a pipe")
+    places = Places(build_dir, os.path.dirname(path))
     with open(path, "rb") as file:
-        yield from import_stream(file, build_dir, options)
+        yield from beside_ours(read_results(file), places, options)
 
 
 def _is_pipe(path: str) -> bool:
@@ -71,7 +52,7 @@ def import_stream(
     Raises:
         ResultsError: it is malformed; what stood before the fault has been given.
     """
-    return beside_ours(read_results(stream), build_dir, options)
+    return beside_ours(read_results(stream), Places(build_dir), options)
 
 
 def read_results(stream: io.BufferedReader) -> Iterator[Finding | FileReport]:
@@ -109,7 +90,7 @@ def _lines(stream: io.BufferedReader, longest: int) -> Iterator[str]:
 
 
 def beside_ours(
-    found: Iterable[Finding | FileReport], build_dir: str = "", options: CheckOptions | None = None
+    found: Iterable[Finding | FileReport], places: Places, options: CheckOptions | None = None
 ) -> Iterator[FileReport]:
     """One report for every object that findings are about, in their order.
 
@@ -127,7 +108,6 @@ def beside_ours(
                 unreadable.append(one)
     except ResultsError as error:
         fault = error
-    places = Places(build_dir)
     yield from unreadable
     for file, findings in by_file.items():
         yield report_on(file, findings, places, options or CheckOptions())

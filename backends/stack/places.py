@@ -12,10 +12,17 @@ _MOST_FILES: Final = 2_000_000  # looked at below a build folder
 
 
 class Places:
-    """Finds the objects that results name."""
+    """Finds the objects that results name.
 
-    def __init__(self, build_dir: str = "") -> None:
+    Args:
+        build_dir: where the paths in the results start; searched for objects that are not there.
+        beside: a folder that they may start at as well as at the current one, where no
+            `build_dir` is given.
+    """
+
+    def __init__(self, build_dir: str = "", beside: str = "") -> None:
         self._root = build_dir
+        self._beside = beside
         self._named: dict[str, list[str]] | None = None
 
     def find(self, file: str) -> tuple[str, str]:
@@ -30,9 +37,10 @@ class Places:
         stem, suffix = os.path.splitext(file)
         if suffix in _SOURCES:
             file = f"{stem}.o"
-        path = os.path.join(self._root, file)
-        if os.path.isfile(path):
-            return path, ""
+        for folder in (self._root,) if self._root else ("", self._beside):
+            path = os.path.join(folder, file)
+            if os.path.isfile(path):
+                return path, ""
         if not self._root:
             return "", f"{file} is not here; --build-dir says where the build was"
         found = [one for one in self._below(os.path.basename(file)) if _ends(one, file)]

@@ -53,6 +53,35 @@ async def validate(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def import_results(
+    path: str, build_dir: str = "", options: CheckOptions | None = None
+) -> AsyncGenerator[FileReport, None]:
+    """Import a file of results in a worker process; see `import_results.import_file`.
+
+    As with `validate`, whoever may stop before the end wraps it in `contextlib.aclosing`.
+
+    Yields:
+        One report an object; what is wrong with the file itself stands in a report about it.
+    """
+    frame_pointer = options.frame_pointer if options else "auto"
+    try:
+        worker = await _started("import_worker", path, build_dir, frame_pointer)
+    except OSError as error:
+        yield FileReport(path, error=f"can't start a worker process: {error.strerror}")
+        return
+    except ValueError as error:
+        yield FileReport(path, error=f"no usable path: {error}")
+        return
+    assert worker.stdout is not None
+    try:
+        while (line := await worker.stdout.readline()).endswith(b"\n"):
+            yield decode(line.decode("ascii"))
+        if status := await worker.wait():
+            yield FileReport(path, error=f"reading it crashed the importer ({_how(status)})")
+    finally:
+        await _to_the_end(asyncio.ensure_future(_end(worker)))
+
+
 class _Pool:
     """Files waiting, and reports that are done."""
 
@@ -77,14 +106,8 @@ class _Pool:
     async def serve(self) -> None:
         """Keep one worker busy until no file waits; start another one when it crashes."""
         while self._waiting:
-            # A start can't be cancelled half-way: the process would be nobody's.
-            starting = asyncio.ensure_future(_start_worker())
             try:
-                worker = await _to_the_end(starting)
-            except asyncio.CancelledError:
-                if starting.exception() is None:
-                    await _end(starting.result())
-                raise
+                worker = await _started()
             except OSError as error:
                 await self._fail(f"can't start a worker process: {error.strerror}")
                 return
@@ -140,9 +163,20 @@ async def _to_the_end(task: asyncio.Future[_T]) -> _T:
         raise
 
 
-async def _start_worker() -> asyncio.subprocess.Process:
+async def _started(module: str = "worker", *arguments: str) -> asyncio.subprocess.Process:
+    """A worker process, or none: a start can't be cancelled half-way, it would be nobody's."""
+    starting = asyncio.ensure_future(_start_worker(module, *arguments))
+    try:
+        return await _to_the_end(starting)
+    except asyncio.CancelledError:
+        if starting.exception() is None:
+            await _end(starting.result())
+        raise
+
+
+async def _start_worker(module: str, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "kdash.backends.stack.worker"),
+        *(sys.executable, "-m", f"kdash.backends.stack.{module}", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

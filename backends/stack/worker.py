@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 def main() -> int:
     """Serve requests until stdin ends."""
-    _end_with_parent()
+    end_with_parent()
     checker = Checker(CheckOptions())
     for line in sys.stdin:
         path, options, sample = decode_request(line)
@@ -34,7 +34,8 @@ def main() -> int:
     return 0
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Leave ctrl+c to the parent, and be ended by the kernel when it ends."""
     # ctrl+c is for the parent: it decides what happens to its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""`kdash [GUEST | OBJECT...]`: opens the dashboard, or says why it can't."""
+"""`kdash [GUEST | OBJECT... | LOG]`: opens the dashboard, or says why it can't."""
 
 from __future__ import annotations
 
@@ -70,13 +70,21 @@ def read_settings(argv: list[str]) -> Settings:
             raise ValueError(f"{message} (see kdash --help)")
 
     parser = Arguments("[GUEST | OBJECT...]", "", "")
-    parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT")
+    parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT | LOG")
+    parser.add_argument("--build-dir", metavar="DIR", default="")
     add_guest_options(parser)
     add_recording_options(parser)
     options = parser.parse_intermixed_args(argv)
     settings = settings_for([Path(target) for target in options.targets])
+    if options.build_dir and not Path(options.build_dir).is_dir():
+        raise ValueError(f"--build-dir {options.build_dir}: no such folder")
     options.guest = settings.guest
-    return replace(settings, options=options, devices=_devices(options.device))
+    return replace(
+        settings,
+        options=options,
+        devices=_devices(options.device),
+        build_dir=options.build_dir,
+    )
 
 
 def _devices(specs: list[str]) -> tuple[DeviceClass, ...]:

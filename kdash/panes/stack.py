@@ -19,6 +19,7 @@ from kdash.backends.stack.facts import CheckOptions, FileReport, Finding
 from kdash.backends.stack.formats import text_line
 from kdash.editor import editor_command, find_source
 from kdash.panes import stack_words as words
+from kdash.panes.stack_results import reports_of, results_among
 from kdash.settings import Settings
 from kdash.widgets.pane import CommandError, CommandWord, Pane
 from kdash.widgets.stack.browser import Browser
@@ -63,6 +64,7 @@ class StackPane(Pane):
         self._check = Check(settings.objects)
         self._pending: list[FileReport] = []
         self._total = 0  # files to validate
+        self._build_dir = settings.build_dir
 
     def compose(self) -> ComposeResult:
         """Lay out the pane."""
@@ -102,6 +104,9 @@ class StackPane(Pane):
         """The reports on `files`, each as it is done."""
         from kdash.backends.stack.service import validate
 
+        if results := results_among(check.paths):
+            objects = [file for file in files if file not in results]
+            return reports_of(results, objects, check.options, self._build_dir)
         return validate(files, check.options, samples=not check.paths)
 
     def _start(self, check: Check) -> None:
@@ -140,7 +145,8 @@ class StackPane(Pane):
         pending, self._pending = self._pending, []
         if pending:
             self.browser.add(pending)
-            done = f"checking {self.browser.tally.files}/{self._total}"
+            files = self.browser.tally.files
+            done = f"checking {files}" + (f"/{self._total}" if files <= self._total else "")
             self.browser.progress(done, f"{done} in {self._check.subject}: no finding so far")
             self.report_status(done)
 
@@ -149,7 +155,8 @@ class StackPane(Pane):
         outcome = tally.outcome()
         numbers = f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}"
         if not tally.files:
-            self.browser.progress("", f"Nothing to check in {check.subject}.\n\n{words.TEACH}")
+            empty = words.nothing_in(check.subject, results=bool(results_among(check.paths)))
+            self.browser.progress("", f"{empty}\n\n{words.TEACH}")
             self.report_status("nothing to check", "warning")
             return
         self.browser.progress("", f"{numbers}: {outcome}\n\n{words.TEACH}")
@@ -214,11 +221,12 @@ class StackPane(Pane):
         """Carry out one line of the command prompt."""
         word, rest = words.split(line)
         try:
-            names = shlex.split(rest) if word in ("check", "noreturn") else [rest]
+            names = shlex.split(rest) if word in ("check", "open", "noreturn") else [rest]
         except ValueError as error:
             raise CommandError(f"{word}: {error}") from None
-        if word == "check":
-            self._start(replace(self._check, paths=words.existing_paths(names)))
+        if word in ("check", "open"):
+            names, self._build_dir = words.with_build_dir(names, self._build_dir)
+            self._start(replace(self._check, paths=words.existing_paths(word, names)))
             return ""
         if word == "noreturn":
             if not names:
@@ -262,7 +270,7 @@ class StackPane(Pane):
         word, blank, rest = line.partition(" ")
         if not blank or not self.query(Browser):
             return super().complete(line)
-        if word == "check":
+        if word in ("check", "open"):
             stem = rest.rpartition(" ")[2]
             return words.complete_last(line, words.path_completions(stem))
         tally = self.browser.tally

@@ -12,6 +12,7 @@ from kdash.widgets.stack.entry import ORDERS
 FRAME_POINTER = ("auto", "on", "off")
 WORDS = (
     CommandWord("check", "check PATH...", "validate these files and folders"),
+    CommandWord("open", "open FILE... [--build-dir DIR]", "a build log, SARIF, results or objects"),
     CommandWord("filter", "filter [TEXT]", "show the findings that pass; without TEXT all"),
     CommandWord("sort", "sort FIELD", f"order by {', '.join(ORDERS)}"),
     CommandWord("goto", "goto FUNCTION", "the first finding in this function"),
@@ -20,9 +21,17 @@ WORDS = (
 )
 TEACH = """\
 :check PATH...          check other objects (.o, .ko) or folders
+:open BUILD.LOG         the warnings of a build, SARIF, or results of an earlier run
 :frame-pointer on       check again with the frame pointer rules on
 kdash stack check PATH  the same without a screen"""
 ENOUGH = 50  # completions
+
+
+def nothing_in(subject: str, *, results: bool) -> str:
+    """What stands in place of the list when there was no file to report on."""
+    if results:
+        return f"No warning of objtool or stacktool in {subject}."
+    return f"Nothing to check in {subject}."
 
 
 def split(line: str) -> tuple[str, str]:
@@ -47,21 +56,38 @@ def one_of(word: str, value: str, choices: Iterable[str]) -> str:
     return value
 
 
-def existing_paths(words: Sequence[str]) -> tuple[Path, ...]:
+def with_build_dir(words: Sequence[str], before: str) -> tuple[list[str], str]:
+    """The words without `--build-dir DIR`, and that folder, or `before` where there is none.
+
+    Raises:
+        CommandError: There is no such folder.
+    """
+    rest = list(words)
+    if "--build-dir" not in rest:
+        return rest, before
+    at = rest.index("--build-dir")
+    folder = Path(rest[at + 1]).expanduser() if at + 1 < len(rest) else None
+    if folder is None or not folder.is_dir():
+        raise CommandError(f"--build-dir: {folder or 'give a folder'}: no such folder")
+    return rest[:at] + rest[at + 2 :], str(folder)
+
+
+def existing_paths(word: str, words: Sequence[str]) -> tuple[Path, ...]:
     """The files and folders named.
 
     Raises:
         CommandError: There are none, or one does not exist.
     """
     if not words:
-        raise CommandError("check: give files or folders, for example: check drivers/net")
+        example = {"check": "drivers/net", "open": "build.log"}[word]
+        raise CommandError(f"{word}: give files or folders, for example: {word} {example}")
     paths = tuple(Path(word).expanduser() for word in words)
     for path in paths:
         try:
             path.stat()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a path"
-            raise CommandError(f"check: {path}: {reason}") from None
+            raise CommandError(f"{word}: {path}: {reason}") from None
     return paths
 
 

@@ -142,11 +142,13 @@ class Browser(Container):
         self.set_class(self.tally.samples, "-samples")
         self.set_class(not self.findings.total_count, "-empty")
         self.set_class(not self.findings.row_count, "-none")
+        self.findings.compare(ours=self.tally.imported > 0, change=bool(self.tally.changes))
         self._summary.show(self.tally, self._progress, self.findings.row_count)
         self._empty.update(Content(printable(self._message)))
 
     def _filter_values(self) -> Sequence[str]:
-        return [f"kind:{kind}" for kind, _ in self.tally.kinds.most_common()]
+        kinds = [f"kind:{kind}" for kind, _ in self.tally.kinds.most_common()]
+        return [*kinds, *(f"change:{change}" for change in self.tally.changes)]
 
     # -- what the user does -------------------------------------------------------------
 

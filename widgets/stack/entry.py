@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from kdash.backends.stack.facts import FileReport, Finding, Level
+from kdash.backends.stack.facts import OWN, FileReport, Finding, Level
 
 UNREADABLE = "unreadable"  # stands where the kind of a finding stands
 LETTERS = {Level.ERROR: "E", Level.WARNING: "W"}
@@ -38,6 +38,22 @@ class Entry:
         return f"{self.finding.function or self.finding.section}+{self.finding.offset:#x}"
 
     @property
+    def ours(self) -> str:
+        """What the validator says where others found this: "same", "nothing", or what instead."""
+        finding = self.finding
+        if finding is None or not is_imported(finding):
+            return ""
+        if finding.agrees is None:
+            return "not known"
+        if not finding.ours:
+            return "same" if finding.agrees else "nothing"
+        nearest = finding.ours[0]
+        if not finding.agrees:
+            return f"{nearest.kind}+{nearest.offset:#x}"
+        there = nearest.offset == finding.offset
+        return "same" if there else f"same, at +{nearest.offset:#x}"
+
+    @property
     def message(self) -> str:
         """One line that says what is wrong."""
         return self.finding.message if self.finding else self.report.error
@@ -46,6 +62,11 @@ class Entry:
     def base_name(self) -> str:
         """The file's name without its folder."""
         return PurePath(self.report.file).name
+
+
+def is_imported(finding: Finding) -> bool:
+    """Whether it is of others, or of an earlier run, and ours stands beside it."""
+    return finding.origin != OWN or finding.agrees is not None or bool(finding.verdict)
 
 
 def entries(report: FileReport) -> tuple[Entry, ...]:
@@ -71,6 +92,8 @@ def fields(entry: Entry) -> Mapping[str, str]:
         "cause": finding.cause if finding else "",
         "origin": finding.origin if finding else "",
         "agrees": _agreement(finding),
+        "ours": entry.ours,
+        "change": finding.change if finding else "",
     }
 
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from kdash.backends.stack.facts import OWN, Finding
-from kdash.widgets.stack.entry import Entry
+from kdash.widgets.printable import printable
+from kdash.widgets.stack.entry import Entry, is_imported
 from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread, tail
+
+CHANGES = {
+    "new": "new: the older run does not have it",
+    "fixed": "fixed: the older run has it, this one does not",
+    "moved": "moved: the older run has it at another place",
+    "same": "the older run has it, too",
+}
 
 
 class Head(LinesView):
@@ -42,12 +50,15 @@ class Head(LinesView):
 
 def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
     what = finding.message if not finding.callee else f"{finding.message} (callee {finding.callee})"
-    lines = labelled("what", [Span(what, "strong")], width)
+    theirs = "what" if finding.origin == OWN else printable(finding.origin)[: MARGIN - 1]
+    lines = labelled(theirs, [Span(what, "strong")], width)
     if finding.expected:
         lines += labelled("expected", [Span(finding.expected)], width)
     if finding.found:
         lines += labelled("found", [Span(finding.found, "accent")], width)
-    if finding.origin != OWN:
+    if finding.change:
+        lines += labelled("change", [Span(CHANGES[finding.change])], width)
+    if is_imported(finding):
         agreement = finding.verdict or "kdash finds it, too"
         tone = "muted" if finding.agrees else "accent"
         lines += labelled(OWN, [Span(agreement, tone)], width)

@@ -24,7 +24,7 @@ class Summary(Static):
             progress: "checking 3/12" while the check goes on, else empty.
             shown: Rows that pass the filter.
         """
-        rows = tally.findings + tally.unreadable
+        rows = tally.rows
         parts = [Content.styled(progress, "bold $text-accent")] if progress else []
         if rows:
             style = "bold $text-error" if tally.errors else "bold $text-warning"

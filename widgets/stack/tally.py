@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from kdash.backends.stack.facts import FileReport, Level
+from kdash.widgets.stack.entry import is_imported
 
 
 @dataclass(slots=True)
@@ -18,12 +19,19 @@ class Tally:
     errors: int = 0
     warnings: int = 0
     samples: bool = False
+    imported: int = 0  # findings of others, with ours beside them
     kinds: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)  # against an older run
 
     @property
     def findings(self) -> int:
         """Errors and warnings together."""
         return self.errors + self.warnings
+
+    @property
+    def rows(self) -> int:
+        """Rows of the list: findings, those fixed since, and files that can't be read."""
+        return self.findings + self.changes["fixed"] + self.unreadable
 
     def add(self, report: FileReport) -> None:
         """Count one more file."""
@@ -32,7 +40,12 @@ class Tally:
         self.unreadable += bool(report.error)
         self.samples = self.samples or report.sample
         for finding in report.findings:
+            if finding.change:
+                self.changes[finding.change] += 1
+            if finding.change == "fixed":
+                continue  # not of this run
             self.kinds[finding.kind] += 1
+            self.imported += is_imported(finding)
             if finding.level is Level.ERROR:
                 self.errors += 1
             else:
@@ -45,7 +58,14 @@ class Tally:
             count(self.warnings, "warning") if self.warnings else "",
             f"{self.unreadable} unreadable" if self.unreadable else "",
         ]
-        return ", ".join(part for part in parts if part) or "no findings"
+        found = ", ".join(part for part in parts if part) or "no findings"
+        if not self.changes:
+            return found
+        return f"{found} ({self.changed()})"
+
+    def changed(self) -> str:
+        """What changed since the older run: "1 new, 2 fixed, 0 moved"."""
+        return ", ".join(f"{self.changes[name]} {name}" for name in ("new", "fixed", "moved"))
 
 
 def count(number: int, noun: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from kdash.backends.stack.facts import FileReport, Finding
 from kdash.backends.stack.import_results import beside_ours
 from kdash.backends.stack.log_findings import log_findings
+from kdash.backends.stack.places import Places
 
 pytestmark = pytest.mark.gcc
 
@@ -30,7 +31,7 @@ END fine
 
 
 def imported(build: Path, *lines: str) -> tuple[FileReport, Finding]:
-    (report,) = beside_ours(log_findings(lines), str(build))
+    (report,) = beside_ours(log_findings(lines), Places(str(build)))
     (finding,) = report.findings
     return report, finding
 
@@ -123,7 +124,7 @@ def test_findings_of_one_object_stand_together(build: Path) -> None:
         "other.o: warning: objtool: f()+0x0: undefined stack state",
         "unit.o: warning: objtool: broken()+0x7: return with modified stack frame",
     ]
-    reports = list(beside_ours(log_findings(lines), str(build)))
+    reports = list(beside_ours(log_findings(lines), Places(str(build))))
     assert [(report.file, len(report.findings)) for report in reports] == [
         ("unit.o", 2), ("other.o", 1),
     ]  # fmt: skip

@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 
 from kdash.backends.stack.facts import FileReport, Finding, ResultsError
 from kdash.backends.stack.formats import Summary, json_line
-from kdash.backends.stack.import_results import (
-    HEAD,
-    import_file,
-    kind_of_results,
-    read_results,
-)
+from kdash.backends.stack.import_results import import_file, read_results
+from kdash.backends.stack.result_kinds import HEAD, holds_results, kind_of_results
 from tests.backends.stack.test_sarif import BARE, FULL, log_of
 
 WARNING = b"x.o: warning: objtool: f()+0x9: undefined stack state\n"
@@ -45,6 +41,29 @@ def found_in(data: bytes) -> list[Finding | FileReport]:
 )
 def test_the_kind_is_told_by_what_a_file_holds(head: bytes, kind: str) -> None:
     assert kind_of_results(head[:HEAD]) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("x", WARNING, True),
+        ("x", b"#\n" * 10_000 + WARNING, True),
+        ("x", b"  CC [M]  drivers/x.o\n", True),
+        ("x", b"make[2]: Entering directory '/x'\n", True),
+        ("build.log", "ünd\n".encode() * 3000, True),
+        ("x", json_line(FULL).encode(), True),
+        ("x", b'{"kdash": "stack baseline", "version": 1, "findings": 0}\n', True),
+        ("x", b"", False),
+        ("x.log", b"\xf4" * 512, False),
+        ("x", b"plain words\n", False),
+        ("x", b"\xb0\x00objtool: ", False),
+        ("x", b"\x7fELF", False),
+    ],
+)
+def test_results_and_build_logs_are_told_from_guests(
+    name: str, data: bytes, expected: bool
+) -> None:
+    assert holds_results(name, io.BytesIO(data)) is expected
 
 
 def test_all_kinds_are_read_to_the_same_findings() -> None:
