@@ -25,12 +25,13 @@ class MemoryKeys(PastKeys):
         super().__init__(settings, id=id)
         self._memory: Examine | None = None
         self._read: tuple[Examine | None, Snapshot | None] = (None, None)
-        self._marked: Snapshot | None = None  # the stop whose memory was shown last
+        self._marked: object = None  # how far the guest was when its memory was shown last
 
     def guest_is_new(self, snapshot: Snapshot) -> None:
         """Show its first instructions' bytes."""
         super().guest_is_new(snapshot)
         self._memory = Examine(snapshot.registers.linear_ip, FIRST_MEMORY)
+        self._parts.memory.forget()
 
     def look_closer(self) -> None:
         """Read the memory shown, once a stop: what changed since is marked then."""
@@ -67,8 +68,9 @@ class MemoryKeys(PastKeys):
             return  # closed meanwhile, or busy: the next stop asks again
         if self._read[0] != what or self._read[1] is not stop:
             return  # asked for anew meanwhile
-        self._parts.memory.show(what, data, stop=stop is not self._marked)
-        self._marked = stop
+        moment = None if stop is None else _progress(stop)
+        self._parts.memory.show(what, data, stop=moment != self._marked)
+        self._marked = moment
 
     def show_memory(self, what: Examine) -> None:
         """Show other memory from now on."""
@@ -130,6 +132,13 @@ class MemoryKeys(PastKeys):
         check_register(name, value)  # before the question, not after it
         session = self.session
         self.ask_to_forget(lambda: self.follow(session.set_register(name, value, confirm=True)))
+
+
+def _progress(stop: Snapshot) -> tuple[object, ...]:
+    """How far the guest is: what a person sets in it does not move it."""
+    recording = stop.recording
+    shown = recording.position if recording is not None and recording.replay else None
+    return stop.steps, stop.exits_total, stop.seconds, shown
 
 
 def _read(session: Session, what: Examine) -> bytes:

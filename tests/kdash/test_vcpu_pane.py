@@ -881,14 +881,15 @@ async def test_memory_and_registers_are_set_in_place() -> None:
         app.pane.run_command("x/16b 0x10")
         await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  10 11"))
         parts(app).memory.focus()
-        await pilot.press("l", "enter", *"ee", "escape")
-        await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  ee*11"))
+        await pilot.press("l", "enter", *"ee", *"dd", "escape")
+        await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  ee*dd*12"))
         parts(app).registers.focus()
         await pilot.press("l", "enter", "9", "enter")
         app.pane.run_command("set {short}0x12=-2")
         await pilot.pause()
         assert session.asked == [
             ("write", 0x10, b"\xee"),
+            ("write", 0x11, b"\xdd"),
             ("set", "rax", 9),
             ("write", 0x12, b"\xfe\xff"),
         ]

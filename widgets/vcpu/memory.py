@@ -15,6 +15,7 @@ from kdash.widgets.vcpu.memory_lines import (
     Examine,
     address_digits,
     bytes_a_row,
+    extended,
     memory_lines,
     value_text,
 )
@@ -74,19 +75,26 @@ class MemoryView(LinePart, KeyTaker):
         Args:
             what: What was asked for.
             data: The bytes there, fewer where memory ends.
-            stop: The guest has stopped since `show` was called last: what differs from the bytes
-                shown then is marked from now on.
+            stop: The guest has moved since `show` was called last: what differs from the bytes
+                shown then is marked from now on. Otherwise marks stay, and what was set in the
+                meantime is marked too.
         """
         old = self._what
         if old is None or old.physical != what.physical:
-            self._reference, self._cursor = (0, b""), None
+            self._reference, self._cursor = (what.address, data), None
         elif stop:
             self._reference = (old.address, self._data)
+        self._reference = extended(self._reference, what.address, data)
         if old is None or (old.follow, old.unit) != (what.follow, what.unit):
             self._home, self._cursor = what.address, None
         self._what, self._data = what, data
         if self._cursor is not None and not what.address <= self._cursor < what.end:
             self._cursor = None
+        self.lay_out()
+
+    def forget(self) -> None:
+        """Another guest: its memory did not change, it is another."""
+        self._what, self._data = None, b""
         self.lay_out()
 
     def lay_out(self) -> None:

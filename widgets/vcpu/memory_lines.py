@@ -130,6 +130,19 @@ def _values(  # noqa: PLR0913, PLR0917 - what a line is made of
             yield Piece(f"{text}{mark}", tone)
 
 
+def extended(known: tuple[int, bytes], address: int, data: bytes) -> tuple[int, bytes]:
+    """`known`, an address and the bytes there, with what it lacks of `data` at `address`.
+
+    Where the two neither overlap nor touch, `data` alone is known from then on.
+    """
+    start, held = known
+    if address > start + len(held) or address + len(data) < start:
+        return address, data
+    before = data[: max(0, start - address)]
+    after = data[max(0, start + len(held) - address) :]
+    return min(start, address), before + held + after
+
+
 def _differs(value: bytes, address: int, reference: tuple[int, bytes]) -> bool:
     start = address - reference[0]
     known = reference[1][start : start + len(value)] if start >= 0 else b""

@@ -14,6 +14,7 @@ class StateRow(NamedTuple):
     meaning: str = ""
     tone: str = ""  # of the value, where it stands out: muted, warning, bad
     detail: str = ""  # lines shown when the row is opened; empty: the row itself
+    number: str = ""  # hexadecimal, where it has one besides its name
 
 
 def gap_rows(unavailable: tuple[tuple[str, str], ...]) -> list[StateRow]:

@@ -1,28 +1,13 @@
-"""MSRs, CPUID and page walks as rows."""
+"""CPUID and page walks as rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kdash.backends.kvm.state_facts import CpuidLeaf, CpuidState, MsrState, PageLevel, PageWalk
+from kdash.backends.kvm.state_facts import CpuidLeaf, CpuidState, PageLevel, PageWalk
 from kdash.widgets.vcpu.state_row import StateRow, gap_rows
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-
-def msr_rows(state: MsrState) -> list[StateRow]:
-    """The VCPU's, then those of the host's KVM."""
-    rows = [
-        StateRow(
-            "feature" if msr.feature else "vcpu",
-            msr.name or "-",
-            "-" if msr.value is None else f"{msr.value:016x}",
-            f"{msr.number:x}" + (" refused by KVM" if msr.value is None else ""),
-            "warning" if msr.value is None else "" if msr.value else "muted",
-        )
-        for msr in state.msrs
-    ]
-    return rows + gap_rows(state.unavailable)
 
 
 def cpuid_rows(state: CpuidState) -> list[StateRow]:

@@ -13,9 +13,10 @@ from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.control_rows import control_rows
 from kdash.widgets.vcpu.detailed_list import DetailedList
 from kdash.widgets.vcpu.extended_rows import extended_rows
+from kdash.widgets.vcpu.msr_rows import msr_rows
 from kdash.widgets.vcpu.numbers import TYPES
 from kdash.widgets.vcpu.state_row import StateRow
-from kdash.widgets.vcpu.state_rows import cpuid_rows, msr_rows, walk_rows
+from kdash.widgets.vcpu.state_rows import cpuid_rows, walk_rows
 from kdash.widgets.vcpu.statistics_rows import statistics_rows
 
 FILTERED = "no row passes the filter; Esc in its line drops it"
@@ -32,6 +33,7 @@ class Kind(NamedTuple):
     name: int  # cells of the columns; the meaning takes the rest
     value: int  # with room for the mark of a change
     empty: str  # what to do, where there is nothing
+    number: int = 0  # cells of the column for numbers; 0: there is none
 
 
 KINDS = {
@@ -40,7 +42,7 @@ KINDS = {
     "fpu": Kind("x87, SSE and AVX",
                 lambda fact, _, form: extended_rows(fact, form), 8, 0, "nothing is told"),
     "msrs": Kind("Model-specific registers",
-                 lambda fact, _, __: msr_rows(fact), 26, 17, "KVM lists no MSRs"),
+                 lambda fact, _, __: msr_rows(fact), 26, 17, "KVM lists no MSRs", 8),
     "cpuid": Kind("CPUID", lambda fact, _, __: cpuid_rows(fact), 10, 36,
                   "nothing is told"),
     "statistics": Kind("KVM's statistics, dirty pages, exits in the kernel",
@@ -53,30 +55,39 @@ KINDS = {
 
 def columns(kind: Kind) -> tuple[Column, ...]:
     """Columns of a view."""
+    number = Column("number", "number", kind.number, right=True, needs=NARROW)
     return (
         Column("part", "part", 8, needs=NARROW),
+        *((number,) if kind.number else ()),
         Column("name", "name", kind.name),
         Column("value", "value", kind.value, share=3),
         Column("meaning", "meaning", needs=NARROW),
     )
 
 
+FIELDS = ("part", "name", "value", "meaning", "number")  # that filters know, in every view
+
+
 class StateTable(LineTable[StateRow]):
     """The rows of one view; those whose value differs from the last reading are marked."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(columns(KINDS["control"]), self._toned, fields=_fields, id=id)
+        super().__init__(
+            columns(KINDS["control"]), self._toned, fields=_fields, names=FIELDS, id=id
+        )
         self.marked: frozenset[tuple[str, str]] = frozenset()
 
     def _toned(self, row: StateRow) -> tuple[Cell, ...]:
         changed = (row.part, row.name) in self.marked
         value = Cell(f"{row.value}*", "accent", "*") if changed else Cell(row.value, row.tone)
-        return (
-            Cell(row.part, "muted"),
-            Cell(row.name, "strong"),
-            value,
-            Cell(row.meaning, "muted"),
-        )
+        cells = {
+            "part": Cell(row.part, "muted"),
+            "number": Cell(row.number, "muted"),
+            "name": Cell(row.name, "strong"),
+            "value": value,
+            "meaning": Cell(row.meaning, "muted"),
+        }
+        return tuple(cells[column.key] for column in self.columns)
 
     def copy_text(self) -> str:
         """The row under the cursor."""
@@ -84,7 +95,13 @@ class StateTable(LineTable[StateRow]):
 
 
 def _fields(row: StateRow) -> dict[str, str]:
-    return {"part": row.part, "name": row.name, "value": row.value, "meaning": row.meaning}
+    return {
+        "part": row.part,
+        "name": row.name,
+        "value": row.value,
+        "meaning": row.meaning,
+        "number": row.number,
+    }
 
 
 def row_detail(row: StateRow) -> str:

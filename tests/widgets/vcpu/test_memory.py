@@ -1,9 +1,11 @@
 """Guest memory as gdb's x shows it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kdash.widgets.vcpu.memory import MemoryView
-from kdash.widgets.vcpu.memory_lines import Examine, memory_lines, value_text
+from kdash.widgets.vcpu.memory_lines import Examine, extended, memory_lines, value_text
 from tests.widgets.vcpu.made import PartApp, drawn
 
 
@@ -135,3 +137,43 @@ async def test_the_title_says_whose_addresses_they_are() -> None:
         assert "linear 7fd8 = rsp" in str(view.border_title)
         view.show(Examine(0x7FD8, 4, physical=True), bytes(4))
         assert "physical 7fd8" in str(view.border_title)
+
+
+async def test_bytes_set_one_after_the_other_are_all_marked_until_the_guest_moves() -> None:
+    view = MemoryView()
+    async with PartApp(view).run_test(size=(60, 6)):
+        view.show(Examine(0, 4), b"\x01\x02\x03\x04")
+        view.show(Examine(0, 4), b"\x01\x02\x03\x05")
+        view.show(Examine(0, 4), b"\xaa\x02\x03\x05", stop=False)
+        view.show(Examine(0, 4), b"\xaa\xbb\x03\x05", stop=False)
+        assert "aa*bb*03 05*" in drawn(view)
+        view.show(Examine(0, 4), b"\xaa\xbb\x03\x05")
+        assert "*" not in drawn(view)
+
+
+async def test_what_is_set_before_the_first_stop_or_beyond_what_was_shown_is_marked() -> None:
+    view = MemoryView()
+    async with PartApp(view).run_test(size=(60, 6)):
+        view.show(Examine(0, 4), bytes(4))
+        view.show(Examine(0, 4), b"\x01\0\0\0", stop=False)
+        assert "01*" in drawn(view)
+        view.show(Examine(2, 4), bytes(4), stop=False)
+        view.show(Examine(2, 4), b"\0\0\0\x02", stop=False)
+        assert "00 00 00 02*" in drawn(view)
+        view.show(Examine(0, 6), b"\x01\0\0\0\0\x02", stop=False)
+        assert "01*00 00 00 00 02*" in drawn(view)
+
+
+@given(
+    memory=st.binary(min_size=64, max_size=64),
+    one=st.tuples(st.integers(0, 40), st.integers(0, 20)),
+    other=st.tuples(st.integers(0, 40), st.integers(0, 20)),
+)
+def test_what_is_known_of_memory_is_extended_by_what_is_read(
+    memory: bytes, one: tuple[int, int], other: tuple[int, int]
+) -> None:
+    known = (one[0], memory[one[0] : sum(one)])
+    start, held = extended(known, other[0], memory[other[0] : sum(other)])
+    assert memory[start : start + len(held)] == held
+    assert start <= other[0]
+    assert start + len(held) >= sum(other)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdash.backends.kvm.facts import Registers, Segment
+from kdash.backends.kvm.msr_names import msr_name
 from kdash.backends.kvm.state_facts import (
     ControlState,
     CpuidEntry,
@@ -32,9 +33,10 @@ from kdash.backends.kvm.state_facts import (
 )
 from kdash.widgets.vcpu.control_rows import control_rows, event_rows
 from kdash.widgets.vcpu.extended_rows import extended_rows
+from kdash.widgets.vcpu.msr_rows import BITS, SAID, WHAT, msr_rows
 from kdash.widgets.vcpu.numbers import TYPES, elements, x87
 from kdash.widgets.vcpu.state_row import StateRow
-from kdash.widgets.vcpu.state_rows import cpuid_rows, msr_rows, walk_rows
+from kdash.widgets.vcpu.state_rows import cpuid_rows, walk_rows
 from kdash.widgets.vcpu.statistics_rows import statistics_rows
 
 
@@ -208,7 +210,33 @@ def test_an_msr_without_a_value_says_that_kvm_refused_it() -> None:
         ("vcpu", "IA32_TSC", f"{5:016x}"), ("vcpu", "-", "-"), ("feature", "ARCH", "0" * 16),
         ("missing", "feature MSRs", "-"),
     ]  # fmt: skip
-    assert rows[1].meaning == "999 refused by KVM"
+    assert (rows[1].number, rows[1].meaning) == ("999", "refused by KVM")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meaning"),
+    [
+        ("EFER", 0x500, "extended features: LME LMA"),
+        ("IA32_APIC_BASE", 0xFEE00900, "local APIC: fee00000 BSP enabled"),
+        ("IA32_PAT", 0x0007_0406_0007_0406,
+         "types of PAT0 to PAT7: WB WT UC- UC WB WT UC- UC"),
+        ("KVM_STEAL_TIME", 0x1001, "where KVM tells the time taken by others: 1000"),
+        ("KVM_STEAL_TIME", 0x1000, "where KVM tells the time taken by others: off"),
+        ("IA32_TSC", 7, "time stamp counter"),
+        ("IA32_MC0_CTL", 1, ""),
+    ],
+)  # fmt: skip
+def test_an_msr_says_what_it_is_and_what_its_bits_mean(name: str, value: int, meaning: str) -> None:
+    (row,) = msr_rows(MsrState((Msr(0x1B, name, value),)))
+    assert row.meaning == meaning
+    assert row.number == "1b"
+    assert row.detail.startswith(f"MSR 1b {name}\n{value:016x}")
+
+
+def test_every_msr_that_is_explained_has_a_name_in_the_list_of_names() -> None:
+    known = {msr_name(number) for first in (0, 0x4B56_4D00, 0xC000_0000, 0xC001_0000)
+             for number in range(first, first + 0x1000)}  # fmt: skip
+    assert set(WHAT) | set(SAID) | set(BITS) <= known
 
 
 def test_cpuid_leaves_show_registers_and_what_they_say() -> None:
