@@ -117,7 +117,7 @@ async def test_xp_shows_guest_physical_memory() -> None:
 async def test_info_names_the_views_there_are() -> None:
     app, _ = given(snapshot())
     async with app.run_test(size=SMALL):
-        with pytest.raises(CommandError, match=r"no view 'nonsense'; known: all, code, .*msrs"):
+        with pytest.raises(CommandError, match=r"no view 'nonsense'; there are: all, code, .*msrs"):
             app.pane.run_command("info nonsense")
         assert "info msrs" in app.pane.complete("info m")
 
