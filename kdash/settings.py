@@ -21,4 +21,5 @@ class Settings:
     devices: tuple[DeviceClass, ...] = ()  # of the user, for the guest
     objects: tuple[Path, ...] = ()  # files, folders, results; empty: the bundled samples
     build_dir: str = ""  # where the paths in results start
+    words: tuple[str, ...] = ()  # all of this as it was typed
     pane: int = 0  # ordinal of the pane that has the keyboard first

@@ -34,6 +34,12 @@ def _gdb_reason() -> str:
     return "" if shutil.which("gdb") else "gdb is not installed (Debian package gdb)"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the program remembers is remembered elsewhere while it is tested."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 REASONS: dict[str, Callable[[], str]] = {
     "kvm": _kvm_reason,
     "root": _root_reason,

@@ -29,6 +29,9 @@ _CLASS_32: Final = 1
 _CLASS_64: Final = 2
 _LITTLE_ENDIAN: Final = 1
 _TYPES: Final = {0: "ET_NONE", 1: "ET_REL", 2: "ET_EXEC", 3: "ET_DYN", 4: "ET_CORE"}
+_TYPE_WORDS: Final = {
+    1: "relocatable object", 2: "executable", 3: "shared object or PIE", 4: "core dump",
+}  # fmt: skip
 _EXECUTABLE: Final = 2
 _REMEDIES: Final = {
     1: "link it with ld, or gcc -static -nostdlib",
@@ -96,6 +99,17 @@ class Executable:
 def is_elf(data: bytes) -> bool:
     """Whether the file calls itself ELF."""
     return data.startswith(MAGIC)
+
+
+def told(data: bytes) -> str:
+    """What an ELF file is by its header: class, type and machine in a few words."""
+    try:
+        file = _File(data, "ELF")
+    except GuestError as error:
+        return str(error)
+    kind = _TYPE_WORDS.get(file.type, f"of type {file.type}")
+    machine = _MACHINES.get(file.machine, f"machine {file.machine}")
+    return f"ELF{32 * file.kind} {kind}, {machine}"
 
 
 class _File:

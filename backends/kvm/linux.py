@@ -41,7 +41,7 @@ _UNKNOWN_LOADER: Final = 0xFF
 _LOADED_HIGH: Final = 0x01
 _HIGH_LOAD: Final = 0x10_0000
 _SECTOR: Final = 512
-_BANNER: Final = b"Linux version "
+BANNER: Final = b"Linux version "
 _INITRD_MAXIMUM: Final = 0x7FFF_FFFF
 
 # Offsets in boot_params.
@@ -71,13 +71,17 @@ def is_bzimage(data: bytes) -> bool:
 
 def is_vmlinux(data: bytes) -> bool:
     """Whether an ELF file is a 64-bit Linux kernel: it has high addresses and a banner."""
+    return is_high(data) and BANNER in data
+
+
+def is_high(data: bytes) -> bool:
+    """Whether an ELF file, of which the headers are enough, is linked to the kernel's addresses."""
     if not elf.is_elf(data) or data[4:5] != b"\x02":
         return False
     try:
-        high = any(one >= HIGH for one in elf.virtual_addresses(data))
+        return any(one >= HIGH for one in elf.virtual_addresses(data))
     except GuestError:
         return False
-    return high and _BANNER in data
 
 
 def read_header(data: bytes, title: str) -> Kernel:

@@ -84,6 +84,7 @@ def read_settings(argv: list[str]) -> Settings:
         options=options,
         devices=_devices(options.device),
         build_dir=options.build_dir,
+        words=tuple(argv),
     )
 
 

@@ -108,6 +108,7 @@ class GuestPane(Pane):
             else:
                 self.notify(str(error), title="The guest stays", severity="error", markup=False)
             return
+        self._remember(self.settings, settings)
         old, self._session, self.settings = self._session, session, settings
         if old is None:
             await self.remove_children()
@@ -117,6 +118,16 @@ class GuestPane(Pane):
         self.focus_content()
         if old is not None:
             await asyncio.to_thread(old.close)
+
+    def _remember(self, *opened: Settings) -> None:
+        """The guests opened last come first when another one is looked for."""
+        from kdash.panes.recent_guests import remember
+
+        def write() -> None:
+            for settings in opened:
+                remember(settings)
+
+        self.run_worker(write, thread=True, group="remember", exit_on_error=False)
 
     def reload(self) -> None:
         """Read the guest's file again; breakpoints stay."""

@@ -53,7 +53,7 @@ class GuestKeys(PastKeys):
         Binding("escape", "overview", "All parts", show=False, id="vcpu.overview",
                 tooltip="Show all parts again"),
         Binding("o", "open", "Open", show=False, id="vcpu.open",
-                tooltip="Open another guest: a file, and options as of `kdash vcpu run`"),
+                tooltip="Open another guest, found by its folder or its name"),
         Binding("r", "retry", "Try again", id="vcpu.retry",
                 tooltip="Try to load the guest again, where that failed"),
         Binding("v", "vcpu(1)", "Next VCPU", show=False, id="vcpu.next-vcpu",
@@ -170,9 +170,11 @@ class GuestKeys(PastKeys):
         """Put all borders back."""
         self._parts.reset_borders()
 
-    async def action_open(self) -> None:
-        """Ask for another guest."""
-        await self.app.run_action("app.command('open ')")
+    def action_open(self) -> None:
+        """Look for another guest."""
+        from kdash.panes.guest_files import guest_dialog
+
+        self.app.push_screen(guest_dialog(self))
 
     def action_retry(self) -> None:
         """Load the guest that could not be loaded."""

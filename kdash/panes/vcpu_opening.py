@@ -76,19 +76,33 @@ def settings_to_open(line: str, before: Settings) -> Settings:
 
     from kdash.commands.dashboard import read_settings
 
-    words = [
-        str(Path(word).expanduser()) if word[:1] == "~" else word for word in shlex.split(line)
-    ]
-    if "--engine" not in line and before.options is not None:
-        words += ["--engine", before.options.engine]
-    settings = read_settings(words)
+    words = [_expanded(word) for word in shlex.split(line)]
+    kept = [] if "--engine" in line or before.options is None else [before.options.engine]
+    settings = read_settings([*words, *(f"--engine={engine}" for engine in kept)])
     if settings.objects:
         raise ValueError(f"{settings.objects[0]}: no guest but an object to validate")
     return replace(
-        settings, devices=settings.devices or before.devices, objects=before.objects, pane=0
-    )
+        settings, devices=settings.devices or before.devices, objects=before.objects, pane=0,
+        words=tuple(words),
+    )  # fmt: skip
 
 
 def _expanded(word: str) -> str:
     """`~` stands for the home directory, as in a shell."""
-    return str(Path(word).expanduser()) if word.startswith("~") else word
+    try:
+        return str(Path(word).expanduser()) if word.startswith("~") else word
+    except RuntimeError as error:
+        raise ValueError(f"{word}: {error}") from None
+
+
+def option_names() -> list[str]:
+    """The options that `:open` takes, as typed."""
+    import argparse
+    import re
+
+    from kdash.commands.vcpu_guest import add_guest_options, add_recording_options
+
+    parser = argparse.ArgumentParser(add_help=False)
+    add_guest_options(parser)
+    add_recording_options(parser)
+    return re.findall(r"^ +(--[\w-]+)", parser.format_help(), re.MULTILINE)
