@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+_PAGE: Final = 1 << 12
+#: Bytes of the largest access that unicorn tells at once.
+_LARGEST: Final = 16
 
 #: Serves an access: write or not, address, size, data written; returns the answer of a read.
 Serve = Callable[[bool, int, int, bytes], bytes]
@@ -39,7 +43,9 @@ class Accesses:
         for start, end in holes:
             uc.mmio_map(start, end - start, self._on_read, start, self._on_write, start)
             accesses = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
-            uc.hook_add(accesses, self._on_access, None, start, end - 1)
+            # One that begins in the memory before may reach into the hole.
+            first = max(start - _LARGEST, 0)
+            uc.hook_add(accesses, self._on_access, range(start, end), first, end - 1)
 
     def forget(self) -> None:
         """Another instruction begins."""
@@ -60,15 +66,24 @@ class Accesses:
         self._served(self.serve_port, True, port, size, (value & mask).to_bytes(size, "little"))
 
     def _on_access(
-        self, _uc: Any, kind: int, address: int, size: int, value: int, _data: Any
+        self, _uc: Any, kind: int, address: int, size: int, value: int, hole: range
     ) -> None:
-        """An access to a hole as the instruction makes it; its parts follow."""
+        """An access as the instruction makes it; unicorn's own parts follow.
+
+        KVM exits once for each page it touches (arch/x86/kvm/x86.c, emulator_read_write), and
+        for none that is memory. The pages are taken as contiguous in physical memory.
+        """
         from unicorn import UC_MEM_WRITE
 
         write = kind == UC_MEM_WRITE
-        mask = (1 << (8 * size)) - 1
-        data = (value & mask).to_bytes(size, "little") if write else b""
-        self._access = address, self._served(self.serve_mmio, write, address, size, data)
+        whole = (value & (1 << (8 * size)) - 1).to_bytes(size, "little")
+        answer = b""
+        for first, end in _by_page(address, size):
+            data = whole[first - address : end - address]
+            if first in hole:
+                data = self._served(self.serve_mmio, write, first, end - first, data)
+            answer += data
+        self._access = address, answer
 
     def _on_read(self, _uc: Any, offset: int, size: int, start: int) -> int:
         address, data = self._access or (0, b"")
@@ -77,4 +92,13 @@ class Accesses:
         return int.from_bytes(bytes(found), "little")
 
     def _on_write(self, _uc: Any, _offset: int, _size: int, _value: int, _start: int) -> None:
-        """Served as a whole by `_on_access`."""
+        """Served by `_on_access`."""
+
+
+def _by_page(address: int, size: int) -> Iterator[tuple[int, int]]:
+    """Start and end of an access in each page."""
+    end = address + size
+    while address < end:
+        behind = min(end, (address | _PAGE - 1) + 1)
+        yield address, behind
+        address = behind

@@ -37,6 +37,10 @@ class CannotEmulate(Exception):  # noqa: N818 - an outcome of the guest, not an 
     """What the emulator met and can't do."""
 
 
+class NoCode(CannotEmulate):
+    """CS:IP is where no memory is; KVM can't do that either, and calls it an emulation failure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What is to be delivered."""

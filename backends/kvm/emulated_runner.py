@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, cast
 
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
-from kdash.backends.kvm.emulated_interrupts import CannotEmulate, Shutdown
+from kdash.backends.kvm.emulated_interrupts import CannotEmulate, NoCode, Shutdown
 from kdash.backends.kvm.emulated_vcpu import EmulatedVcpu, Halt
-from kdash.backends.kvm.exits import RawExit
+from kdash.backends.kvm.exits import EMULATION, RawExit
 from kdash.backends.kvm.facts import (
     ExitReason,
     InternalErrorExit,
@@ -54,7 +54,7 @@ class EmulatedVcpuRunner(VcpuRunner):
             self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), vcpu.look()[1])
             return Slice.ENDED
         except CannotEmulate as reason:
-            self._give_up(str(reason), vcpu.look()[1])
+            self._give_up(reason, vcpu.look()[1])
             return Slice.ENDED
         if halt is Halt.HALTED and not self.over:
             record = vcpu.look()[1]._replace(rip=vcpu.begun)
@@ -118,7 +118,7 @@ class EmulatedVcpuRunner(VcpuRunner):
             self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), record)
             return True
         except CannotEmulate as reason:
-            self._give_up(str(reason), record)
+            self._give_up(reason, record)
             return True
         if whole:
             self._count(record)
@@ -145,7 +145,11 @@ class EmulatedVcpuRunner(VcpuRunner):
     def _exit(self, raw: RawExit, record: Record) -> None:
         self._end(raw, record.rip, self._at, record)
 
-    def _give_up(self, reason: str, record: Record) -> None:
+    def _give_up(self, reason: CannotEmulate, record: Record) -> None:
+        if isinstance(reason, NoCode):
+            failure = InternalErrorExit(EMULATION, b"")
+            self._exit(RawExit(ExitReason.INTERNAL_ERROR, failure), record)
+            return
         raw = RawExit(ExitReason.INTERNAL_ERROR, InternalErrorExit(_DELIVERY, b""))
         self._log(raw, record.rip, self._at)
         self._finish(

@@ -14,7 +14,13 @@ from typing import Any, Final
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.emulated_accesses import Accesses
 from kdash.backends.kvm.emulated_inspection import read_fpu, reset_fpu, write_fpu
-from kdash.backends.kvm.emulated_interrupts import CannotEmulate, Event, Shutdown, deliver
+from kdash.backends.kvm.emulated_interrupts import (
+    CannotEmulate,
+    Event,
+    NoCode,
+    Shutdown,
+    deliver,
+)
 from kdash.backends.kvm.emulated_memory import EmulatedMemory, LinearMemory
 from kdash.backends.kvm.emulated_state import State, flush_translations
 from kdash.backends.kvm.facts import ExitReason, KvmError, Mode, Registers
@@ -26,7 +32,7 @@ from kdash.backends.kvm.stop_table import Change, Place, StopTable
 from kdash.backends.kvm.ticks import Ticks
 
 _MASK: Final = (1 << 64) - 1
-_INVALID_OPCODE: Final = 6
+_INVALID_OPCODE, _PAGE_FAULT = 6, 14
 
 
 class Halt(Enum):
@@ -243,7 +249,16 @@ class EmulatedVcpu:
             # Nothing moved: a jump to itself, or a write into code, which unicorn begins
             # again and counts twice.
             self._start(2)
+        elif self._is_of_next():
+            self._state.take_exception()  # executing that one meets it again
+            self._state.store()
+            return
         self._deliver()
+
+    def _is_of_next(self) -> bool:
+        """Whether the instruction was executed, and unicorn could not fetch the one behind."""
+        executed = self._native.left == 0
+        return self._interrupt == _PAGE_FAULT and executed and self.rip != self.begun
 
     def run(self) -> Halt:
         """Execute until `kick`, `stop_soon`, an exception or HLT; raises as `execute`."""
@@ -261,13 +276,22 @@ class EmulatedVcpu:
 
     def _start(self, count: int) -> bool:
         """Let unicorn execute `count` instructions, below 0: without end; False: an exception."""
-        from unicorn import UC_ERR_INSN_INVALID, UcError
+        from unicorn import (
+            UC_ERR_FETCH_PROT,
+            UC_ERR_FETCH_UNMAPPED,
+            UC_ERR_INSN_INVALID,
+            UcError,
+        )
 
         try:
             # Its own counting misses instructions that were translated before.
             self._native.left = count
             self._uc.emu_start(self.rip, 0)
         except UcError as error:
+            if error.errno in (UC_ERR_FETCH_PROT, UC_ERR_FETCH_UNMAPPED):
+                if self._native.left != 0:
+                    raise NoCode(str(error)) from None
+                return True  # what was asked for is executed; the one behind can't be fetched
             if error.errno != UC_ERR_INSN_INVALID:
                 raise CannotEmulate(str(error)) from None
             self._interrupt = _INVALID_OPCODE

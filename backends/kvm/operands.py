@@ -29,6 +29,11 @@ _BY_NUMBER: Final = tuple(
 )  # fmt: skip
 
 
+def prepare() -> None:
+    """Load the decoder now, rather than in the guest's time at the first step."""
+    _factory()
+
+
 class Access(NamedTuple):
     """Memory read or written by an instruction."""
 

@@ -161,10 +161,13 @@ def _recorded(machine: Machine, runner: Runner, request: Request) -> Past | None
 
     Raises:
         GuestError: when it can't be recorded.
+        KvmError: when the engine records nothing.
     """
     loaded = request.guest.recorded
     if request.record is None and loaded is None:
         return None
+    if request.engine != KVM:
+        raise KvmError("the emulator can't do this: record", "use KVM")
     from kdash.backends.kvm.past import Past
     from kdash.backends.kvm.resumption import resume
 

@@ -189,6 +189,10 @@ class VcpuRunner(ABC):
             accessed: the same, which it reads or writes; steps are slower then.
         """
         self._accessed = tuple(accessed)
+        if accessed:
+            from kdash.backends.kvm.operands import prepare  # for those who watch
+
+            prepare()
         self.vcpu.set_stops(places, watched)
 
     def step(self, count: int, alone: bool = True) -> Slice:

@@ -168,6 +168,7 @@ def trace(request: Request, exits_alone: bool, received: Received) -> ExitStatus
     """A line for each step and exit, and last the object of `json_run`."""
     from dataclasses import replace
 
+    instruction_text(b"\x90", 0, 64)  # loads the decoder, which is not the guest's time
     several = request.guest.vcpus > 1
     previous = [_start_values(request, index) for index in range(request.guest.vcpus)]
 

@@ -8,7 +8,6 @@ What may differ, and why:
 - A real-mode exception beyond the IDT's limit: a triple fault on the emulator and with VT-x
   and AMD-V; KVM's own instruction emulator ignores the limit.
 - SSE and x87 in ring 0: the emulator has them, KVM's instruction emulator has not.
-- A jump to where no memory is ends both with INTERNAL_ERROR, each with its own words.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from kdash.backends.kvm.facts import Mode, Outcome, Registers
 from kdash.backends.kvm.guests import Guest, flat
 from kdash.backends.kvm.images import make_guest
 from kdash.backends.kvm.run import Report, Request, run_guest
+from kdash.backends.kvm.user_devices import DeviceClass
 from tests.backends.kvm.conftest import Assemble
 
 pytestmark = [pytest.mark.kvm, pytest.mark.gcc]
@@ -238,3 +238,49 @@ def test_strings_to_ports_and_back(assemble_at: Assemble) -> None:
     report = both(guest, dumps=((0x4000, 28),))
     assert report.ports == {0xE9: (0, 20), 0x1234: (6, 0)}
     assert struct.unpack("<7I", report.memory[0x4000]) == (*[0xFFFFFFFF] * 6, 0)
+
+
+NOWHERE = 0x3000_0000  # identity-mapped in long mode, and no memory
+
+
+@pytest.mark.parametrize(("mode", "bits"), [(Mode.PROTECTED, 32), (Mode.LONG, 64)])
+def test_a_jump_to_where_no_memory_is(assemble_at: Assemble, mode: Mode, bits: int) -> None:
+    source = f"mov ${NOWHERE:#x}, %eax; jmp *%{'e' if bits == 32 else 'r'}ax"
+    report = both(flat(assemble_at(source, bits), "nowhere", mode=mode, memory=1 << 21))
+    told = f"INTERNAL_ERROR at {NOWHERE:#x}: an instruction could not be emulated"
+    assert (report.detail, report.exits) == (told, {"INTERNAL_ERROR": 1})
+
+
+def test_a_jump_to_where_no_page_is_faults_there(assemble_at: Assemble) -> None:
+    source = "mov $0x60000000, %eax; jmp *%rax"
+    report = both(flat(assemble_at(source, 64), "no page", mode=Mode.LONG, memory=1 << 21))
+    assert report.outcome is Outcome.SHUTDOWN
+    assert report.detail.startswith("SHUTDOWN at 0x60000000: ")
+
+
+#: Behind the end of the memory, across its end, across a page of what is none.
+@pytest.mark.parametrize(("address", "exits"), [(0x20_0000, 1), (0x1F_FFFE, 1), (0x20_0FFE, 2)])
+@pytest.mark.parametrize("code", ["mov %rax, (%rbx)", "mov (%rbx), %rax", "mov (%rbx), %eax"])
+def test_an_access_is_one_exit_for_each_page_without_memory(
+    assemble_at: Assemble, address: int, exits: int, code: str
+) -> None:
+    source = f"mov ${address:#x}, %ebx; mov $0x1122334455667788, %rax; {code}; hlt"
+    guest = flat(assemble_at(source, 64), "pages", mode=Mode.LONG, memory=1 << 21)
+    report = both(guest, dumps=[(0x1F_FFF8, 8)])
+    assert report.exits == {"MMIO": exits, "HLT": 1}
+
+
+def test_each_page_of_an_access_has_its_device_and_its_bytes(assemble_at: Assemble) -> None:
+    class Card:
+        ports = None
+        mmio = range(0x20_1000, 0x20_1008)
+
+        def read(self, address: int, size: int) -> int:
+            return int.from_bytes(bytes(range(1, size + 1)), "little")
+
+        def write(self, address: int, size: int, value: int) -> None: ...
+
+    source = "mov $0x200ffe, %ebx; mov (%rbx), %eax; hlt"
+    guest = flat(assemble_at(source, 64), "card", mode=Mode.LONG, memory=1 << 21)
+    report = both(guest, devices=[DeviceClass("card.py:Card", Card)])
+    assert report.registers.rax == 0x0201_FFFF

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdash.backends.kvm.facts import GuestError, GuestFileError, Outcome, RunState
+from kdash.backends.kvm.facts import GuestError, GuestFileError, KvmError, Outcome, RunState
 from kdash.backends.kvm.guests import article_guest, flat
 from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.images import load_file
@@ -248,5 +248,5 @@ def test_a_headless_run_records_into_a_file(tmp_path: Path) -> None:
 
 def test_what_the_emulator_runs_is_not_recorded(tmp_path: Path) -> None:
     request = Request(article_guest(), engine="emulator", record=str(tmp_path / "x.kdash"))
-    with pytest.raises(GuestError, match="the emulator can't"):
+    with pytest.raises(KvmError, match="the emulator can't do this: record"):
         run_guest(request)
