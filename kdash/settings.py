@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from kdash.backends.kvm.user_devices import DeviceClass
+    from kdash.backends.stack.facts import CheckOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +23,5 @@ class Settings:
     objects: tuple[Path, ...] = ()  # files, folders, results; empty: the bundled samples
     build_dir: str = ""  # where the paths in results start
     words: tuple[str, ...] = ()  # all of this as it was typed
+    check: CheckOptions | None = None  # how objects are validated; None: as without configuration
     pane: int = 0  # ordinal of the pane that has the keyboard first

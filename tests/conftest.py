@@ -9,6 +9,9 @@ from collections.abc import Callable
 import hypothesis
 import pytest
 
+# What the developer's own configuration says is no part of a test.
+os.environ["KDASH_CONFIG"] = ""
+
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from kdash.configuration import Configuration, ConfigurationError, read_configuration
 from kdash.exit_status import ExitStatus
 from kdash.settings import Settings
 from kdash.targets import belongs_to_stack
@@ -30,9 +31,12 @@ def run(argv: list[str]) -> int:
         sys.stdout.write(help_text())
         return ExitStatus.OK
     try:
-        settings = read_settings(argv) if argv else Settings()
+        settings = configured(read_settings(argv) if argv else Settings())
     except ValueError as error:
         return _complain(str(error), ExitStatus.USAGE)
+    except ConfigurationError as error:
+        unreadable = ExitStatus.ENVIRONMENT if error.unreadable else ExitStatus.USAGE
+        return _complain(str(error), unreadable)
     except OSError as error:
         return _complain(f"{error.filename}: {error.strerror}", ExitStatus.ENVIRONMENT)
     if reason := unfit_reason():
@@ -86,6 +90,21 @@ def read_settings(argv: list[str]) -> Settings:
         build_dir=options.build_dir,
         words=tuple(argv),
     )
+
+
+def configured(settings: Settings) -> Settings:
+    """The settings with what the configuration file says.
+
+    Raises:
+        ConfigurationError: The file is malformed, or can't be read.
+    """
+    configuration = read_configuration()
+    if configuration == Configuration():
+        return settings
+    from kdash.backends.stack.facts import CheckOptions
+
+    options = CheckOptions(levels=configuration.rules, noreturn=configuration.noreturn)
+    return replace(settings, check=options)
 
 
 def _devices(specs: list[str]) -> tuple[DeviceClass, ...]:

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from kdash.backends.stack.facts import CheckOptions
-from kdash.backends.stack.rules import LEVELS, RULES
+from kdash.backends.stack.rules import RULES
 from kdash.commands.stack_baseline import (
     Comparison,
     add_baseline,
@@ -17,7 +16,9 @@ from kdash.commands.stack_baseline import (
     refused,
 )
 from kdash.commands.stack_import import add_import, carry_out_import
+from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
+from kdash.commands.stack_progress import Progress
 from kdash.commands.stack_reports import jobs, named, reports_on
 from kdash.exit_status import ExitStatus
 
@@ -30,14 +31,6 @@ exit status: 0 clean, 1 findings of level error, 2 usage, 3 a file could not be 
 _EXPLAIN_EXAMPLE = """examples:
   kdash stack explain call-without-frame
   kdash stack explain drivers/x.o x_probe"""
-
-
-BUILDS = {
-    "retpoline": "the kernel is built with retpolines: report other indirect branches",
-    "rethunk": "the kernel is built with return thunks: report other returns",
-    "sls": "report returns and indirect jumps without an int3 behind them",
-    "ibt": "report addresses of code without ENDBR",
-}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,34 +80,7 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="an object, a module (also .xz, .zst, .gz), an archive, a folder or build tree of"
         " them; - reads paths from stdin, a line each",
     )
-    check.add_argument(
-        "--frame-pointer",
-        choices=("auto", "on", "off"),
-        default="auto",
-        help="whether the frame pointer rules apply (auto: told by the object)",
-    )
-    check.add_argument(
-        "--noreturn",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="a function that never returns, besides the known ones; may be repeated",
-    )
-    check.add_argument(
-        "--uaccess",
-        action="store_true",
-        help="follow stac and clac: report calls and returns with user memory open (SMAP)",
-    )
-    for kind, text in BUILDS.items():
-        check.add_argument(f"--{kind}", action="store_true", help=text)
-    check.add_argument(
-        "--rule",
-        metavar="KIND=LEVEL",
-        action="append",
-        default=[],
-        type=_rule_level,
-        help="report a kind as error, warning or off; may be repeated",
-    )
+    add_check_options(check)
     check.add_argument(
         "--jobs", metavar="N", type=jobs, default=1, help="worker processes (default: 1)"
     )
@@ -140,15 +106,6 @@ def _add_explain(commands: argparse._SubParsersAction[_Parser]) -> None:
     explain.add_argument("function", metavar="FUNCTION", nargs="?", help="a function of FILE")
 
 
-def _rule_level(text: str) -> tuple[str, str]:
-    kind, _, level = text.partition("=")
-    if kind not in RULES:
-        raise argparse.ArgumentTypeError(f"no rule '{kind}'; one of: {', '.join(RULES)}")
-    if level not in LEVELS:
-        raise argparse.ArgumentTypeError(f"level '{level}' of {kind}; one of: {', '.join(LEVELS)}")
-    return kind, level
-
-
 # --- check
 
 
@@ -158,9 +115,14 @@ class _Ended(BaseException):
 
 def _guarded(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     """Carry out; when a signal ends it, what is known so far is still printed."""
+    from kdash.configuration import ConfigurationError
+
     before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         return command(arguments)
+    except ConfigurationError as error:
+        print(f"kdash stack: {error}", file=sys.stderr)  # noqa: T201
+        return int(ExitStatus.ENVIRONMENT if error.unreadable else ExitStatus.USAGE)
     except KeyboardInterrupt:
         return int(ExitStatus.SIGINT)
     except _Ended as ended:
@@ -178,13 +140,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from kdash.backends.stack.baseline import BaselineError
     from kdash.backends.stack.printable import printable
 
-    options = CheckOptions(
-        arguments.frame_pointer,
-        tuple(arguments.noreturn),
-        tuple(arguments.rule),
-        tuple(kind for kind in BUILDS if getattr(arguments, kind)),
-        arguments.uaccess,
-    )
+    options = check_options(arguments)
     paths = [path for given in arguments.paths for path in named(given)]
     reports = reports_on(paths, options, arguments.jobs)
     try:
@@ -192,7 +148,8 @@ def _check(arguments: argparse.Namespace) -> int:
     except (BaselineError, OSError) as error:
         return refused(arguments.baseline, error, "check")
     form = form_named(arguments.format, options)
-    summary = print_reports(compared.new(reports) if compared else reports, form)
+    reports = compared.new(reports) if compared else reports
+    summary = print_reports(reports, form, Progress.on(sys.stderr, paths))
     if compared:
         print(f"kdash stack check: {compared.told()}", file=sys.stderr)  # noqa: T201
     if not summary.files and not summary.unreadable:

@@ -10,7 +10,8 @@ from pathlib import PurePath
 from typing import Any
 
 from kdash.backends.stack.baseline import BaselineError, accept, read_baseline, write_baseline
-from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, Level
+from kdash.backends.stack.facts import FileReport, Finding, Level
+from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_reports import jobs, named, reports_on
 from kdash.exit_status import ExitStatus
 
@@ -36,7 +37,7 @@ def add_baseline(commands: Any) -> None:
     command.add_argument("action", choices=("write", "diff"))
     command.add_argument("baseline", metavar="FILE", help="the baseline")
     command.add_argument("paths", metavar="PATH", nargs="+", help="as of check")
-    command.add_argument("--frame-pointer", choices=("auto", "on", "off"), default="auto")
+    add_check_options(command)
     command.add_argument("--jobs", metavar="N", type=jobs, default=1)
 
 
@@ -81,7 +82,7 @@ class Comparison:
 def carry_out_baseline(arguments: argparse.Namespace) -> int:
     """Write a baseline or compare with one; returns the exit status."""
     paths = [path for given in arguments.paths for path in named(given)]
-    reports = reports_on(paths, CheckOptions(arguments.frame_pointer), arguments.jobs)
+    reports = reports_on(paths, check_options(arguments), arguments.jobs)
     try:
         if arguments.action == "write":
             return _write(arguments.baseline, reports)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
@@ -12,6 +13,7 @@ from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from kdash.backends.stack.formats import Form, Summary
+    from kdash.commands.stack_progress import Progress
 
 FORMS: Final = ("text", "json", "sarif", "summary")
 
@@ -28,8 +30,16 @@ def form_named(name: str, options: CheckOptions | None = None) -> Form:
     return forms[name]
 
 
-def print_reports(reports: Iterable[FileReport], form: Form) -> Summary:
-    """Print reports as they come; what has come is ended in form also when a signal ends it."""
+def print_reports(
+    reports: Iterable[FileReport], form: Form, progress: Progress | None = None
+) -> Summary:
+    """Print reports as they come; what has come is ended in form also when a signal ends it.
+
+    Args:
+        reports: What to print.
+        form: How.
+        progress: Told of every file, if there is one.
+    """
     from kdash.backends.stack.formats import Summary
 
     started = time.monotonic()
@@ -39,12 +49,22 @@ def print_reports(reports: Iterable[FileReport], form: Form) -> Summary:
     try:
         for report in reports:
             summary.add(report)
-            _narrate(report)
-            _print(form.of(report))
+            with progress.aside() if progress and _says(report) else nullcontext():
+                _narrate(report)
+                _print(form.of(report))
+            if progress:
+                progress.done(report.file, sum(summary.findings.values()))
         complete = True
     finally:
+        if progress:
+            progress.end()
         _print(form.tail(summary, time.monotonic() - started, complete=complete))
     return summary
+
+
+def _says(report: FileReport) -> bool:
+    """Whether anything may be printed about it."""
+    return bool(report.error or report.findings or report.frame_pointer_reason)
 
 
 def _print(lines: Iterable[str]) -> None:

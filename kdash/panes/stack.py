@@ -61,7 +61,7 @@ class StackPane(Pane):
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(id=id)
         self.settings = settings
-        self._check = Check(settings.objects)
+        self._check = Check(settings.objects, settings.check or CheckOptions())
         self._pending: list[FileReport] = []
         self._total = 0  # files to validate
         self._build_dir = settings.build_dir

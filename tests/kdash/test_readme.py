@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kdash.configuration import read_configuration
+
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -37,3 +39,77 @@ def test_the_device_of_ten_lines_does_what_readme_says(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, output)
+
+
+KERNEL = "modules:\n\tgcc -c $(M)/unit.S -o $(M)/unit.o\n"
+UNIT = """
+.section .note.GNU-stack,"",@progbits
+.text
+.globl unit
+.type unit, @function
+unit:
+    {}
+    ret
+.size unit, . - unit
+"""
+
+
+def code_of(language: str, containing: str) -> str:
+    """The block of README in a language that holds a text."""
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+    return next(block for block in blocks if containing in block)
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """A module's folder beside a kernel that builds it, and a kdash in the PATH."""
+    for name in ("kernel", "module", "bin"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kernel" / "Makefile").write_text(KERNEL)
+    program = tmp_path / "bin" / "kdash"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m kdash "$@"\n')
+    program.chmod(0o755)
+    return tmp_path / "module"
+
+
+def built(command: list[str], module: Path, instruction: str) -> tuple[int, str]:
+    (module / "unit.S").write_text(UNIT.format(instruction))
+    environment = {
+        **os.environ,
+        "PATH": f"{module.parent}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": str(README.parent),
+        "kernel_source_dir": str(module.parent / "kernel"),
+    }
+    done = subprocess.run(
+        command, check=False, cwd=module, env=environment, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+@pytest.mark.gcc
+def test_the_line_for_kbuild_fails_the_build_of_a_module_with_an_error(module: Path) -> None:
+    (module / "Makefile").write_text(code_of("make", "kdash"))
+    command = ["make", f"KDIR={module.parent}/kernel", "modules"]
+    assert built(command, module, "nop")[0] == 0
+    status, output = built(command, module, "push %rbx")
+    assert status == 2  # make's, of a recipe that failed
+    assert "return-modified" in output
+
+
+@pytest.mark.gcc
+def test_the_line_for_dkms_fails_the_build_of_a_module_with_an_error(module: Path) -> None:
+    line = code_of("sh", "MAKE[0]").strip()
+    # As DKMS does: the configuration is sourced, then the command in it is carried out.
+    command = ["bash", "-ec", f'{line}\neval "${{MAKE[0]}}"']
+    assert built(command, module, "nop")[0] == 0
+    status, output = built(command, module, "push %rbx")
+    assert (status, "return-modified" in output) == (1, True)
+
+
+def test_the_configuration_of_readme_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(code_of("toml", "stack.rules"))
+    configuration = read_configuration({"KDASH_CONFIG": str(path)})
+    assert configuration.rules == (("unreachable", "warning"),)
+    assert configuration.noreturn == ("journal_abort",)

@@ -275,3 +275,29 @@ def test_malformed_results_are_a_usage_error_after_what_stood_before(
     out, err = capsys.readouterr()
     assert "idle_enter+0xf" in out
     assert "results\\x1b[31m: line 2 is no JSON; truncated?" in err
+
+
+def test_levels_come_from_the_configuration_and_the_command_line_beats_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[stack.rules]\nunreachable = 'off'\nentry-insn = 'warning'\n")
+    monkeypatch.setenv("KDASH_CONFIG", str(path))
+    assert run(["check", SAMPLE, "--rule", "sibling-modified=warning"]) == 0
+    out = capsys.readouterr().out
+    assert (out.count("warning:"), "unreachable" in out) == (2, False)
+    assert run(["check", SAMPLE, "--rule", "unreachable=error"]) == 1
+
+
+def test_a_malformed_configuration_is_a_usage_error_that_names_file_and_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[stack.rules]\nunreachable = 'loud'\n")
+    monkeypatch.setenv("KDASH_CONFIG", str(path))
+    assert run(["check", SAMPLE]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert f"{path}:2: [stack.rules] unreachable: 'loud' is none of error, warning, off" in err
+    monkeypatch.setenv("KDASH_CONFIG", str(tmp_path / "gone"))
+    assert run(["check", SAMPLE]) == 3

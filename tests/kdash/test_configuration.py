@@ -1,0 +1,96 @@
+"""The configuration file: where it is, what it says, and how it is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdash.configuration import (
+    Configuration,
+    ConfigurationError,
+    configuration_path,
+    read_configuration,
+)
+
+
+def read(tmp_path: Path, text: str) -> Configuration:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return read_configuration({"KDASH_CONFIG": str(path)})
+
+
+def test_it_is_where_the_variables_say() -> None:
+    assert configuration_path({"XDG_CONFIG_HOME": "/a"}) == Path("/a/kdash/config.toml")
+    assert configuration_path({"KDASH_CONFIG": "/b.toml", "XDG_CONFIG_HOME": "/a"}) == Path(
+        "/b.toml"
+    )
+    home = Path("~/.config/kdash/config.toml").expanduser()
+    assert configuration_path({"XDG_CONFIG_HOME": "relative"}) == home
+    assert configuration_path({"KDASH_CONFIG": ""}) is None
+
+
+def test_without_a_file_everything_is_as_it_is(tmp_path: Path) -> None:
+    assert read_configuration({"XDG_CONFIG_HOME": str(tmp_path)}) == Configuration()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="gone: No such file") as raised:
+        read_configuration({"KDASH_CONFIG": str(tmp_path / "gone")})
+    assert raised.value.unreadable
+
+
+def test_levels_and_names_are_read(tmp_path: Path) -> None:
+    text = '[stack]\nnoreturn = ["die"]\n[stack.rules]\nunreachable = "warning"\nibt = "off"\n'
+    assert read(tmp_path, text) == Configuration(
+        (("unreachable", "warning"), ("ibt", "off")), ("die",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "[stack.rules]\n\nunreachable = 'loud'\n",
+            ":3: [stack.rules] unreachable: 'loud' is none",
+        ),
+        ("# x\n[stack.rules]\nnonsense = 'off'\n", ":3: [stack.rules] nonsense: no such rule; one"),
+        ("[stack]\nrules.decode = 1\n", ":2: [stack.rules] decode: '1' is none of error, warning"),
+        ("[stack]\nnoreturn = 'die'\n", ":2: [stack] noreturn: not a list of names"),
+        ("[stack]\nnoreturns = []\n", ":2: [stack] noreturns: no such key; one of: rules"),
+        ("\n[stak]\n", ":2: stak: no such key; one of: stack"),
+        ("stack = 1\n", ":1: stack: a table is needed"),
+        ("[stack]\nrules = 3\n", ":2: rules: a table is needed"),
+        ("[stack\n", ":1: Expected"),
+        ("x = 1\nx = 2\n", ":2: Cannot overwrite a value"),
+        ("a = 'x", ":1: "),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_and_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        read(tmp_path, text)
+    assert f"{tmp_path / 'config.toml'}{says}" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
+    for path, says in ((tmp_path, "not a regular file"), (tmp_path / "x", ":2: no text in UTF-8")):
+        if path != tmp_path:
+            path.write_bytes(b"\n\xff")
+        with pytest.raises(ConfigurationError, match=says):
+            read_configuration({"KDASH_CONFIG": str(path)})
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\[stack(\.rules)?\]\n\w+ *= *[\w'\"\[\]]+"))
+def test_any_text_is_a_configuration_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        read_configuration({"KDASH_CONFIG": str(path)})
+    except ConfigurationError as error:
+        assert str(error).startswith(str(path))
