@@ -881,10 +881,10 @@ async def test_memory_and_registers_are_set_in_place() -> None:
         app.pane.run_command("x/16b 0x10")
         await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  10 11"))
         parts(app).memory.focus()
-        await pilot.press("l", "enter", *"ee", *"dd", "escape")
+        await pilot.press("enter", *"ee", *"dd", "escape")
         await until(pilot, lambda: drawn(parts(app).memory).startswith("0010  ee*dd*12"))
         parts(app).registers.focus()
-        await pilot.press("l", "enter", "9", "enter")
+        await pilot.press("enter", "9", "enter")
         app.pane.run_command("set {short}0x12=-2")
         await pilot.pause()
         assert session.asked == [
@@ -1174,7 +1174,7 @@ async def test_memory_is_set_and_shown_by_physical_address(tmp_path: Path) -> No
         app.pane.run_command("xp/4b 0x2000")
         await until(pilot, lambda: "2000  44 33 22 11" in drawn(parts(app).memory))
         parts(app).memory.focus()
-        await pilot.press("l", "enter", *"77", "escape")
+        await pilot.press("enter", *"77", "escape")
         await until(pilot, lambda: "2000  77*33 22 11" in drawn(parts(app).memory))
 
 

@@ -110,7 +110,8 @@ class MemoryView(LinePart, KeyTaker):
         note += f" = {what.follow}" if what.follow else ""
         self.set_title("Memory", EDITING if self.takes_keys else note)
         cursor = None
-        if self._cursor is not None and (self.has_focus or self.takes_keys):
+        if self.has_focus or self.takes_keys:
+            self._cursor = self._place()
             cursor = Cursor(self._cursor, self._typed if self.takes_keys else None)
         self.set_lines(memory_lines(what, self._data, self._reference, width, cursor))
 
@@ -162,14 +163,12 @@ class MemoryView(LinePart, KeyTaker):
     def action_value(self, by: int) -> None:
         """Move by values."""
         if self._what is not None:
-            self._go(self._place() + by * self._what.unit if self._cursor is not None
-                     else self._place())  # fmt: skip
+            self._go(self._place() + by * self._what.unit)
 
     def action_move(self, by: int) -> None:
-        """Move by lines; the first key only shows where the cursor is."""
+        """Move by lines."""
         if self._what is not None:
-            known = self._cursor is not None
-            self._go(self._place() + by * self._row if known else self._place())
+            self._go(self._place() + by * self._row)
 
     def action_half_page(self, direction: int) -> None:
         """Move by half a page."""
@@ -217,6 +216,7 @@ class MemoryView(LinePart, KeyTaker):
         self.takes_keys, self._typed = True, ""
         self.refresh_bindings()
         self.lay_out()
+        self._reveal()
 
     def _stop_editing(self) -> None:
         if self.takes_keys:

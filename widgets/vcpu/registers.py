@@ -88,7 +88,7 @@ class RegisterView(LinePart, KeyTaker):
         self._flipped = 0
         self._lines_for: dict[tuple[int, bool], tuple[Line, ...]] = {}
         self._plain: tuple[Line, ...] = ()  # without the cursor
-        self._cursor = ""  # name of a register; empty until a key moves it
+        self._cursor = ""  # name of a register; empty until it is moved: then the first
         self._typed = ""
 
     def show(self, snapshot: Snapshot, before: Registers | None = None) -> None:
@@ -115,7 +115,7 @@ class RegisterView(LinePart, KeyTaker):
             self.set_lines(self._with_cursor(lines))
 
     def _with_cursor(self, lines: tuple[Line, ...]) -> tuple[Line, ...]:
-        spot = next((one for one in spots(lines) if one.name == self._cursor), None)
+        spot = self._spot(lines)
         if spot is None or not (self.has_focus or self.takes_keys):
             return lines
         line = lines[spot.line]
@@ -138,6 +138,11 @@ class RegisterView(LinePart, KeyTaker):
 
     # -- cursor -------------------------------------------------------------------------
 
+    def _spot(self, lines: tuple[Line, ...]) -> Spot | None:
+        """The register under the cursor."""
+        known = spots(lines)
+        return next((one for one in known if one.name == self._cursor), known[0] if known else None)
+
     def _go(self, spot: Spot) -> None:
         self._cursor = spot.name
         self.lay_out()
@@ -146,18 +151,17 @@ class RegisterView(LinePart, KeyTaker):
             self.scroll_to(y=max(0, spot.line - height // 2), animate=False, force=True)
 
     def action_beside(self, by: int) -> None:
-        """The register before or after this one; the first key only shows the cursor."""
+        """The register before or after this one."""
         known = spots(self._plain)
-        place = next((i for i, one in enumerate(known) if one.name == self._cursor), None)
-        if known:
-            self._go(known[0 if place is None else (place + by) % len(known)])
+        here = self._spot(self._plain)
+        if here is not None:
+            self._go(known[(known.index(here) + by) % len(known)])
 
     def action_move(self, by: int) -> None:
         """The register above or below this one, of those there the nearest."""
         known = spots(self._plain)
-        here = next((one for one in known if one.name == self._cursor), None)
+        here = self._spot(self._plain)
         if here is None:
-            self.action_beside(0)
             return
         ahead = [one for one in known if (one.line - here.line) * by > 0]
         if ahead:
@@ -182,9 +186,10 @@ class RegisterView(LinePart, KeyTaker):
 
     def action_edit(self) -> None:
         """Let digits set the register under the cursor."""
-        if not any(one.name == self._cursor for one in spots(self._plain)):
-            self.action_beside(0)
+        spot = self._spot(self._plain)
+        if spot is None:
             return
+        self._go(spot)
         self.takes_keys, self._typed = True, ""
         self.set_title("Registers", EDITING)
         self.refresh_bindings()

@@ -89,7 +89,7 @@ class MemoryApp(PartApp):
 async def test_moving_beyond_what_was_examined_shows_what_lies_there() -> None:
     app = MemoryApp()
     async with app.run_test(size=(60, 6)) as pilot:
-        await pilot.press("j", "k")
+        await pilot.press("k")
         await pilot.pause()
         assert drawn(app.view).startswith("00f8  f8 f9")
         await pilot.press("pagedown", "pagedown", "pagedown")
@@ -113,7 +113,7 @@ async def test_memory_begins_at_zero() -> None:
 async def test_digits_set_the_value_under_the_cursor_and_go_on_to_the_next() -> None:
     app = MemoryApp()
     async with app.run_test(size=(60, 6)) as pilot:
-        await pilot.press("l", "l", "enter", *"a5", "7")
+        await pilot.press("l", "enter", *"a5", "7")
         assert "a5" not in drawn(app.view)  # nothing is shown that the guest does not hold
         assert "7_" in drawn(app.view)
         await pilot.press("enter")
@@ -177,3 +177,21 @@ def test_what_is_known_of_memory_is_extended_by_what_is_read(
     assert memory[start : start + len(held)] == held
     assert start <= other[0]
     assert start + len(held) >= sum(other)
+
+
+async def test_a_double_click_sets_the_value_clicked() -> None:
+    app = MemoryApp()
+    async with app.run_test(size=(60, 6)) as pilot:
+        await pilot.click(app.view, offset=(12, 1), times=2)  # 0108: the third byte
+        await pilot.press(*"7f", "escape")
+        await pilot.pause()
+        assert app.heard == [(0x10A, b"\x7f")]
+
+
+async def test_the_cursor_shows_as_soon_as_the_part_has_the_keyboard() -> None:
+    app = MemoryApp()
+    async with app.run_test(size=(60, 6)) as pilot:
+        await pilot.pause()
+        marked = [piece.text for line in app.view.lines for piece in line.pieces
+                  if piece.tone == "focused"]  # fmt: skip
+        assert marked == ["00"]

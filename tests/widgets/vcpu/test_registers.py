@@ -33,7 +33,7 @@ async def test_every_register_shown_has_its_spot() -> None:
 async def test_enter_and_digits_set_the_register_under_the_cursor() -> None:
     app = RegisterApp()
     async with app.run_test(size=(100, 20)) as pilot:
-        await pilot.press("l", "l", "enter", *"12g", "backspace", *"fE")
+        await pilot.press("l", "enter", *"12g", "backspace", *"fE")
         assert "rbx _____1fe" in drawn(app.view)
         await pilot.press("enter")
         await pilot.pause()
@@ -53,7 +53,7 @@ async def test_escape_leaves_the_register_as_it_was() -> None:
 async def test_no_more_digits_than_the_register_has() -> None:
     app = RegisterApp()
     async with app.run_test(size=(100, 20)) as pilot:
-        await pilot.press("l", "enter", *"123456789", "enter")
+        await pilot.press("enter", *"123456789", "enter")
         await pilot.pause()
         assert app.heard == [("rax", 0x12345678)]
 
@@ -79,7 +79,7 @@ def test_text_laid_over_a_line_leaves_the_rest_as_it_is() -> None:
 async def test_the_cursor_goes_when_another_part_gets_the_keyboard() -> None:
     app = RegisterApp()
     async with app.run_test(size=(100, 20)) as pilot:
-        await pilot.press("l")
+        await pilot.pause()
         assert any(piece.tone == "focused" for line in app.view.lines for piece in line.pieces)
         app.set_focus(None)
         await pilot.pause()
