@@ -228,9 +228,22 @@ class Coverage:
             section = code.section_at(position)
             if section.section.name in _UNWALKED_SECTIONS:
                 continue
-            if is_called or self._holds_return(at, min(following_label, section.last)):
+            end = min(following_label, section.last)
+            if self._is_hinted(at, end):
+                continue
+            if is_called or self._holds_return(at, end):
                 found.append(Site(Violation("not-callable", self.events.of(at), at, -1)))
         return found
+
+    def _is_hinted(self, at: int, end: int) -> bool:
+        """Whether hints tell of code without a function: its author knows that it is none."""
+        hints = self.program.special.hints
+        if not hints:
+            return False
+        start = self.program.code.start
+        if any(position in hints for position in start[at:end].tolist()):
+            return True
+        return self.walk.begin_of(self.events.of(at)) in self.events.hints
 
     def _holds_return(self, at: int, end: int) -> bool:
         """Whether a return lies from an instruction to the next label, function or end."""

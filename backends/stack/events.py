@@ -69,7 +69,8 @@ _ACCESS = (0xCB010F, 0xCA010F)
 _FLAGS = (0x9C, 0x9D)
 
 _ORDER = 8  # events of one instruction, in this order:
-_AT_REPLACEMENT_END, _AT_SECTION_END, _AT_FUNCTION, _AT_EDGES, _AT_HINT, _AT_ITSELF = range(6)
+_AT_REPLACEMENT_END, _AT_SECTION_END, _AT_FUNCTION, _AT_HINT, _AT_EDGES, _AT_ITSELF = range(6)
+_AT_BEGIN = _AT_HINT  # where a path to an instruction begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Events:
 
     def at(self, instructions: Ints) -> Ints:
         """The events where paths to these instructions begin."""
-        return np.searchsorted(self.keys, instructions * _ORDER + _AT_EDGES)
+        return np.searchsorted(self.keys, instructions * _ORDER + _AT_BEGIN)
 
     def of(self, instruction: int) -> int:
         """The last event at or before an instruction."""
@@ -142,7 +143,7 @@ class _Maker:
             self._ways(keys),
             self._replaced(keys),
             *self._hints(keys),
-            np.where(first >= 0, np.searchsorted(keys, first * _ORDER + _AT_EDGES), -1),
+            np.where(first >= 0, np.searchsorted(keys, first * _ORDER + _AT_BEGIN), -1),
         )
 
     def _stack_operations(self) -> None:
@@ -167,9 +168,7 @@ class _Maker:
         self.code[iret[self.program.functions.containing(code.start[iret]) < 0]] = KERNEL_ENTRY
         if self.frame_pointer or self._sets_flags():
             calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
-            branches = self.program.branches
-            entry = self.program.calls_one_of(self.program.externals.entry_calls)
-            calls[branches.instruction[entry]] = False
+            calls[self.program.entry_calls()] = False
             at = np.flatnonzero(calls)
             self.code[at] = CHECKED_CALL
             self.chosen[at] = True
@@ -206,16 +205,16 @@ class _Maker:
     def _hints(self, keys: Ints) -> tuple[dict[int, Hint], list[int]]:
         """Hints by their events, and the events of those that save the state."""
         hints = self.program.special.hints
-        at = self.program.code.index_at(np.array(list(hints), np.int64)) * _ORDER
-        kinds = list(hints.values())
-        saves = np.array([hint.kind is HintKind.SAVE for hint in kinds], np.bool_)
-        events = np.searchsorted(keys, np.where(saves, at + _AT_EDGES, at + _AT_HINT)).tolist()
-        made = {
-            event: hint
-            for event, hint in zip(events, kinds, strict=True)
-            if hint.kind is not HintKind.SAVE
-        }
-        return made, sorted(e for e, save in zip(events, saves.tolist(), strict=True) if save)
+        at = self.program.code.index_at(np.array(list(hints), np.int64))
+        made: dict[int, Hint] = {}
+        saves = []
+        begins = np.searchsorted(keys, at * _ORDER + _AT_BEGIN).tolist()
+        for event, hint in zip(begins, hints.values(), strict=True):
+            if hint.kind is HintKind.SAVE:
+                saves.append(event)
+            else:
+                made[event] = hint
+        return made, sorted(saves)
 
     def _branches(self) -> None:
         program = self.program
@@ -235,6 +234,10 @@ class _Maker:
         lost = (to < 0) & (external < 0)
         kind[lost] = np.where(conditional[lost], BRANCH_NOWHERE, GOTO_NOWHERE)
         away = (external >= 0) | (across & start & ~lost)
+        if program.special.hints:
+            # Code that no function holds, and whose author tells its state: another routine.
+            hinted = np.isin(target, np.array(list(program.special.hints), np.int64))
+            away |= hinted & (source >= 0) & (goal < 0)
         kind[away] = np.where(conditional[away], BRANCH_AWAY, GOTO_AWAY)
         into = across & ~start & ~lost
         kind[into] = np.where(conditional[into], BRANCH_INTO, GOTO_INTO)
@@ -244,11 +247,11 @@ class _Maker:
         self.code[instruction] = np.where(stopped, STOP, kind)
         self.chosen[instruction] = True
         inner = (kind == BRANCH) | (kind == GOTO)
-        self.goes[instruction[inner]] = to[inner] * _ORDER + _AT_EDGES
+        self.goes[instruction[inner]] = to[inner] * _ORDER + _AT_BEGIN
         inside = np.searchsorted(branches.instruction, program.lost_calls)
         entered = code.index_at(branches.target[inside])
         known = entered >= 0
-        self.goes[program.lost_calls[known]] = entered[known] * _ORDER + _AT_EDGES
+        self.goes[program.lost_calls[known]] = entered[known] * _ORDER + _AT_BEGIN
 
     def _leaders(self) -> Ints:
         """Where paths begin, and what comes behind an end."""
@@ -292,7 +295,7 @@ class _Maker:
         for at in first[first >= 0].tolist():
             made[at * _ORDER + _AT_FUNCTION] = (FUNCTION, -1)
         for alternative in program.special.alternatives:
-            made[self._key(alternative.original)] = (EDGES, -1)
+            made[self._edges_key(alternative.original)] = (EDGES, -1)
             if alternative.new != NOWHERE:
                 end = self._key(alternative.new_end) // _ORDER * _ORDER + _AT_REPLACEMENT_END
                 made.setdefault(end, (REPLACEMENT_END, self._key(alternative.original_end)))
@@ -300,7 +303,7 @@ class _Maker:
             made[edge.source * _ORDER + _AT_EDGES] = (EDGES, -1)
         for position, hint in program.special.hints.items():
             if hint.kind is not HintKind.SAVE:
-                made[self._key(position) + _AT_HINT - _AT_EDGES] = (HINT, -1)
+                made[self._key(position)] = (HINT, -1)
         keys = np.array(list(made), np.int64)
         codes = np.array([kind for kind, _ in made.values()], np.uint64)
         return keys, codes, np.array([goes for _, goes in made.values()], np.int64)
@@ -309,10 +312,14 @@ class _Maker:
         """Key of the events at a position, which may be the end of a section."""
         return int(self._keys([position])[0])
 
+    def _edges_key(self, position: int) -> int:
+        """Key of the EDGES event at a position."""
+        return self._key(position) + _AT_EDGES - _AT_BEGIN
+
     def _keys(self, positions: list[int]) -> Ints:
         """Keys of the events at many positions, -1 where no instruction starts or section ends."""
         found = self.program.code.index_at(np.array(positions, np.int64))
-        keys = np.where(found >= 0, found * _ORDER + _AT_EDGES, -1)
+        keys = np.where(found >= 0, found * _ORDER + _AT_BEGIN, -1)
         ends = {section.end: section.last for section in self.program.code.sections}
         for at in np.flatnonzero(found < 0).tolist():
             if positions[at] in ends:
@@ -326,7 +333,7 @@ class _Maker:
         kinds: list[tuple[str, int]] = []
         originals = self._keys([made.original for made in special.alternatives]).tolist()
         for made, source in zip(special.alternatives, originals, strict=True):
-            sources.append(source)
+            sources.append(source + _AT_EDGES - _AT_BEGIN)
             targets.append(made.new if made.new != NOWHERE else made.original_end)
             kinds.append(("alternative", made.feature))
         for edge in special.edges:
@@ -354,7 +361,7 @@ class _Maker:
         # A way that opens user memory in one alternative must close it in the next.
         left_out = (FEATURE_POPCNT, FEATURE_SMAP) if self.uaccess else (FEATURE_POPCNT,)
         return frozenset(
-            int(np.searchsorted(keys, self._key(made.original)))
+            int(np.searchsorted(keys, self._edges_key(made.original)))
             for made in self.program.special.alternatives
             if made.feature in left_out
         )

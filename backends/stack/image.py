@@ -254,6 +254,17 @@ class ObjectImage:
             return self.sections[int(self.symbols.section[index])].name
         return _text(self._strings, at)
 
+    def symbols_named(self, *names: str) -> list[int]:
+        """Indexes of all symbols with one of these names, section names apart."""
+        found: list[int] = []
+        for name in names:
+            wanted = name.encode() + b"\0"
+            at = self._strings.find(wanted)
+            while at >= 0:
+                found += np.flatnonzero(self.symbols.name == at).tolist()
+                at = self._strings.find(wanted, at + 1)
+        return found
+
     # --- relocations
 
     def relocations(self, section: Section) -> Relocations:

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdash.backends.stack.state import NO_REGISTER
+from kdash.backends.stack.state import NO_REGISTER, RSP
 
 if TYPE_CHECKING:
     from iced_x86 import Instruction
@@ -26,6 +26,7 @@ class Op(Enum):
     LEAVE = auto()
     ENTER = auto()  # push rbp; mov rsp, rbp; sub amount, rsp
     CLOBBER = auto()  # target is overwritten by a value that can't be known
+    GIVE_UP = auto()  # rsp is cleared: there is no stack from here on
     SET_DIRECTION = auto()
     CLEAR_DIRECTION = auto()
     OPEN_USER = auto()
@@ -104,6 +105,8 @@ def _arithmetic(instruction: Instruction, first: int) -> Operation:
     if first == NO_REGISTER:
         return Operation(Op.NOTHING)
     second = _number(instruction.op1_register) if instruction.op_count > 1 else NO_REGISTER
+    if first == second == RSP and code in (Code.XOR_RM64_R64, Code.XOR_R64_RM64):
+        return Operation(Op.GIVE_UP)
     return Operation(Op.CLOBBER, target=first, source=second)
 
 

@@ -40,6 +40,8 @@ INDIRECT_THUNKS = (
     "__x86_indirect_call_thunk_",
 )
 ENTRY_CALLS = ("__fentry__", "mcount")  # made before a frame can exist
+# Returns that lie inside of another instruction, against speculation (arch/x86/lib/retpoline.S).
+EMBEDDED = ("retbleed_return_thunk", "srso_safe_ret")
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Program:
         return Externals(
             chosen(*RETURN_THUNKS),
             np.array(thunks, np.int64),
-            chosen(*ENTRY_CALLS),
+            chosen(*ENTRY_CALLS, *EMBEDDED),
             {s for s, name in names.items() if name in self._names},
         )
 
@@ -101,11 +103,27 @@ class Program:
         """Give jumps to thunks the meaning of the instruction they stand for."""
         control, branches = self.code.control, self.branches
         kind = control[branches.instruction]
-        returns = self.calls_one_of(self.externals.return_thunks) & (kind == JMP)
+        returns = self.calls_one_of(self.externals.return_thunks) | self._embedded
+        returns &= kind == JMP
         indirect = self.calls_one_of(self.externals.indirect_thunks)
         control[branches.instruction[returns]] = RET
         control[branches.instruction[indirect & (kind == JMP)]] = JMP_INDIRECT
         control[branches.instruction[indirect & (kind == CALL)]] = CALL_INDIRECT
+
+    @cached_property
+    def _embedded(self) -> npt.NDArray[np.bool_]:
+        """Which branches go to a return inside of another instruction."""
+        symbols = self.image.symbols
+        at = np.array(self.image.symbols_named(*EMBEDDED), np.int64)
+        at = at[symbols.section[at] > 0]
+        base = self.code.bases[symbols.section[at]]
+        return np.isin(self.branches.target, (base + symbols.value[at])[base >= 0])
+
+    def entry_calls(self) -> Ints:
+        """Calls that need no frame, by instruction."""
+        chosen = self.calls_one_of(self.externals.entry_calls) | self._embedded
+        result: Ints = self.branches.instruction[chosen]
+        return result
 
     @cached_property
     def replacements(self) -> list[Alternative]:
@@ -236,12 +254,12 @@ class Program:
     def count_frames(self) -> tuple[int, int]:
         """Functions that begin with a frame pointer prologue, and functions that call."""
         code = self.code
-        entry = self.calls_one_of(self.externals.entry_calls)
+        entry = self.entry_calls()
         calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
-        calls[self.branches.instruction[entry]] = False
+        calls[entry] = False
         holder = self.roots(self.functions.containing(code.start[calls]))
         calling = len(np.unique(holder[holder >= 0]))
-        skipped = set(self.branches.instruction[entry].tolist())
+        skipped = set(entry.tolist())
         prologues = sum(
             self._has_prologue(int(first), skipped)
             for first, root in zip(

@@ -87,7 +87,7 @@ def find_stack_operations(code: Code, functions: Functions, uaccess: bool = Fals
 
 def _in_functions_with(start: Ints, marked: Mask, functions: Functions) -> Mask:
     """Which instructions are in a function (cold parts apart) that holds a marked one."""
-    if not bool(marked.any()):
+    if not len(functions) or not bool(marked.any()):
         return np.zeros(len(start), np.bool_)
     holder = functions.containing(start[marked])
     holder = holder[holder >= 0]

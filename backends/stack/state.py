@@ -38,6 +38,7 @@ class State(NamedTuple):
     drap_offset: int = 0  # rbp-relative place of the saved DRAP register, 0: not saved
     values: tuple[Place, ...] = ()  # registers that hold CFA + offset: (register, offset)
     registers: bool = False  # an interrupted context's registers lie at base + offset (hints)
+    switched: bool = False  # rsp was loaded from memory: registers follow from there
     direction: bool = False  # DF is set
     uaccess: bool = False  # AC is set: user memory is open (followed on demand)
     uaccess_stack: tuple[bool, ...] = ()  # AC in the flags that were pushed, the oldest first

@@ -75,7 +75,9 @@ class Transitions:
         return self._steps > _MOST_STEPS
 
 
-def apply_operation(state: State, operation: Operation) -> tuple[Trouble | None, State]:
+def apply_operation(  # noqa: PLR0912 one line for each kind of operation
+    state: State, operation: Operation
+) -> tuple[Trouble | None, State]:
     """The state behind an operation, and what is wrong with it, if anything."""
     op = operation.op
     if state.registers:
@@ -103,6 +105,8 @@ def apply_operation(state: State, operation: Operation) -> tuple[Trouble | None,
         return _enter(state, operation)
     if op is Op.CLOBBER:
         return _clobber(state, operation)
+    if op is Op.GIVE_UP:
+        return None, UNKNOWN
     return apply_flag(state, op)
 
 
@@ -211,7 +215,8 @@ def _store(state: State, operation: Operation) -> State:
 def _load(state: State, operation: Operation) -> tuple[Trouble | None, State]:
     target, base, amount = operation.target, operation.base, operation.amount
     if target == RSP:
-        return (UNDEFINED, UNKNOWN) if state.base == RSP else (None, state)
+        # Another stack, by hand (`mov thread_sp(%rsi), %rsp`): it is taken to be like this one.
+        return None, state._replace(switched=True)
     place = _place(state, target)
     if state.drap:
         if base == RBP and target == state.drap_register and amount == state.drap_offset:

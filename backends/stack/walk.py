@@ -84,9 +84,20 @@ class Walk:
         for event in sorted(self.events.hints):
             self._walk_from_hint(event)
 
+    def begin_of(self, event: int) -> int:
+        """The event that the walk reached this one from at first: a function's or a hint's."""
+        while (source := self.came_from.get(event)) != -1:
+            if source is None:
+                event -= 1
+                if event < 0 or self.visited[event] < 0:
+                    return event + 1
+            else:
+                event = source
+        return event
+
     def _walk_from_hint(self, event: int) -> None:
         """Code that no function holds, or that only a hint makes known."""
-        if self.visited[event + 1] >= 0:
+        if self.visited[event] >= 0 or self.events.hints[event].kind is HintKind.RESTORE:
             return
         functions, program = self.program.functions, self.program
         start = program.code.start[self.events.instruction[event]]
@@ -268,7 +279,8 @@ class Walk:
         table = self.transitions.table
         instruction = int(self.events.instruction[event])
         if kind == ev.FRAME_WRITE:
-            if state != table.unknown:
+            known = state != table.unknown and not table.states[state].switched
+            if known and self._function >= 0:
                 self._report("bp-scratch", event, state)
             return True
         callee = self.program.callee(instruction)

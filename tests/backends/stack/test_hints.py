@@ -172,3 +172,30 @@ def test_alternatives_must_have_one_stack_layout(check: Callable[..., FileReport
 )
 def test_an_alternative_noted_as_ignored_is_not_followed(note: str, sites: Sites) -> None:
     assert sites(_CONFLICT + note) == []
+
+
+def test_a_hint_stands_in_front_of_alternatives_at_the_same_place(sites: Sites) -> None:
+    text = """entry:
+    1: push %rax
+       jne 2f
+       push %rax
+    2: .byte 0x0f, 0x1f, 0x00
+       pop %rax
+       pop %rax
+       iretq
+    .section .altinstr_replacement, "ax"
+    3: push %rcx
+       pop %rcx
+    .section .altinstructions, "a"
+    .long 2b - ., 3b - .
+    .word 0x75
+    .byte 3, 2
+    """
+    first, second = ("1b", 0, _SP, 1, "0, 0, 0, 0"), ("2b", 16, _SP, 1, "0, 0, 0, 0")
+    assert sites(text + _hints(first, second)) == []
+
+
+def test_a_label_in_hinted_code_needs_no_size(sites: Sites) -> None:
+    text = "FUNC f\n jmp label\nEND f\n.globl label\nlabel:\n1: nop\n ret\n"
+    assert sites(text) == [("not-callable", ".text", 2)]
+    assert sites(text + _hints(("1b", 8, _SP, 3, "0, 0, 0, 0"))) == []

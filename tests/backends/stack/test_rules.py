@@ -177,7 +177,7 @@ def test_a_function_that_starts_inside_an_instruction_is_reported(sites: Sites) 
 
 
 def test_losing_the_stack_pointer_is_reported_once(sites: Sites) -> None:
-    text = "FUNC f\n mov (%rdi), %rsp\n push %rax\n push %rbx\n ret\nEND f"
+    text = "FUNC f\n mov %rdi, %rsp\n push %rax\n push %rbx\n ret\nEND f"
     assert sites(text) == [("undefined-state", "f", 0)]
 
 
@@ -288,3 +288,28 @@ def test_realigning_with_a_register_that_tables_cannot_name_is_reported(sites: S
     text = "FUNC f\n lea 8(%rsp), %r11\n and $-32, %rsp\n ud2\nEND f"
     assert sites(text) == [("stack-modify", "f", 5)]
     assert sites(text.replace("r11", "r10")) == []
+
+
+def test_another_stack_from_memory_is_taken_to_be_like_the_old_one(sites: Sites) -> None:
+    text = "FUNC f\n push %rbx\n mov (%rdi), %rsp\n mov 8(%rdi), %rbp\n pop %rbx\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == []
+
+
+def test_a_stack_pointer_that_is_cleared_says_that_there_is_no_stack(sites: Sites) -> None:
+    text = "FUNC f\n xor %rsp, %rsp\n sub $4096, %rsp\n1: hlt\n jmp 1b\nEND f"
+    assert sites(text) == []
+
+
+def test_a_return_inside_of_another_instruction_is_a_return(sites: Sites) -> None:
+    text = """FUNC f
+       call srso_safe_ret
+       jmp retbleed_return_thunk
+    END f
+    .byte 0xf6
+    .globl retbleed_return_thunk, srso_safe_ret
+    retbleed_return_thunk: ret
+       int3
+    srso_safe_ret: ret
+    """
+    kinds = {kind for kind, _, _ in sites(text, frame_pointer="on")}
+    assert not kinds & {"no-jump-dest", "call-without-frame", "sibling-modified"}
