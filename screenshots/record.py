@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kdash.backends.entropy.sampler import EntropySampler
+from kdash.backends.entropy.signals import SignalReader
+from kdash.backends.entropy.vdso import VdsoChild
 from kdash.backends.kvm.facts import RunState
 from kdash.backends.kvm.session import VcpuSession
 from kdash.backends.stack.facts import CheckOptions, FileReport
@@ -55,13 +56,15 @@ def _without_folder(report: FileReport) -> FileReport:
 
 def record_entropy() -> list[Any]:
     """Readings of this machine, one a second."""
-    sampler = EntropySampler("/", 1.0)
-    sampler.start()
+    reader = SignalReader(vdso=VdsoChild())
+    readings = []
     try:
-        time.sleep(READINGS + 1)
-        return [to_json(reading) for reading in sampler.history()]
+        for _ in range(READINGS):
+            readings.append(to_json(reader.read()))
+            time.sleep(1.0)
     finally:
-        sampler.stop()
+        reader.close()
+    return readings
 
 
 def main() -> None:

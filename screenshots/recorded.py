@@ -11,6 +11,7 @@ from typing import Any
 from kdash.app import KdashApp, Place
 from kdash.backends.entropy import facts as entropy_facts
 from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
+from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel, Sample
 from kdash.backends.kvm import facts as kvm_facts
 from kdash.backends.kvm.facts import KvmError, Snapshot
@@ -171,6 +172,10 @@ class RecordedSampler:
     def __init__(self) -> None:
         data = json.loads((RECORDINGS / "entropy.json").read_text())
         self._readings: tuple[Reading, ...] = from_json(data, entropy_facts)
+        self.interval = 1.0
+        self.history = History()
+        for reading in self._readings:
+            self.history.add(reading.monotonic, reading.quantities())
 
     def start(self) -> None:
         """Nothing to start."""
@@ -178,10 +183,6 @@ class RecordedSampler:
     def latest(self) -> Reading:
         """The last reading recorded."""
         return self._readings[-1]
-
-    def history(self) -> tuple[Reading, ...]:
-        """All of them."""
-        return self._readings
 
     def stop(self) -> None:
         """Nothing to stop."""

@@ -95,6 +95,35 @@ class Reading:
     forced_reseeds: int = 0  # seen since sampling began
     vm_forks: int = 0  # told by the kernel log since boot, or seen since sampling began
 
+    def quantities(self) -> dict[str, float]:
+        """The numbers worth following over time, by name; those that are not known are absent.
+
+        Names and units: irq (1/s), reseed (s since the last one), level (bits), latency and
+        vdso (ns, median), blocked (readers).
+        """
+        latency = self.latency
+        found = {
+            "irq": self.irq_per_second,
+            "reseed": self.reseed.seconds_since if self.reseed else None,
+            "level": self.entropy_avail,
+            "latency": latency.syscall.p50_ns if latency and latency.syscall else None,
+            "vdso": latency.vdso.p50_ns if latency and latency.vdso else None,
+            "blocked": self.blocked_readers,
+        }
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+
+QUANTITIES = ("irq", "reseed", "level", "latency", "vdso", "blocked")  # of Reading.quantities
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a quantity was over a span of time."""
+
+    low: float
+    mean: float
+    high: float
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:

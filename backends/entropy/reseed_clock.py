@@ -69,9 +69,11 @@ class ReseedClock:
             generation: The one that began then.
             seen: When it began.
         """
+        if self._seen_change or self._generation not in (None, generation):
+            return  # this process knows more
         if self._generation is None:
             self._generation, self._looked = generation, seen.latest
-            self._since, self._seen_change = seen, True
+        self._since, self._seen_change = seen, True
 
     @property
     def last(self) -> tuple[int, Seen] | None:

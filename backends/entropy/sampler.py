@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
+from kdash.backends.entropy import history_file
 from kdash.backends.entropy.facts import Era, Reading
+from kdash.backends.entropy.history import History
 from kdash.backends.entropy.signals import SignalReader
-from kdash.backends.entropy.system import System
+from kdash.backends.entropy.system import LiveSystem, System
 from kdash.backends.entropy.vdso import NoVdso, VdsoChild, VdsoSource
 
-HISTORY = 600  # readings kept; ten minutes at one a second
+SAVED_EVERY = 60.0  # seconds between two times the history is put into its file
 SHORTEST_INTERVAL = 0.25  # seconds
 
 
@@ -30,7 +32,7 @@ class EntropySampler:
         *,
         system: System | None = None,
         vdso: VdsoSource | None = None,
-        history: int = HISTORY,
+        kept: Path | None = None,
     ) -> None:
         """Prepare; the thread starts with `start`.
 
@@ -40,11 +42,19 @@ class EntropySampler:
             system: Who answers the system calls; the running kernel by default.
             vdso: Who tells the reseed generation; by default a child process, where `root` is
                 this machine's.
-            history: Readings kept.
+            kept: The file that holds the history for the next dashboard of this boot; None
+                keeps it nowhere.
         """
         self.interval = max(interval, SHORTEST_INTERVAL)
+        system = system or LiveSystem(root)
+        self._clock = system.monotonic
         self._reader = SignalReader(root, system, vdso or default_vdso(root))
-        self._readings: deque[Reading] = deque(maxlen=history)
+        self.history = History()
+        self._kept = kept
+        self._boot_id = ""
+        self._saved = 0.0
+        self._keeping = ""  # why the history is not kept
+        self._latest: Reading | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -58,31 +68,56 @@ class EntropySampler:
 
     def latest(self) -> Reading | None:
         """The newest reading, None before the first."""
-        try:
-            return self._readings[-1]
-        except IndexError:
-            return None
-
-    def history(self) -> tuple[Reading, ...]:
-        """The readings kept, oldest first."""
-        while True:
-            try:
-                return tuple(self._readings)
-            except RuntimeError:  # the thread added one meanwhile
-                continue
+        return self._latest
 
     def stop(self) -> None:
-        """Stop sampling and end what was started; the readings stay."""
+        """Stop sampling, put the history into its file and end what was started."""
         self._stop.set()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
+            self._save()
         self._reader.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._readings.append(self._read())
+            reading = self._read()
+            if self._kept is not None and reading.boot_id and not self._boot_id:
+                self._load(self._kept, reading)
+                reading = self._read()  # with what the earlier process knew
+            if self._keeping:
+                told = reading.unavailable | {"history": self._keeping}
+                reading = dataclasses.replace(reading, unavailable=told)
+            self.history.add(reading.monotonic, reading.quantities())
+            self._latest = reading
+            if reading.monotonic - self._saved >= SAVED_EVERY:
+                self._save()
             self._stop.wait(self.interval)
+
+    def _load(self, path: Path, reading: Reading) -> None:
+        """Go on from what an earlier dashboard of this boot left."""
+        self._boot_id, self._saved = reading.boot_id, reading.monotonic
+        try:
+            before, memory = history_file.load(path, reading.boot_id, reading.monotonic)
+        except history_file.NoHistoryError:
+            return  # it begins now; the file is written anew
+        self.history.merge(before)
+        self._reader.resume(memory)
+
+    def _save(self) -> None:
+        """Put the history into its file, with what another dashboard put there meanwhile."""
+        if self._kept is None or not self._boot_id or self._latest is None:
+            return
+        self._saved = now = self._clock()
+        whole = self.history.copy()
+        with suppress(history_file.NoHistoryError):
+            whole.merge(history_file.load(self._kept, self._boot_id, now)[0])
+        try:
+            history_file.save(self._kept, self._boot_id, whole, self._reader.memory)
+        except OSError as error:
+            self._keeping = f"not kept for the next start: {error.strerror}"
+        else:
+            self._keeping = ""
 
     def _read(self) -> Reading:
         """A reading whatever happens: what nobody foresaw is shown as a reading's own failure."""

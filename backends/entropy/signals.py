@@ -17,6 +17,7 @@ from kdash.backends.entropy import era as eras
 from kdash.backends.entropy.alerts import alerts_of
 from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, Reading, Reseed
 from kdash.backends.entropy.generator_events import EventGatherer
+from kdash.backends.entropy.history_file import Memory
 from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
 from kdash.backends.entropy.hwrng import read_hwrng
 from kdash.backends.entropy.interrupts import InterruptMeter
@@ -29,7 +30,7 @@ from kdash.backends.entropy.procfs import (
     reason,
 )
 from kdash.backends.entropy.readers import count_blocked_readers
-from kdash.backends.entropy.reseed_clock import ReseedClock
+from kdash.backends.entropy.reseed_clock import ReseedClock, Seen
 from kdash.backends.entropy.system import GRND_INSECURE, GRND_NONBLOCK, LiveSystem, System
 from kdash.backends.entropy.vdso import NoVdso, VdsoSource
 
@@ -114,6 +115,24 @@ class SignalReader:
         if hwrng is not None and hwrng.current != NO_SOURCE:
             self._last_hwrng = hwrng
         return dataclasses.replace(reading, unavailable=dict(self._unavailable), alerts=alerts)
+
+    @property
+    def memory(self) -> Memory:
+        """What a reader of a later process can go on from."""
+        source = self._last_hwrng.current if self._last_hwrng else ""
+        last = self._reseed_clock.last
+        if last is None:
+            return Memory(hwrng=source)
+        generation, seen = last
+        return Memory(generation, seen.earliest, seen.latest, source)
+
+    def resume(self, memory: Memory) -> None:
+        """Go on from what a reader of an earlier process of this boot knew."""
+        if memory.generation is not None:
+            seen = Seen(memory.reseed_earliest, memory.reseed_latest)
+            self._reseed_clock.resume(memory.generation, seen)
+        if memory.hwrng and self._last_hwrng is None:
+            self._last_hwrng = HardwareSource(memory.hwrng)
 
     def close(self) -> None:
         """Let go of what answers in the background and of what is kept open."""

@@ -68,7 +68,6 @@ class EntropyPane(Pane):
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(id=id)
         self.settings = settings
-        self.interval = INTERVAL
         self._sampler: Sampler | None = None
         self._model = ModelThread(self.make_model, self.STEP)
         self._frozen = False
@@ -80,8 +79,9 @@ class EntropyPane(Pane):
     def make_sampler(self, interval: float) -> Sampler:
         """The sampler of this machine, looking every `interval` seconds."""
         from kdash.backends.entropy.sampler import EntropySampler
+        from kdash.state_folder import history_path
 
-        return EntropySampler("/", interval)
+        return EntropySampler("/", interval, kept=history_path())
 
     def make_model(self) -> Model:
         """The model of Linux 4.3, fed by this machine."""
@@ -107,7 +107,7 @@ class EntropyPane(Pane):
 
     async def _start_sampler(self) -> bool:
         try:
-            self._sampler = self.make_sampler(self.interval)
+            self._sampler = self.make_sampler(INTERVAL)
             self._sampler.start()
         except Exception as error:  # noqa: BLE001 - the other panes go on whatever it is
             await self._fail(error)
@@ -147,7 +147,7 @@ class EntropyPane(Pane):
             self._report(reading)
             if not self._frozen and reading is not self._shown:
                 self._shown = reading
-                self._kernel_view.show(self._sampler.history(), self.interval)
+                self._kernel_view.show(reading, self._sampler.history, self._sampler.interval)
         self._look_at_model()
 
     def _look_at_model(self) -> None:
@@ -281,6 +281,8 @@ class EntropyPane(Pane):
         match command:
             case words.Plot(series):
                 return self._plot(series)
+            case words.Zoom(seconds):
+                return self._zoom(seconds)
             case words.Interval(seconds):
                 return self._set_interval(seconds)
             case words.Step(count):
@@ -302,10 +304,15 @@ class EntropyPane(Pane):
         self._reveal(KERNEL)
         return ""
 
+    def _zoom(self, seconds: float | None) -> str:
+        if seconds is None:
+            self._kernel_view.action_now()
+        else:
+            self._kernel_view.fit(seconds)
+        self._reveal(KERNEL)
+        return ""
+
     def _set_interval(self, seconds: float) -> str:
-        sampler = self.make_sampler(seconds)
-        sampler.start()
         if self._sampler is not None:
-            self._sampler.stop()
-        self._sampler, self.interval = sampler, seconds
-        return f"a reading every {seconds:g} s; the plot starts anew"
+            self._sampler.interval = seconds
+        return f"a reading every {seconds:g} s"

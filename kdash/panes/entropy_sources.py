@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
+from kdash.widgets.entropy.timeline import Trend
 from kdash.widgets.pane import Tone
 
 
 class Sampler(Protocol):
     """What the pane needs of a sampler (see kdash.backends.entropy.sampler)."""
 
+    interval: float  # seconds between two readings; may be set while it runs
+
+    @property
+    def history(self) -> Trend:
+        """What the quantities of the readings were over time."""
+
     def start(self) -> None:
         """Begin sampling in a thread."""
 
     def latest(self) -> Reading | None:
         """The newest reading."""
-
-    def history(self) -> Sequence[Reading]:
-        """The readings kept, oldest first."""
 
     def stop(self) -> None:
         """End the thread."""

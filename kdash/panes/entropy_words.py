@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ MOST_STEPS = 1000
 MOST_BYTES = 512  # of one extraction, as a read of /dev/random gives at most (Linux 4.3)
 MOST_MIXED = 4096  # bytes
 MOST_CREDIT = 0xFFFFFFF  # bits: credit_entropy_bits_safe of Linux 4.3 takes no more at once
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
+MOST_SPAN = 86400  # seconds: what is kept of the past
 LEAST_INTERVAL, MOST_INTERVAL = 0.25, 60.0  # seconds
 
 WORDS = (
@@ -20,6 +23,7 @@ WORDS = (
     CommandWord("model mix", "model mix HEX", "mix bytes into its input pool, without credit"),
     CommandWord("model credit", "model credit BITS", "credit its input pool; negative: debit"),
     CommandWord("plot", "plot NAME", "plot " + ", ".join(series.name for series in SERIES)),
+    CommandWord("zoom", "zoom SPAN", "time the plot shows: 90s, 10m, 24h; now: follow again"),
     CommandWord("interval", "interval SECONDS", "seconds between two looks at the kernel"),
 )
 
@@ -60,6 +64,13 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Zoom:
+    """Plot at least this much time; None: up to now, without a cursor."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """Look at the kernel this often."""
 
@@ -67,7 +78,7 @@ class Interval:
 
 
 ModelCommand = Step | Extract | Mix | Credit
-Command = ModelCommand | Plot | Interval
+Command = ModelCommand | Plot | Zoom | Interval
 
 
 def parse(line: str) -> Command:
@@ -81,6 +92,8 @@ def parse(line: str) -> Command:
         return _model(rest)
     if first == "plot":
         return Plot(_series(_only(rest, "plot NAME", _names())))
+    if first == "zoom":
+        return Zoom(_span(_only(rest, "zoom SPAN", "90s, 10m, 24h or now")))
     if first == "interval":
         return Interval(_seconds(_only(rest, "interval SECONDS", "0.25 to 60")))
     return parse(" ".join((meant(first, WORDS).word, *rest)))
@@ -155,6 +168,16 @@ def _series(name: str) -> Series:
     if series is None:
         raise CommandError(f"plot: no series {name!r}; {_names()}")
     return series
+
+
+def _span(word: str) -> float | None:
+    if word == "now":
+        return None
+    found = re.fullmatch(r"(\d{1,6})([smh]?)", word, re.ASCII)
+    seconds = int(found[1]) * UNITS[found[2]] if found else 0
+    if not 0 < seconds <= MOST_SPAN:
+        raise CommandError(f"zoom: {word[:16]!r} is no span of time; 90s, 10m, up to 24h, or now")
+    return float(seconds)
 
 
 def _seconds(word: str) -> float:

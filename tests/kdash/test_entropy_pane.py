@@ -14,6 +14,7 @@ from textual.containers import Horizontal
 from textual.widgets import Footer
 
 from kdash.backends.entropy.facts import Reading
+from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel, Sample
 from kdash.panes.entropy import EntropyPane
 from kdash.panes.entropy_sources import Model, Sampler, status
@@ -23,7 +24,7 @@ from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.tone_lines import ToneLines
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
-from tests.widgets.entropy.made import BOOTING, BY_ERA, MODERN, OLD, history
+from tests.widgets.entropy.made import BOOTING, BY_ERA, MODERN, OLD, history, trend
 
 NARROW, WIDE = (80, 24), (160, 48)
 
@@ -35,6 +36,7 @@ class GivenSampler:
         self.readings = list(readings)
         self.error = error
         self.running = False
+        self.interval = 1.0
 
     def start(self) -> None:
         self.running = True
@@ -44,8 +46,9 @@ class GivenSampler:
             raise self.error
         return self.readings[-1] if self.readings else None
 
-    def history(self) -> Sequence[Reading]:
-        return list(self.readings)
+    @property
+    def history(self) -> History:
+        return trend(self.readings)
 
     def stop(self) -> None:
         self.running = False
@@ -267,10 +270,21 @@ async def test_plot_takes_a_name_and_refuses_a_signal_that_is_missing() -> None:
             pane.run_command("plot latency")
 
 
-async def test_another_interval_starts_another_sampler() -> None:
+async def test_another_interval_is_set_in_the_sampler_that_runs() -> None:
     async with opened([MODERN]) as (pane, _):
         assert "0.5 s" in pane.run_command("interval 0.5")
-        assert pane.intervals == [1.0, 0.5]
+        assert (pane.intervals, pane.given.interval) == ([1.0], 0.5)
+
+
+async def test_zoom_plots_at_least_the_time_asked_for() -> None:
+    async with opened(history(MODERN, (1.0, 2.0))) as (pane, pilot):
+        pane.run_command("zoom 1h")
+        await pilot.pause()
+        oldest = texts(pane)[0].splitlines()[-1].split()[:2]
+        assert oldest[1] == "min"
+        assert -120 < int(oldest[0]) <= -60
+        with pytest.raises(CommandError, match="no span of time"):
+            pane.run_command("zoom 2d")
 
 
 async def test_a_sampler_that_fails_leaves_a_notice_and_keys_without_effect() -> None:

@@ -62,32 +62,19 @@ def _joined(before: int | None, row: int) -> Iterable[int]:
     return range(before + 1, row + 1) if before < row else range(row, before)
 
 
-def columns_of(
-    samples: Iterable[tuple[float, float | None]], now: float, step: float, count: int
-) -> list[float | None]:
-    """Put samples taken at irregular times into dot columns of equal length.
-
-    Args:
-        samples: (time, value) in the order they were taken; times in seconds.
-        now: The time of the newest column.
-        step: Seconds a column stands for.
-        count: Columns.
-
-    Returns:
-        `count` values, oldest first. Of two samples in one column the later counts. A column
-        that a late sample left empty takes the value before it; longer gaps stay gaps.
-    """
-    columns: list[float | None] = [None] * count
-    filled = [False] * count
-    for time, value in samples:
-        place = count - 1 - round((now - time) / step)
-        if 0 <= place < count:
-            columns[place] = value
-            filled[place] = True
-    for place in range(1, count - 1):
-        if not filled[place] and filled[place - 1] and filled[place + 1]:
-            columns[place] = columns[place - 1]
-    return columns
+def braille_bars(
+    spans: Sequence[tuple[float, float] | None], bottom: float, top: float, width: int, height: int
+) -> list[str]:
+    """Draw an upright bar from least to greatest for each dot column, as `braille_rows` does."""
+    cells = [[0] * width for _ in range(height)]
+    shown = spans[-ACROSS * width :]
+    for x, span in enumerate(shown, start=ACROSS * width - len(shown)):
+        if span is None:
+            continue
+        low, high = (dot_row(value, bottom, top, DOWN * height) for value in span)
+        for y in range(high, low + 1):
+            cells[y // DOWN][x // ACROSS] |= BITS[x % ACROSS][y % DOWN]
+    return ["".join(chr(BLANK + cell) for cell in line) for line in cells]
 
 
 def round_top(value: float, least: float = 10.0) -> float:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
 
 from kdash.backends.entropy.facts import Era, Reading
 from kdash.widgets.entropy.gauge import Level, level_lines, progress_lines
-from kdash.widgets.entropy.plot import LEAST_HEIGHT, plot_lines
+from kdash.widgets.entropy.plot import LABELS, LEAST_HEIGHT, Plot, dot_columns, plot_lines
 from kdash.widgets.entropy.series import SERIES, Series, first_series
 from kdash.widgets.entropy.signals import signal_lines, signals
+from kdash.widgets.entropy.timeline import Timeline, Trend
 from kdash.widgets.entropy.tone_lines import Line, Span, ToneLines, plain, wrapped
 
 TALLEST_PLOT = 16  # lines; more tells nothing more
@@ -29,19 +33,41 @@ GENERATORS = {
 class KernelView(ToneLines):
     """Draws the latest reading and the history of one series."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("plus,equals_sign", "zoom(-1)", "Zoom in", show=False, id="history.zoom-in",
+                tooltip="Plot less time, in more detail", key_display="+"),
+        Binding("minus", "zoom(1)", "Zoom out", show=False, id="history.zoom-out",
+                tooltip="Plot more time, up to a day", key_display="-"),
+        Binding("left,h", "cursor(-1)", "Back", show=False, id="history.back",
+                tooltip="Cursor of the plot back in time"),
+        Binding("right,l", "cursor(1)", "Forward", show=False, id="history.forward",
+                tooltip="Cursor of the plot forward in time"),
+        Binding("shift+left,H", "cursor(-20)", "Far back", show=False, id="history.far-back",
+                tooltip="Cursor of the plot far back in time"),
+        Binding("shift+right,L", "cursor(20)", "Far forward", show=False,
+                id="history.far-forward", tooltip="Cursor of the plot far forward in time"),
+        Binding("escape", "now", "Now", show=False, id="history.now",
+                tooltip="Take the plot's cursor away and follow what comes"),
+    ]  # fmt: skip
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.series: Series | None = None  # None: the first reading chooses
         self.frozen = False
-        self._readings: Sequence[Reading] = ()
-        self._step = 1.0
+        self.timeline = Timeline()
+        self._reading: Reading | None = None
+        self._trend: Trend | None = None
+        self._interval = 1.0
+        self._plot_rows = range(0)  # lines of the plot, for the mouse
 
-    def show(self, readings: Sequence[Reading], step: float) -> None:
-        """Draw these readings, oldest first, taken `step` seconds apart."""
-        self._readings = readings
-        self._step = step
-        if self.series is None and readings and _settled(readings):
-            self.series = first_series(readings[-1])
+    def show(self, reading: Reading, trend: Trend, interval: float) -> None:
+        """Draw this reading, and what led to it, taken `interval` seconds apart."""
+        second = self._reading is not None and reading is not self._reading
+        self._reading, self._trend, self._interval = reading, trend, interval
+        # Rates need two looks; before that nothing can be chosen by what moves.
+        known = reading.gauge or reading.irq_per_second is not None
+        if self.series is None and (known or second):
+            self.series = first_series(reading)
         self.redraw()
 
     def set_frozen(self, frozen: bool) -> None:
@@ -56,35 +82,87 @@ class KernelView(ToneLines):
 
     def plot_next(self) -> None:
         """Plot the series after this one, leaving out those without a value here."""
-        latest = self._readings[-1] if self._readings else None
+        latest = self._reading
         offered = [s for s in SERIES if latest is None or not s.absence(latest)] or list(SERIES)
         place = offered.index(self.series) if self.series in offered else -1
         self.plot(offered[(place + 1) % len(offered)])
 
+    # -- time ---------------------------------------------------------------------------
+
+    def look(self, timeline: Timeline) -> None:
+        """Plot another stretch of time."""
+        self.timeline = timeline
+        self.redraw()
+
+    def fit(self, seconds: float) -> None:
+        """Plot at least this many seconds, where there are so many."""
+        self.look(self.timeline.fitting(seconds, self._dot_columns))
+
+    @property
+    def _dot_columns(self) -> int:
+        return dot_columns(self.scrollable_content_region.width)
+
+    def action_zoom(self, by: int) -> None:
+        """Plot more time, or less."""
+        self.look(self.timeline.zoomed(by))
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by dot columns."""
+        if self._reading is not None:
+            self.look(self.timeline.moved(by, self._reading.monotonic, self._dot_columns))
+
+    def action_now(self) -> None:
+        """Follow what comes, without a cursor."""
+        self.look(self.timeline.now())
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where the mouse is."""
+        y, x = event.y + self.scroll_offset.y, event.x - LABELS - 1
+        columns = self._dot_columns
+        if self._reading is None or y not in self._plot_rows or not 0 <= 2 * x < columns:
+            return
+        end = self._reading.monotonic if self.timeline.end is None else self.timeline.end
+        self.look(self.timeline.at(end - (columns - 1 - (2 * x + 1)) * self.timeline.step))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Zoom in where the wheel turns over the plot."""
+        self._wheel(event, -1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Zoom out where the wheel turns over the plot."""
+        self._wheel(event, 1)
+
+    def _wheel(self, event: events.MouseEvent, by: int) -> None:
+        if event.y + self.scroll_offset.y in self._plot_rows:
+            event.stop()
+            event.prevent_default()
+            self.action_zoom(by)
+
+    # -- drawing ------------------------------------------------------------------------
+
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Lay the view out; the plot takes the lines the rest leaves."""
-        if not self._readings:
+        reading = self._reading
+        self._plot_rows = range(0)
+        if reading is None:
             return [(Span("reading the generator's state", "muted"),)]
-        reading = self._readings[-1]
         top = [*_state_lines(reading, width, frozen=self.frozen), *_number_lines(reading, width)]
         told = [line for signal in signals(reading) for line in signal_lines(signal, width)]
         left = height - len(top) - len(told)
-        plot = self._plot_lines(width, min(left - 1, TALLEST_PLOT))
+        plot = self._plot_lines(reading, width, min(left - 1, TALLEST_PLOT))
         if left <= len(plot):  # the plot moves, so it comes before what must be scrolled to
+            self._plot_rows = range(len(top), len(top) + len(plot))
             return [*top, *plot, *told]
         gap: tuple[Line, ...] = ((),) if left >= len(plot) + 2 else ()
-        return [*top, *gap, *told, (), *plot]
+        above = [*top, *gap, *told, ()]
+        self._plot_rows = range(len(above), len(above) + len(plot))
+        return [*above, *plot]
 
-    def _plot_lines(self, width: int, height: int) -> list[Line]:
-        if self.series is None:
+    def _plot_lines(self, reading: Reading, width: int, height: int) -> list[Line]:
+        if self.series is None or self._trend is None:
             return [(Span("the plot begins with the second reading", "muted"),)]
-        height = max(LEAST_HEIGHT + 1, height)
-        return plot_lines(self.series, self._readings, self._step, width, height)
-
-
-def _settled(readings: Sequence[Reading]) -> bool:
-    # Rates and the reseed clock need two looks; before that nothing can be chosen by what moves.
-    return readings[-1].gauge or len(readings) > 1
+        plot = Plot(self.series, reading, self._trend, self.timeline, self._interval)
+        return plot_lines(plot, width, max(LEAST_HEIGHT + 1, height))
 
 
 def _state_lines(reading: Reading, width: int, *, frozen: bool) -> list[Line]:

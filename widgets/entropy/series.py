@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdash.backends.entropy.facts import Reading
@@ -13,26 +13,24 @@ RESEED_TOP = 75.0  # seconds; a reseed is due every 60 s, rounded up to 61.44 by
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One signal over time."""
+    """One of the quantities of a reading over time."""
 
-    name: str  # word of the command prompt
+    name: str  # of Reading.quantities, and word of the command prompt
     title: str
     unit: str
-    value: Callable[[Reading], float | None]
     signal: str  # its name in Reading.unavailable
     steady: Callable[[Reading], float | None] = lambda _: None  # a range that never changes
     least_top: float = 10.0
 
-    def top(self, readings: Sequence[Reading]) -> float:
-        """The upper end of the range: fixed where the signal has one, else a round number."""
-        if readings and (fixed := self.steady(readings[-1])):
-            return fixed
-        highest = max(self.values(readings), default=0.0)
-        return self.least_top if highest <= self.least_top else round_top(highest)
+    def value(self, reading: Reading) -> float | None:
+        """What it is in a reading; None where it is not known."""
+        return reading.quantities().get(self.name)
 
-    def values(self, readings: Iterable[Reading]) -> list[float]:
-        """The values there are, without the gaps."""
-        return [value for reading in readings if (value := self.value(reading)) is not None]
+    def top(self, reading: Reading, highest: float) -> float:
+        """The upper end of the range: fixed where the signal has one, else a round number."""
+        if fixed := self.steady(reading):
+            return fixed
+        return self.least_top if highest <= self.least_top else round_top(highest)
 
     def absence(self, reading: Reading) -> str:
         """Why there is nothing to plot now; empty when there is."""
@@ -43,31 +41,16 @@ class Series:
         return reading.unavailable.get(self.signal, "no value yet")
 
 
-def _since_reseed(reading: Reading) -> float | None:
-    return reading.reseed.seconds_since if reading.reseed else None
-
-
-def _latency(reading: Reading) -> float | None:
-    call = reading.latency.syscall if reading.latency else None
-    return float(call.p50_ns) if call else None
-
-
 SERIES = (
+    Series("irq", "interrupts", "/s", "irq_per_second"),
+    Series("reseed", "since the last reseed", " s", "reseed", least_top=RESEED_TOP),
     Series(
-        "irq", "interrupts", "/s", lambda reading: reading.irq_per_second, "irq_per_second"
-    ),
-    Series(
-        "reseed", "since the last reseed", " s", _since_reseed, "reseed",
-        least_top=RESEED_TOP,
-    ),
-    Series(
-        "level", "entropy_avail", " bits", lambda reading: reading.entropy_avail, "entropy_avail",
+        "level", "entropy_avail", " bits", "entropy_avail",
         steady=lambda reading: reading.poolsize,
     ),
-    Series(
-        "latency", "getrandom 16 B", " ns", _latency, "getrandom",
-        least_top=1000.0,
-    ),
+    Series("latency", "getrandom 16 B", " ns", "getrandom", least_top=1000.0),
+    Series("vdso", "getrandom 16 B, vDSO", " ns", "getrandom", least_top=100.0),
+    Series("blocked", "blocked readers", "", "blocked_readers"),
 )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from textual.strip import Strip
 
 from kdash.widgets.printable import printable
 
-TONES = ("good", "warning", "bad", "muted", "accent", "strong", "heat-1", "heat-2", "heat-3")
+TONES = ("good", "warning", "bad", "muted", "accent", "strong", "heat-1", "heat-2", "heat-3",
+         "cursor")  # fmt: skip
 
 
 class Span(NamedTuple):
@@ -50,6 +51,7 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
     ToneLines > .tone-lines--bad { color: $text-error; text-style: bold; }
     ToneLines > .tone-lines--muted { color: $text-muted; }
     ToneLines > .tone-lines--accent { color: $text-accent; text-style: bold; }
+    ToneLines > .tone-lines--cursor { color: $text-accent; text-style: reverse; }
     ToneLines > .tone-lines--strong { text-style: bold; }
     ToneLines > .tone-lines--heat-1 { color: $text-muted; }
     ToneLines > .tone-lines--heat-2 { color: $text; }

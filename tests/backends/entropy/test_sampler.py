@@ -3,14 +3,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdash.backends.entropy.facts import Era
+from kdash.backends.entropy.facts import Era, Reseed
 from kdash.backends.entropy.sampler import EntropySampler
 
-from .conftest import Machine, Present, PresentedSystem
+from .conftest import RANDOM, Machine, Present, PresentedSystem
 
 
-def sampler_of(machine: Machine, **options: int) -> EntropySampler:
-    return EntropySampler(machine.folder, 0.25, system=machine.system, vdso=machine.vdso, **options)
+def sampler_of(machine: Machine, kept: Path | None = None) -> EntropySampler:
+    return EntropySampler(machine.folder, 0.25, system=machine.system, vdso=machine.vdso, kept=kept)
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -19,41 +19,129 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def wait_for_another(sampler: EntropySampler) -> None:
+    before = sampler.latest()
+    wait_until(lambda: sampler.latest() is not before)
+
+
+def level_at(sampler: EntropySampler, when: float) -> float | None:
+    found = sampler.history.window("level", when, 1.0, 1)[0]
+    return found.mean if found else None
+
+
 def test_nothing_is_read_before_the_start(present: Present) -> None:
     sampler = sampler_of(present())
     assert sampler.latest() is None
-    assert sampler.history() == ()
+    assert sampler.history.newest < 0
     sampler.stop()
 
 
-def test_the_newest_reading_is_in_the_slot(present: Present) -> None:
+def test_the_newest_reading_is_in_the_slot_and_its_numbers_in_the_history(
+    present: Present,
+) -> None:
     sampler = sampler_of(present())
     sampler.start()
     sampler.start()
-    wait_until(lambda: len(sampler.history()) >= 2)
+    wait_for_another(sampler)
+    wait_for_another(sampler)
     sampler.stop()
-    assert sampler.latest() is sampler.history()[-1]
-
-
-def test_the_history_is_bounded(present: Present) -> None:
-    sampler = sampler_of(present(), history=2)
-    sampler.start()
-    wait_until(lambda: len(sampler.history()) == 2)
-    first = sampler.history()[0]
-    wait_until(lambda: sampler.history()[0] is not first)
-    sampler.stop()
-    assert len(sampler.history()) == 2
+    assert level_at(sampler, 100.0) == 256.0
 
 
 def test_stopping_keeps_the_readings_and_ends_the_probe(present: Present) -> None:
     machine = present()
     sampler = sampler_of(machine)
     sampler.start()
-    wait_until(lambda: sampler.latest() is not None)
+    wait_for_another(sampler)
     sampler.stop()
-    count = len(sampler.history())
-    assert count
+    assert sampler.latest() is not None
     assert machine.vdso.closed
+    assert machine.system.closed
+
+
+def test_another_interval_counts_from_the_next_wait_on(present: Present) -> None:
+    sampler = sampler_of(present())
+    sampler.interval = 0.3
+    sampler.start()
+    wait_for_another(sampler)
+    wait_for_another(sampler)
+    sampler.stop()
+
+
+def run_once(machine: Machine, kept: Path) -> EntropySampler:
+    sampler = sampler_of(machine, kept)
+    sampler.start()
+    wait_for_another(sampler)
+    sampler.stop()
+    return sampler
+
+
+def test_the_next_dashboard_of_a_boot_goes_on_from_the_last(
+    present: Present, tmp_path: Path
+) -> None:
+    machine, kept = present("old"), tmp_path / "state/kdash/entropy-history"
+    run_once(machine, kept)
+    machine.system.now += 50
+    machine.write(f"{RANDOM}/entropy_avail", 900)
+    sampler = run_once(machine, kept)
+    assert (level_at(sampler, 100.0), level_at(sampler, 150.0)) == (1800.0, 900.0)
+
+
+def test_the_reseed_clock_goes_on_where_the_last_dashboard_left_it(
+    present: Present, tmp_path: Path
+) -> None:
+    machine, kept = present(vdso=True), tmp_path / "entropy-history"
+    machine.vdso.generations = [5]
+    before = sampler_of(machine, kept)
+    before.start()
+    wait_for_another(before)
+    machine.vdso.generations = [6]
+    machine.system.now += 1
+    wait_until(lambda: (now := before.latest()) is not None and now.reseed == Reseed(6, 0, "vdso"))
+    before.stop()
+    machine.system.now += 20
+    reading = run_once(machine, kept).latest()
+    assert reading is not None
+    assert reading.reseed == Reseed(6, 20.0, "vdso", 20.0)
+
+
+def test_another_boot_begins_anew(present: Present, tmp_path: Path) -> None:
+    machine, kept = present("old"), tmp_path / "entropy-history"
+    run_once(machine, kept)
+    machine.write(f"{RANDOM}/boot_id", "99999999-6f0e-4a79-9a4f-3c6b7f2f8a01\n")
+    machine.system.now += 50
+    assert level_at(run_once(machine, kept), 100.0) is None
+
+
+def test_two_dashboards_at_once_keep_what_both_saw(present: Present, tmp_path: Path) -> None:
+    machine, kept = present("old"), tmp_path / "entropy-history"
+    first = sampler_of(machine, kept)
+    first.start()
+    wait_for_another(first)
+    machine.system.now += 50
+    run_once(machine, kept)
+    first.stop()
+    machine.system.now += 50
+    third = run_once(machine, kept)
+    assert level_at(third, 100.0) == level_at(third, 150.0) == 1800.0
+
+
+def test_a_history_that_cannot_be_kept_is_told_and_the_signals_go_on(
+    present: Present, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    sampler = sampler_of(present(), tmp_path / "file" / "entropy-history")
+    sampler._saved = -1000.0
+    sampler.start()
+    sampler._save()
+    wait_until(lambda: bool((now := sampler.latest()) and now.boot_id))
+    sampler._save()
+    wait_until(lambda: bool((now := sampler.latest()) and "history" in now.unavailable))
+    reading = sampler.latest()
+    sampler.stop()
+    assert reading is not None
+    assert reading.ready
+    assert reading.unavailable["history"].startswith("not kept for the next start: ")
 
 
 @dataclass
@@ -74,9 +162,8 @@ def test_a_source_that_fails_unforeseen_does_not_end_the_sampling(present: Prese
     machine.system = FailingSystem()
     sampler = sampler_of(machine)
     sampler.start()
-    wait_until(lambda: any(reading.ready is None for reading in sampler.history()))
-    count = len(sampler.history())
-    wait_until(lambda: len(sampler.history()) > count)
+    wait_until(lambda: (now := sampler.latest()) is not None and now.ready is None)
+    wait_for_another(sampler)
     sampler.stop()
     failed = sampler.latest()
     assert failed is not None
@@ -87,7 +174,8 @@ def test_a_source_that_fails_unforeseen_does_not_end_the_sampling(present: Prese
 def test_this_machine_is_sampled(tmp_path: Path) -> None:
     sampler = EntropySampler(interval=0.25)
     sampler.start()
-    wait_until(lambda: len(sampler.history()) >= 2)
+    wait_for_another(sampler)
+    wait_for_another(sampler)
     sampler.stop()
     reading = sampler.latest()
     assert reading is not None

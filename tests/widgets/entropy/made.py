@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kdash.backends.entropy.facts import (
@@ -14,6 +15,7 @@ from kdash.backends.entropy.facts import (
     Reading,
     Reseed,
 )
+from kdash.backends.entropy.history import History
 
 MODERN = Reading(
     monotonic=1000.0,
@@ -67,6 +69,14 @@ BY_ERA = {
         meaning="nothing that could be told", unavailable={"entropy_avail": "no such file"},
     ),
 }  # fmt: skip
+
+
+def trend(readings: Sequence[Reading]) -> History:
+    """The history that sampling these readings leaves."""
+    kept = History()
+    for reading in readings:
+        kept.add(reading.monotonic, reading.quantities())
+    return kept
 
 
 def history(last: Reading, rates: tuple[float | None, ...]) -> list[Reading]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from kdash.widgets.entropy.braille import (
     BITS,
     BLANK,
+    braille_bars,
     braille_rows,
-    columns_of,
     dot_row,
     round_top,
 )
@@ -102,26 +103,17 @@ def test_a_jump_is_joined_without_a_hole() -> None:
     assert {y for x, y in dots if x == 3} == set(range(1, 8))
 
 
-def test_samples_are_put_where_their_time_belongs() -> None:
-    samples = [(97.0, 1.0), (99.02, 3.0), (100.0, 4.0)]
-    assert columns_of(samples, 100.0, 1.0, 5) == [None, 1.0, 1.0, 3.0, 4.0]
+def test_bars_reach_from_the_least_to_the_greatest() -> None:
+    dots = lit(braille_bars([(0, 10), None, (5, 5), (10, 10)], 0, 10, 2, 2))
+    assert {y for x, y in dots if x == 0} == set(range(8))
+    assert not {y for x, y in dots if x == 1}
+    assert [y for x, y in sorted(dots) if x > 1] == [3, 0]
 
 
-def test_a_long_silence_stays_a_gap() -> None:
-    samples = [(90.0, 1.0), (100.0, 4.0)]
-    assert columns_of(samples, 100.0, 1.0, 11)[1:10] == [None] * 9
-
-
-def test_a_sample_without_a_value_is_not_filled_in() -> None:
-    samples = [(98.0, 1.0), (99.0, None), (100.0, 4.0)]
-    assert columns_of(samples, 100.0, 1.0, 3) == [1.0, None, 4.0]
-
-
-@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 10))), st.floats(0, 1e6), sizes)
-def test_there_are_as_many_columns_as_asked_for(
-    samples: list[tuple[float, float | None]], now: float, count: int
-) -> None:
-    assert len(columns_of(samples, now, 1.0, count)) == count
+@given(st.lists(st.one_of(st.none(), st.tuples(finite, finite).map(sorted)), max_size=90), sizes)
+def test_every_bar_lands_inside(spans: list[Any], width: int) -> None:
+    rows = braille_bars(spans, 0.0, 100.0, width, 3)
+    assert [len(row) for row in rows] == [width] * 3
 
 
 @given(st.floats(0, 1e12))

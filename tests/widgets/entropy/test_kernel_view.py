@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.events import MouseScrollDown, MouseScrollUp
 
 from kdash.backends.entropy.facts import Era, HardwareSource, Reading
 from kdash.widgets.entropy.kernel_view import KernelView
+from kdash.widgets.entropy.timeline import Timeline
 from kdash.widgets.entropy.tone_lines import plain
 
-from .made import BOOTING, BY_ERA, MODERN, OLD, history
+from .made import BOOTING, BY_ERA, MODERN, OLD, history, trend
 
 SIZES = [(78, 22), (49, 26), (58, 38), (77, 44), (40, 12)]
 FUEL = set("█▉▊▋▌▍▎▏")
@@ -25,6 +27,12 @@ class Host(App[None]):
         yield KernelView()
 
 
+def show(view: KernelView, readings: list[Reading]) -> None:
+    """Give the view readings as they come, one after another."""
+    for count in range(max(1, len(readings) - 1), len(readings) + 1):
+        view.show(readings[count - 1], trend(readings[:count]), 1.0)
+
+
 @asynccontextmanager
 async def drawn(
     readings: list[Reading], size: tuple[int, int] = (78, 22)
@@ -33,7 +41,8 @@ async def drawn(
     async with app.run_test(size=size) as pilot:
         view = app.query_one(KernelView)
         await pilot.pause()
-        view.show(readings, 1.0)
+        if readings:
+            show(view, readings)
         await pilot.pause()
         yield view, pilot
 
@@ -42,7 +51,7 @@ async def drawn(
 @pytest.mark.parametrize("era", BY_ERA)
 def test_every_era_is_drawn_at_every_size(era: Era, size: tuple[int, int]) -> None:
     view = KernelView()
-    view.show(history(BY_ERA[era], (3.0, 4.0)), 1.0)
+    show(view, history(BY_ERA[era], (3.0, 4.0)))
     lines = [plain(line) for line in view.lines(*size)]
     assert BY_ERA[era].meaning in " ".join(" ".join(lines).split())
     assert all(len(line) <= size[0] for line in lines)
@@ -111,13 +120,13 @@ async def test_plots_are_cycled_and_those_without_a_value_are_left_out() -> None
         for _ in range(5):
             seen.append(view.series.name if view.series else "")
             view.plot_next()
-        assert seen == ["irq", "reseed", "level", "latency", "irq"]
+        assert seen == ["irq", "reseed", "level", "latency", "vdso"]
     async with drawn(history(OLD, (3.0, 4.0))) as (view, _):
         seen = []
         for _ in range(3):
             seen.append(view.series.name if view.series else "")
             view.plot_next()
-        assert seen == ["level", "irq", "level"]
+        assert seen == ["level", "blocked", "irq"]
 
 
 async def test_a_new_reading_redraws_only_the_lines_that_differ(
@@ -127,9 +136,9 @@ async def test_a_new_reading_redraws_only_the_lines_that_differ(
     async with drawn(readings) as (view, _):
         redrawn: list[int] = []
         monkeypatch.setattr(view, "refresh_line", redrawn.append)
-        view.show(readings, 1.0)
+        view.show(readings[-1], trend(readings), 1.0)
         assert redrawn == []
-        view.show([*readings, replace(readings[-1], uptime_seconds=4000.0)], 1.0)
+        view.show(replace(readings[-1], uptime_seconds=4000.0), trend(readings), 1.0)
         assert [view.text.splitlines()[y].split()[0] for y in redrawn] == ["uptime"]
 
 
@@ -147,7 +156,7 @@ async def test_the_scroll_bar_goes_when_everything_fits_again() -> None:
     async with drawn([crowded]) as (view, pilot):
         await pilot.pause()
         assert view.scrollable_content_region.width == 77
-        view.show([replace(MODERN, unavailable={})], 1.0)
+        show(view, [replace(MODERN, unavailable={})])
         await pilot.pause()
         assert view.scrollable_content_region.width == 78
 
@@ -168,7 +177,7 @@ async def test_a_view_that_is_hidden_catches_up_when_it_is_shown() -> None:
     async with drawn([MODERN]) as (view, pilot):
         view.display = False
         await pilot.pause()
-        view.show([OLD], 1.0)
+        show(view, [OLD])
         assert "2300/4096" not in view.text
         view.display = True
         await pilot.pause()
@@ -183,13 +192,14 @@ async def test_before_the_first_reading_the_view_says_what_it_waits_for() -> Non
 async def test_the_plot_waits_for_the_second_reading_before_it_is_chosen() -> None:
     async with drawn([replace(MODERN, irq_per_second=None)]) as (view, _):
         assert "the plot begins with the second reading" in view.text
-        view.show(history(MODERN, (None, 3.0)), 1.0)
+        readings = history(MODERN, (None, 3.0))
+        view.show(readings[-1], trend(readings), 1.0)
         assert "interrupts  now 3/s" in view.text
 
 
 def test_kernels_without_getrandom_promise_nothing_about_it() -> None:
     view = KernelView()
-    view.show([replace(BY_ERA[Era.BEFORE_3_17], unavailable={})], 1.0)
+    show(view, [replace(BY_ERA[Era.BEFORE_3_17], unavailable={})])
     assert "getrandom" not in " ".join(plain(line) for line in view.lines(78, 22))
 
 
@@ -197,3 +207,49 @@ async def test_a_frozen_view_says_so() -> None:
     async with drawn([MODERN]) as (view, _):
         view.set_frozen(True)
         assert "FROZEN" in view.text.splitlines()[0]
+
+
+async def test_plus_and_minus_show_less_time_and_more() -> None:
+    async with drawn(history(MODERN, (3.0, 4.0))) as (view, pilot):
+        view.focus()
+        assert "-141 s" in view.text
+        await pilot.press("minus", "minus", "minus")
+        assert "-24 min" in view.text
+        await pilot.press("plus", "plus", "plus", "plus")
+        assert "-141 s" in view.text
+
+
+async def test_the_cursor_goes_back_in_time_and_escape_takes_it_away() -> None:
+    async with drawn(history(MODERN, (3.0, 4.0, 12.0))) as (view, pilot):
+        view.focus()
+        await pilot.press("left", "left")
+        assert "interrupts  -2 s: 3/s" in view.text
+        await pilot.press("right")
+        assert "interrupts  -1 s: 4/s" in view.text
+        await pilot.press("escape")
+        assert "interrupts  now 12/s" in view.text
+
+
+async def test_a_cursor_that_leaves_takes_the_plot_along() -> None:
+    async with drawn(history(MODERN, (3.0, 4.0, 12.0))) as (view, pilot):
+        view.focus()
+        await pilot.press(*["shift+left"] * 10)
+        assert view.timeline.end
+        assert "nothing known" in view.text
+        assert "now" not in view.text.splitlines()[-1]
+        await pilot.press(*["shift+right"] * 11)
+        assert view.timeline == Timeline(cursor=1000.0)
+        assert "interrupts  -0 s: 12/s" in view.text
+
+
+async def test_the_mouse_sets_the_cursor_and_its_wheel_zooms() -> None:
+    async with drawn(history(MODERN, (3.0, 4.0, 12.0)), (78, 30)) as (view, pilot):
+        row = view._plot_rows[3]
+        await pilot.click(KernelView, offset=(75, row))
+        assert "interrupts  -4 s: nothing known" in view.text
+        await pilot.click(KernelView, offset=(77, row))
+        assert "interrupts  -0 s: 12/s" in view.text
+        await pilot._post_mouse_events([MouseScrollDown], KernelView, offset=(40, row))
+        assert view.timeline.step == 2
+        await pilot._post_mouse_events([MouseScrollUp], KernelView, offset=(40, row))
+        assert view.timeline.step == 1
