@@ -38,9 +38,11 @@ def _gdb_reason() -> str:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What the program remembers is remembered elsewhere while it is tested."""
-    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what the user keeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 REASONS: dict[str, Callable[[], str]] = {
@@ -49,14 +51,6 @@ REASONS: dict[str, Callable[[], str]] = {
     "gcc": _gcc_reason,
     "gdb": _gdb_reason,
 }
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes what the user keeps."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
