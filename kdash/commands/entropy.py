@@ -25,9 +25,10 @@ LEAST_INTERVAL, MOST_INTERVAL = 0.25, 3600.0  # seconds
 
 ONCE_EPILOG = """\
 further commands:
-  kdash entropy watch    a line for each sample
-  kdash entropy model    replay test vectors on the Linux 4.3 model
-  kdash entropy health   statistical tests of a file or of a live source
+  kdash entropy watch        a line for each sample
+  kdash entropy model        replay test vectors on the Linux 4.3 model
+  kdash entropy health       statistical tests of a file or of a live source
+  kdash entropy contention   what readers that share a lock cost each other
 
 examples:
   kdash entropy
@@ -52,7 +53,7 @@ Exit status: 0 all cases pass, 1 a case fails, 2 a malformed file, 3 a file that
 
 def run(argv: list[str]) -> int:
     """Carry out `kdash entropy` and return the exit status."""
-    commands = {"watch": _watch, "model": _model, "health": _health}
+    commands = {"watch": _watch, "model": _model, "health": _health, "contention": _contention}
     command = commands.get(argv[0]) if argv else None
     try:
         with stop_signals():
@@ -65,7 +66,10 @@ def _once(argv: list[str]) -> int:
     parser = Parser("kdash entropy", "Tell the facts about the generator once.", ONCE_EPILOG)
     parser.add_argument("--check", action="store_true", help="exit with status 1 on an alert")
     parser.add_argument(
-        "command", nargs="?", choices=("watch", "model", "health"), help=argparse.SUPPRESS
+        "command",
+        nargs="?",
+        choices=("watch", "model", "health", "contention"),
+        help=argparse.SUPPRESS,
     )
     arguments = parser.parse_args(argv)
     if arguments.command:
@@ -136,6 +140,12 @@ def _model(argv: list[str]) -> int:
         operations = sum(len(case.ops) for case in cases)
         sys.stdout.write(entropy_text.replay_text(len(cases), operations, failed))
     return ExitStatus.FINDINGS if failed else ExitStatus.OK
+
+
+def _contention(argv: list[str]) -> int:
+    from kdash.commands.entropy_contention import run as run_contention
+
+    return run_contention(argv)
 
 
 def _health(argv: list[str]) -> int:

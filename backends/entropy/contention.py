@@ -1,0 +1,183 @@
+"""Measures what one lock for all readers costs, and what a pool and lock for each saves.
+
+Native threads (contention.c) read 16 bytes time after time from pools of the Linux 4.3 generator
+in user space, each pool behind a ticket lock of its own; or call getrandom of the running kernel.
+More threads than processors would wait for holders that do not run: their number is capped.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdash.backends.entropy._native import ffi, lib
+from kdash.backends.entropy.contention_facts import MEASURED, Contention, Point, Shares
+
+RUNS = 10
+RUN_SECONDS = 0.1
+LEAST_RUN_SECONDS, MOST_RUN_SECONDS = 0.01, 10.0
+GETRANDOM = "getrandom"
+_MOVING_POOL_BITS = 4096  # poolsize of kernels whose getrandom takes from the input pool
+_NODES = Path("/sys/devices/system/node")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One point to measure."""
+
+    threads: int
+    pools: int  # 0: getrandom of the running kernel
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    rate: float
+    cpu_ns: float
+    cpu_share: float
+
+
+def cpus() -> tuple[int, ...]:
+    """The processors this process may run on."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def host_nodes(folder: Path = _NODES) -> int:
+    """NUMA nodes of this host; 1 where the kernel tells none."""
+    try:
+        return max(1, sum(1 for entry in folder.iterdir() if entry.name[4:].isdigit()))
+    except OSError:
+        return 1
+
+
+def plans(most_threads: int, *, kernel: bool = True) -> tuple[Plan, ...]:
+    """One to all threads, on one pool for all, on half as many pools, on one each."""
+    found = []
+    for threads in range(1, most_threads + 1):
+        pools = sorted({1, max(1, threads // 2), threads})
+        found += [Plan(threads, count) for count in pools]
+        if kernel:
+            found.append(Plan(threads, 0))
+    return tuple(found)
+
+
+def takes_from_input_pool(root: str = "/") -> bool:
+    """Whether getrandom of this kernel would drain its input pool: then it is left alone."""
+    try:
+        text = (Path(root) / "proc/sys/kernel/random/poolsize").read_text()
+        return int(text) >= _MOVING_POOL_BITS
+    except (OSError, ValueError):
+        return True  # what can't be told is left alone
+
+
+def measure(
+    plan: Plan,
+    *,
+    runs: int = RUNS,
+    seconds: float = RUN_SECONDS,
+    step: Callable[[], None] = lambda: None,
+) -> Point:
+    """Measure one point; takes about (runs + 1) x seconds.
+
+    Args:
+        plan: Threads and pools.
+        runs: How many runs the best and the median are taken of, at least 1.
+        seconds: How long a run is.
+        step: Called between runs; may raise to cancel.
+
+    Raises:
+        ValueError: More threads than processors, or a length out of range.
+        OSError: The threads could not be started.
+    """
+    places = cpus()
+    _check_threads(plan.threads, places)
+    if not 0 <= plan.pools <= plan.threads:
+        raise ValueError(f"{plan.pools} pools for {plan.threads} threads: at most one each")
+    if not LEAST_RUN_SECONDS <= seconds <= MOST_RUN_SECONDS or runs < 1:
+        raise ValueError(f"a run takes {LEAST_RUN_SECONDS:g} to {MOST_RUN_SECONDS:g} seconds")
+    done = []
+    for _ in range(runs):
+        step()
+        done.append(_run(plan, places, seconds))
+    step()
+    rates = [run.rate for run in done]
+    return Point(
+        design=_design(plan),
+        threads=plan.threads,
+        pools=plan.pools,
+        reads_per_second=statistics.median(rates),
+        best_reads_per_second=max(rates),
+        cpu_ns_per_read=statistics.median(run.cpu_ns for run in done),
+        cpu_share=statistics.median(run.cpu_share for run in done),
+        shares=_shares(plan, places, seconds) if plan.pools else None,
+        runs=runs,
+        origin=MEASURED,
+    )
+
+
+def experiment(
+    most_threads: int | None = None,
+    *,
+    runs: int = RUNS,
+    seconds: float = RUN_SECONDS,
+    kernel: bool = True,
+    step: Callable[[], None] = lambda: None,
+) -> Iterator[Contention]:
+    """Measure all points, telling what there is after each.
+
+    Raises:
+        ValueError: As `measure`.
+        OSError: As `measure`.
+    """
+    threads = len(cpus()) if most_threads is None else most_threads
+    _check_threads(threads, cpus())
+    points: list[Point] = []
+    for plan in plans(threads, kernel=kernel and not takes_from_input_pool()):
+        points.append(measure(plan, runs=runs, seconds=seconds, step=step))
+        yield Contention(len(cpus()), host_nodes(), tuple(points))
+
+
+def _check_threads(threads: int, places: tuple[int, ...]) -> None:
+    most = min(len(places), lib.KDASH_MOST_THREADS)
+    if not 1 <= threads <= most:
+        raise ValueError(
+            f"{threads} threads: 1 to {most} here, one for each processor, since threads that "
+            "share one would wait for a holder that does not run"
+        )
+
+
+def _design(plan: Plan) -> str:
+    if not plan.pools:
+        return GETRANDOM
+    return "1 pool" if plan.pools == 1 else f"{plan.pools} pools"
+
+
+def _contend(plan: Plan, places: tuple[int, ...], seconds: float, *, stamped: bool) -> object:
+    contenders = ffi.new("struct kdash_contender[]", plan.threads)
+    for index in range(plan.threads):
+        contenders[index].cpu = places[index]
+        contenders[index].pool = index % plan.pools if plan.pools else 0
+    source = lib.KDASH_POOLS if plan.pools else lib.KDASH_GETRANDOM
+    error = lib.kdash_contend(
+        source, plan.threads, max(1, plan.pools), int(seconds * 1e9), stamped, contenders
+    )
+    if error:
+        raise OSError(error, f"{plan.threads} threads can't be started: {os.strerror(error)}")
+    return contenders
+
+
+def _run(plan: Plan, places: tuple[int, ...], seconds: float) -> _Run:
+    contenders = list(_contend(plan, places, seconds, stamped=False))  # type: ignore[call-overload]
+    reads = sum(one.reads for one in contenders)
+    cpu_ns = sum(one.cpu_ns for one in contenders)
+    return _Run(reads / seconds, cpu_ns / max(1, reads), cpu_ns / (seconds * 1e9 * plan.threads))
+
+
+def _shares(plan: Plan, places: tuple[int, ...], seconds: float) -> Shares:
+    contenders = list(_contend(plan, places, seconds, stamped=True))  # type: ignore[call-overload]
+    total = max(1, sum(one.total for one in contenders))
+    spin = min(1.0, sum(one.wait for one in contenders) / total)
+    hold = min(1.0 - spin, sum(one.hold for one in contenders) / total)
+    return Shares(spin, hold, 1.0 - spin - hold)

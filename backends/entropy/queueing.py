@@ -1,0 +1,170 @@
+"""Simulates readers that share locks on machines larger than this one.
+
+A closed queueing model: a fixed number of threads think, then read 16 bytes, which takes two
+passages of their node's lock, first come first served. A passage holds the lock for a time of its
+own, plus the hand-off of the lock's cache line from the holder before, plus a tax for each thread
+that waits and polls the line. The figures are calibrated so that both statements published about
+the Linux 4.3 generator hold (Andi Kleen, 2015): a machine of four sockets spent more than 80 % of
+its processor time contending for the lock, one of two sockets was acceptable.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kdash.backends.entropy.contention_facts import SIMULATED, Point, Shares
+
+THREADS_A_SOCKET = 30
+MOST_SOCKETS, MOST_THREADS = 64, 4096
+READS = 20_000  # that are counted
+_WARM_UP = 0.1  # share of the reads before those, in which the queues fill
+_PASSAGES = 2  # of the lock, a read
+_CHECKED = 4096  # events between two calls of `step`
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Seconds."""
+
+    think: float = 120e-6  # between two reads of a thread, uniformly half to one and a half of it
+    hold: float = 520e-9
+    hand_off_near: float = 180e-9  # of the lock, inside a socket
+    hand_off_far: float = 600e-9  # across sockets
+    tax: float = 20e-9  # for each waiting thread
+
+
+class _Lock:
+    """A lock, first come first served."""
+
+    def __init__(self) -> None:
+        self.queue: deque[tuple[int, float]] = deque()  # thread, when it came
+        self.busy = False
+        self.last = -1  # the thread that held it last
+
+
+class _Machine:
+    """Threads in sockets, and a lock for each node."""
+
+    def __init__(
+        self, sockets: int, threads: int, nodes: int, calibration: Calibration, seed: int
+    ) -> None:
+        self._calibration = calibration
+        self._random = random.Random(seed)  # noqa: S311 - a simulation
+        self._socket = [thread * sockets // threads for thread in range(threads)]
+        locks = [_Lock() for _ in range(nodes)]
+        self._lock = [locks[socket * nodes // sockets] for socket in self._socket]
+        self._passages = [_PASSAGES] * threads
+        self._events = [(self._think(), thread, False) for thread in range(threads)]
+        heapq.heapify(self._events)
+        self.now = 0.0
+        self.reads = 0
+        self.spin = self.hold = self.think = 0.0
+
+    def forget(self) -> None:
+        """Count from now on."""
+        self.reads = 0
+        self.spin = self.hold = self.think = 0.0
+
+    def run(self, reads: int, step: Callable[[], None]) -> None:
+        """Go on until so many reads are counted."""
+        events = 0
+        while self.reads < reads:
+            events += 1
+            if events % _CHECKED == 0:
+                step()
+            self.now, thread, releases = heapq.heappop(self._events)
+            if releases:
+                self._release(thread)
+            else:
+                self._arrive(thread)
+
+    def _think(self) -> float:
+        return self._calibration.think * (0.5 + self._random.random())
+
+    def _arrive(self, thread: int) -> None:
+        lock = self._lock[thread]
+        if lock.busy:
+            lock.queue.append((thread, self.now))
+        else:
+            self._hold(lock, thread, self.now)
+
+    def _hold(self, lock: _Lock, thread: int, came: float) -> None:
+        given = self._calibration
+        cost = given.tax * len(lock.queue)
+        if came < self.now and lock.last != thread:  # it was polling: the line comes over
+            near = self._socket[lock.last] == self._socket[thread]
+            cost += given.hand_off_near if near else given.hand_off_far
+        lock.busy, lock.last = True, thread
+        self.spin += self.now - came + cost
+        self.hold += given.hold
+        heapq.heappush(self._events, (self.now + cost + given.hold, thread, True))
+
+    def _release(self, thread: int) -> None:
+        lock = self._lock[thread]
+        lock.busy = False
+        if lock.queue:
+            self._hold(lock, *lock.queue.popleft())
+        self._passages[thread] -= 1
+        if self._passages[thread]:
+            self._arrive(thread)
+            return
+        self._passages[thread] = _PASSAGES
+        self.reads += 1
+        think = self._think()
+        self.think += think
+        heapq.heappush(self._events, (self.now + think, thread, False))
+
+
+def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
+    sockets: int,
+    threads: int,
+    nodes: int,
+    *,
+    calibration: Calibration | None = None,
+    seed: int = 1,
+    reads: int = READS,
+    step: Callable[[], None] = lambda: None,
+) -> Point:
+    """One point: threads spread over sockets, which share `nodes` pools and locks.
+
+    Args:
+        sockets: 1 to 64.
+        threads: In all, at least one a socket, at most 4,096.
+        nodes: Pools, 1 to the number of sockets.
+        calibration: Times; those that meet the published statements by default.
+        seed: The same seed gives the same point.
+        reads: How many reads are counted.
+        step: Called now and then; may raise to cancel.
+
+    Raises:
+        ValueError: A number out of range.
+    """
+    if not 1 <= sockets <= MOST_SOCKETS:
+        raise ValueError(f"{sockets} sockets: 1 to {MOST_SOCKETS}")
+    if not sockets <= threads <= MOST_THREADS:
+        raise ValueError(f"{threads} threads: {sockets}, one a socket, to {MOST_THREADS:,}")
+    if not 1 <= nodes <= sockets:
+        raise ValueError(f"{nodes} nodes: 1 to {sockets}, the number of sockets")
+    machine = _Machine(sockets, threads, nodes, calibration or Calibration(), seed)
+    machine.run(int(reads * _WARM_UP), step)
+    began = machine.now
+    machine.forget()
+    machine.run(reads, step)
+    busy = machine.spin + machine.hold + machine.think
+    rate = machine.reads / (machine.now - began)
+    return Point(
+        design="1 node" if nodes == 1 else f"{nodes} nodes",
+        threads=threads,
+        pools=nodes,
+        reads_per_second=rate,
+        best_reads_per_second=rate,
+        cpu_ns_per_read=1e9 * threads / rate,
+        cpu_share=1.0,
+        shares=Shares(machine.spin / busy, machine.hold / busy, machine.think / busy),
+        runs=1,
+        origin=SIMULATED,
+    )
