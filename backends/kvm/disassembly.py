@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: The longest x86 instruction in bytes (Intel SDM vol. 2A, 2.3.11).
 LONGEST: Final = 15
 
+#: IP of 16-bit code goes on at 0 behind it (Intel SDM vol. 1, 3.5).
+LAST_IP16: Final = 0xFFFF
+
 #: Gives guest memory at a linear address, shorter where it ends.
 ReadLinear = Callable[[int, int], bytes]
 
@@ -144,7 +147,10 @@ def around(
         code = read(linear - back, back)
         if len(code) == back:
             earlier = backward(code, ip, linear, bits, before)
-    here = forward(read(linear, after * 8 + LONGEST), ip, linear, bits, count=after, current=ip)
+    length = after * 8 + LONGEST
+    if bits == 16 and ip <= LAST_IP16:
+        length = min(length, LAST_IP16 + 1 - ip)
+    here = forward(read(linear, length), ip, linear, bits, count=after, current=ip)
     if here and touches_memory(here[0].text):
         from kdash.backends.kvm.operand_values import memory_operands
 

@@ -15,6 +15,7 @@ from kdash.widgets.vcpu.memory import MemoryView
 from kdash.widgets.vcpu.memory_lines import Examine
 from kdash.widgets.vcpu.registers import RegisterView
 
+ADDRESSES_32 = 1 << 32  # where memory ends for code that is not 64-bit: a BIOS begins there
 FIRST_MEMORY = 256  # bytes shown before the first x, from the first instruction on
 
 
@@ -30,7 +31,9 @@ class MemoryKeys(PastKeys):
     def guest_is_new(self, snapshot: Snapshot) -> None:
         """Show its first instructions' bytes."""
         super().guest_is_new(snapshot)
-        self._memory = Examine(snapshot.registers.linear_ip, FIRST_MEMORY)
+        linear = snapshot.registers.linear_ip
+        below = (ADDRESSES_32 - linear) if linear < ADDRESSES_32 else FIRST_MEMORY
+        self._memory = Examine(linear, min(FIRST_MEMORY, below))
         self._parts.memory.forget()
 
     def look_closer(self) -> None:

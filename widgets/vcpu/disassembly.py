@@ -83,7 +83,7 @@ class DisassemblyView(LinePart):
     def lay_out(self) -> None:
         """Make the lines for the room there is."""
         width = self.room.width
-        if not self._rows:
+        if width and not self._rows:
             self.set_lines([Line((Piece("nothing readable at CS:IP", "muted"),))])
         elif width:
             digits = max(4, len(f"{max(row.ip for row in self._rows):x}"))

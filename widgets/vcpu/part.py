@@ -91,7 +91,10 @@ class Tones(Container):
 
     def tone(self, name: str) -> Style:
         """The style of a tone, to be put over another."""
-        return _without_ground(self.get_component_rich_style(f"tones--{name}"), name in GROUNDS)
+        style = self.get_component_rich_style(f"tones--{name}")
+        if name == "focused" and (style.bgcolor is None or style.bgcolor.is_default):
+            return Style(reverse=True)  # a terminal's own 16 colours have no shade for it
+        return _without_ground(style, name in GROUNDS)
 
 
 class LinePart(ScrollView, can_focus=True):

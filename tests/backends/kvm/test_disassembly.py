@@ -112,3 +112,10 @@ def test_instructions_are_named_by_where_they_are_and_branches_by_where_they_go(
     )
     assert (call.symbol, call.target_symbol) == ("main", "send+0x4")
     assert (after.symbol, after.target_symbol) == ("main+0x5", "")
+
+
+def test_16_bit_code_ends_with_its_segment() -> None:
+    reset = Registers(rip=0xFFF0, cs=Segment(selector=0xF000, base=0xFFFF0000))
+    shown = around(reset, lambda _, length: b"\x90" * length, floor=0)
+    assert shown[-1].ip == 0xFFFF
+    assert sum(row.ip >= 0xFFF0 for row in shown) == 16

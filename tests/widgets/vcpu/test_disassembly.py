@@ -247,3 +247,9 @@ async def test_names_of_functions_are_data() -> None:
     async with PartApp(view).run_test(size=(70, 12)):
         view.show(snapshot(registers=at(0x1000), disassembly=rows))
         assert drawn(view).splitlines()[0] == "[b]main\\x1b+0x3:"
+
+
+async def test_before_it_is_known_how_much_room_there_is_nothing_is_said() -> None:
+    view = DisassemblyView()
+    view.lay_out()
+    assert view.lines == ()

@@ -87,3 +87,14 @@ async def test_the_cursor_goes_when_another_part_gets_the_keyboard() -> None:
         app.view.focus()
         await pilot.pause()
         assert any(piece.tone == "focused" for line in app.view.lines for piece in line.pieces)
+
+
+async def test_the_cursor_is_seen_on_a_terminal_of_few_colours() -> None:
+    app = RegisterApp()
+    app.theme = "ansi-dark"
+    async with app.run_test(size=(100, 20)) as pilot:
+        await pilot.pause()
+        app.view.render_lines(app.view.size.region)
+        reversed_ = [part.text for part in app.view.render_line(0)
+                     if part.style is not None and part.style.reverse]  # fmt: skip
+        assert reversed_ == ["00000002"]
