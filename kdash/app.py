@@ -15,13 +15,14 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from kdash.settings import Settings
 from kdash.terminal import colour_count
 from kdash.theme import KDASH
 from kdash.widgets.command_line import CommandLine
 from kdash.widgets.command_words import HELP, explanation, meant
+from kdash.widgets.key_line import KeyLine
 from kdash.widgets.key_taker import KeyTaker
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
@@ -121,7 +122,7 @@ class KdashApp(App[int]):
         with Horizontal(id="panes"):
             yield self._build(self.active)
         yield CommandLine()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def get_default_screen(self) -> Screen[object]:
         """The screen, told its width from the start: the first picture is the final one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.content import Content
 from textual.message import Message
@@ -65,18 +66,33 @@ class TabLine(Static):
         self._tabs[index] = Tab(tab.key, tab.name, text, tone)
         self._draw()
 
+    def on_resize(self) -> None:
+        """More or less of it may fit."""
+        self._draw()
+
     def _draw(self) -> None:
         self._ends = []
         line = Content("")
-        for index, tab in enumerate(self._tabs):
-            active = index == self._active
+        for tab, status, active in self._fitted(self.app.size.width):
             mark = "▸" if active else " "
             name = Content.styled(f"{mark}{tab.key} {tab.name} ", "bold" if active else "")
-            status = Content.styled(f"{printable(tab.status)} ", STYLES[tab.tone])
-            cell = Content.assemble(name, status, " ")
-            line = Content.assemble(line, cell)
+            told = Content.styled(f"{status} " if status else "", STYLES[tab.tone])
+            line = Content.assemble(line, name, told, " ")
             self._ends.append(line.cell_length)
         self.update(line, layout=False)  # it is one line high whatever it says
+
+    def _fitted(self, width: int) -> list[tuple[Tab, str, bool]]:
+        """The tabs and what they say: where room is short the active one alone, and that cut."""
+        tabs = [(tab, printable(tab.status), i == self._active) for i, tab in enumerate(self._tabs)]
+        if sum(map(_cells, tabs)) <= width:
+            return tabs
+        tabs = [(tab, status if active else "", active) for tab, status, active in tabs]
+        over = sum(map(_cells, tabs)) - width
+        if over <= 0:
+            return tabs
+        return [
+            (tab, _cut(status, cell_len(status) - over), active) for tab, status, active in tabs
+        ]
 
     def on_click(self, event: events.Click) -> None:
         """Ask for the pane whose tab was clicked."""
@@ -84,3 +100,12 @@ class TabLine(Static):
             if event.x < end:
                 self.post_message(self.Selected(index))
                 return
+
+
+def _cells(tab: tuple[Tab, str, bool]) -> int:
+    """Cells of a tab with the blanks behind its parts; the last one's may be cut off."""
+    return len(tab[0].key) + len(tab[0].name) + 4 + (cell_len(tab[1]) + 1 if tab[1] else 0)
+
+
+def _cut(text: str, cells: int) -> str:
+    return f"{set_cell_size(text, cells - 1)}…" if text and cells > 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -28,6 +29,9 @@ from kdash.backends.kvm.user_devices import DeviceError
 MOST_RAM: Final = 64 << 20
 #: Bytes that a recording takes beside the copy of the guest's memory, before any history.
 BESIDE_MEMORY: Final = 512 << 10
+
+#: Exits of a file that are shown before those that came since.
+EXITS_OF_FILE: Final = 200
 
 
 class Past:
@@ -57,6 +61,7 @@ class Past:
         self._limit = limit
         self._recorder = recorder
         self._asked = record is True
+        self._before_log: tuple[int, tuple[Exit, ...]] = (-1, ())  # the index they end before
         self.why_not = "" if recorder else _why_not(machine, engine, record, limit)
 
     def close(self) -> None:
@@ -140,7 +145,18 @@ class Past:
         """The last exits before the moment shown, oldest first."""
         if self.active:
             return exits_before(self.recording, self.recording.position, count)
-        return self._runner.log.latest(count)
+        latest = self._runner.log.latest(count)
+        if self._recorder is None or len(latest) == min(count, self._runner.log.total):
+            return latest
+        return (*self._exits_of_file(latest), *latest)[-count:]
+
+    def _exits_of_file(self, latest: Sequence[Exit]) -> Sequence[Exit]:
+        """Those that the log has not, of a guest that goes on from a file."""
+        first = latest[0].index if latest else self._runner.log.next_index
+        if self._before_log[0] != first:
+            found = exits_before(self.recording, self.recording.last, EXITS_OF_FILE)
+            self._before_log = first, tuple(one for one in found if one.index < first)
+        return self._before_log[1]
 
     @property
     def exits_total(self) -> int:

@@ -43,7 +43,7 @@ class AnimationKeys(GuestPane):
         """Let the guest go slowly, or stop it."""
         if self.animated:
             self.end_slow()
-        elif self.session.snapshot().state is not RunState.ENDED:
+        elif not self.has_ended():
             self.go_slowly(self.speed)
 
     def go_slowly(self, speed: int) -> None:

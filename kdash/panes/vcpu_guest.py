@@ -292,6 +292,15 @@ class GuestPane(Pane):
         else:
             event.done(event.future.result())
 
+    def has_ended(self) -> bool:
+        """Whether there is nothing to let go; then it is told what there is to do."""
+        snapshot = self.session.snapshot()
+        if snapshot.state is not RunState.ENDED:
+            return False
+        back = ", S goes back" if snapshot.recording is not None else ""
+        self.notify(f"The guest has ended: R restarts it{back}.", timeout=3)
+        return True
+
     @property
     def session(self) -> Session:
         """The session; CommandError where no guest could be loaded."""

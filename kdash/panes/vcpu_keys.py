@@ -91,11 +91,15 @@ class GuestKeys(PastKeys):
 
     def action_step(self) -> None:
         """Do as many steps as the step size says."""
+        if self.has_ended():
+            return
         self.end_slow()
         self.follow(self.session.step(self.step_size))
 
     def action_next(self) -> None:
         """Step over a call."""
+        if self.has_ended():
+            return
         self.end_slow()
         self.follow(self.session.step_over())
 
@@ -104,11 +108,15 @@ class GuestKeys(PastKeys):
         if self.animated:
             self.end_slow()
             return
+        if self.has_ended():
+            return
         running = self.session.snapshot().state is RunState.RUNNING
         self.follow(self.session.pause() if running else self.session.run())
 
     def action_continue(self) -> None:
         """Run step by step, so that every step is recorded."""
+        if self.has_ended():
+            return
         self.end_slow()
         self.follow(self.session.run_stepped())
 

@@ -15,6 +15,7 @@ from kdash.widgets.command_line import CommandLine
 from kdash.widgets.help import HelpScreen
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
+from kdash.widgets.tab_line import TabLine
 from screenshots.recorded import PLACES as RECORDED
 
 WIDE, SMALL = (160, 48), (80, 24)
@@ -231,6 +232,27 @@ async def test_the_footer_names_at_most_eight_keys_at_80_columns() -> None:
             keys = [item.region for item in app.query("FooterKey")]
             assert keys
             assert max(region.right for region in keys) <= SMALL[0]
+
+
+async def test_on_a_narrow_terminal_help_and_quit_and_every_tab_are_whole() -> None:
+    app = app_with()
+    async with app.run_test(size=(40, 12)) as pilot:
+        await built(app, pilot)
+        for _ in range(100):
+            keys = {getattr(item, "action", ""): item.region for item in app.query("FooterKey")}
+            if keys and max(region.right for region in keys.values()) <= 40:
+                break
+            await pilot.pause(0.01)
+        assert {"step", "help", "quit"} <= keys.keys()
+        assert max(region.right for region in keys.values()) <= 40
+        line = app.query_one(TabLine)
+        line.set_status(0, "RECORDED 123,456/200,000", "warning")
+        tabs = str(line.render())
+        assert "Stack" in tabs
+        assert tabs.rstrip().endswith("Entropy")
+        assert len(tabs.rstrip()) <= 40
+        assert "REC" in tabs
+        assert "…" in tabs
 
 
 def test_the_real_panes_are_the_ones_that_are_built() -> None:

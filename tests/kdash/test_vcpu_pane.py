@@ -747,7 +747,7 @@ async def test_a_run_that_changed_nothing_can_be_gone_back_over(tmp_path: Path) 
         await until(pilot, lambda: state(app) == "running")
         await pilot.press("space")
         await until(pilot, lambda: "moment 1" in status_of(app))
-        assert "at full speed" in status_of(app)
+        assert "ran at full speed" in status_of(app)
         await pilot.press("S")
         await until(pilot, lambda: "REPLAY moment 0 of 1" in status_of(app))
         assert "the recording begins here" in status_of(app)
@@ -781,6 +781,15 @@ async def test_a_device_that_raises_shows_its_cause_and_traceback(size: tuple[in
         assert "\\x1b[2J" in drawn(ending)
         await pilot.press("G")
         await until(pilot, lambda: "ValueError: the lamp takes no 8" in drawn(ending)[-300:])
+
+
+async def test_who_lets_an_ended_guest_go_is_told_what_there_is_to_do() -> None:
+    app, session = given(replace(recorded(340), state=RunState.ENDED, detail="HLT at 0x100b"))
+    async with app.run_test(size=SMALL) as pilot:
+        for key in ("s", "n", "c", "space", "a"):
+            await pilot.press(key)
+        await until(pilot, lambda: "R restarts it, S goes back" in told(app))
+        assert session.asked == []
 
 
 async def test_the_room_of_an_ending_is_given_back_when_the_guest_is_restarted() -> None:

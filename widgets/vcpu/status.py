@@ -157,9 +157,10 @@ def _steps(snapshot: Snapshot) -> tuple[Piece, ...]:
     steps = (Piece("steps ", "label"), Piece(f"{snapshot.steps:,}"))
     if not snapshot.full_speed:
         return steps
+    running = snapshot.state is RunState.RUNNING
     if not snapshot.steps:
-        return (Piece("at full speed", "label"),)
-    return (*steps, Piece(", then at full speed", "label"))
+        return (Piece("at full speed" if running else "ran at full speed", "label"),)
+    return (*steps, Piece(f", {'now' if running else 'then'} at full speed", "label"))
 
 
 def vcpu_tabs(snapshot: Snapshot) -> tuple[Piece, ...]:

@@ -114,6 +114,25 @@ def test_the_past_of_a_file_is_still_there_when_the_guest_goes_on(path: Path, op
     assert session.snapshot().steps == 35
 
 
+def test_the_exits_of_a_file_stand_before_those_that_come_live(path: Path, opened: Any) -> None:
+    kept(path, GUESTS["real"], 30)
+    session = opened()
+    before = [one.index for one in session.snapshot().exits]
+    assert before
+    after = [one.index for one in session.step(6).result(5).exits]
+    assert after == [*before, *range(before[-1] + 1, after[-1] + 1)]
+    assert after[-1] > before[-1]
+
+
+def test_a_guest_that_went_live_says_from_which_moment(path: Path, opened: Any) -> None:
+    kept(path, GUESTS["real"], 30)
+    session = opened()
+    assert session.snapshot().recording.live_from is None
+    assert session.step(2).result(5).recording.live_from == 30
+    session.seek(12).result(5)
+    assert session.run_from_here().result(5).recording.live_from == 12
+
+
 def test_running_on_from_the_middle_forgets_the_rest_of_the_file(path: Path, opened: Any) -> None:
     kept(path, GUESTS["real"], 30)
     session = opened()

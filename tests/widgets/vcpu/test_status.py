@@ -22,7 +22,7 @@ def test_a_run_at_full_speed_counts_no_steps() -> None:
         state=RunState.ENDED, exits_total=3, outcome=Outcome.HLT, detail="HLT", full_speed=True
     )
     text = status_line(ended, 1, "", 100).text
-    assert "at full speed   exits 3" in text
+    assert "ran at full speed   exits 3" in text
     assert "steps" not in text
     assert "steps 3, then at full speed" in status_line(replace(ended, steps=3), 1, "", 100).text
 
