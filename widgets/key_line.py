@@ -20,21 +20,26 @@ class KeyLine(Footer):
         self._width = 0  # that the keys shown were chosen for
 
     def compose(self) -> ComposeResult:
-        """Yield the keys that fit; of the others the last go first."""
+        """Yield the keys that fit, the first ones of the pane before its others."""
         keys = list(super().compose())
         self._all = sum(map(_cells, keys))
         self._width = self.app.size.width
-        over = self._all - self._width
-        for key in reversed(keys.copy()):
-            if over > 0 and getattr(key, "action", "") not in ALWAYS:
-                over -= _cells(key)
-                keys.remove(key)
-        yield from keys
+        left = self._width - sum(_cells(key) for key in keys if _stays(key))
+        for key in keys:
+            if not _stays(key):
+                if _cells(key) > left:
+                    continue
+                left -= _cells(key)
+            yield key
 
     def on_resize(self, event: events.Resize) -> None:
         """More or fewer keys may fit."""
         if event.size.width != self._width and self._all > min(event.size.width, self._width):
             self.call_after_refresh(self.recompose)
+
+
+def _stays(key: Widget) -> bool:
+    return getattr(key, "action", "") in ALWAYS
 
 
 def _cells(key: Widget) -> int:
