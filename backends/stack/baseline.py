@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from kdash.backends.stack.facts import FileReport, Finding
+from kdash.backends.stack.facts import FileReport, Finding, Level
 
 _FORMAT: Final = {"kdash": "stack baseline", "version": 1}
 _LARGEST: Final = 1 << 30  # bytes
@@ -35,6 +35,21 @@ class Accepted:
     kind: str
     fingerprint: str
     message: str
+
+    @property
+    def finding(self) -> Finding:
+        """What was accepted, as far as is known: it has no offset."""
+        from kdash.backends.stack.rules import RULES
+
+        rule = RULES.get(self.kind)
+        level = rule.level if rule else Level.ERROR
+        function, section = self.function, ""
+        if function.startswith("."):
+            function, section = "", function
+        return Finding(
+            *(self.file, section, function, 0, 0, self.kind, level, self.message),
+            fingerprint=self.fingerprint,
+        )
 
 
 @dataclass(slots=True)

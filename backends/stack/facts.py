@@ -98,6 +98,7 @@ class Finding:
     ours: tuple[Related, ...] = ()  # imported: what the validator finds there, nearest first
     fingerprint: str = ""  # equal for the same finding after a rebuild; see fingerprints.py
     change: str = ""  # against an older run: one of CHANGES; "" where there is none
+    was: str = ""  # moved: where the older run has it, "x.o: f+0x10"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def json_line(finding: Finding) -> str:
         "verdict": finding.verdict,
         "fingerprint": finding.fingerprint,
         "change": finding.change,
+        "was": finding.was,
     }
     data |= {key: value for key, value in texts.items() if value}
     return json.dumps(data)

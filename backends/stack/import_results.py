@@ -39,6 +39,32 @@ def _is_pipe(path: str) -> bool:
     return stat.S_ISFIFO(os.stat(path).st_mode)
 
 
+def read_run(path: str) -> Iterator[FileReport]:
+    """The results in a file, or what a baseline accepts, as they stand there.
+
+    Raises:
+        OSError: it can't be read.
+        BaselineError: it is a damaged baseline.
+        ResultsError: it is malformed; what stood before the fault has been given.
+    """
+    with open(path, "rb") as file:
+        if kind_of_results(file.peek(HEAD)[:HEAD]) != "baseline":
+            yield from by_object(read_results(file))
+            return
+    from kdash.backends.stack.baseline import read_baseline
+
+    yield from by_object(one.finding for one in read_baseline(path).accepted)
+
+
+def is_baseline(path: str) -> bool:
+    """Whether a file is a baseline, whose findings have no offsets."""
+    try:
+        with open(path, "rb") as file:
+            return kind_of_results(file.peek(HEAD)[:HEAD]) == "baseline"
+    except OSError:
+        return False
+
+
 def import_stream(
     stream: io.BufferedReader, build_dir: str = "", options: CheckOptions | None = None
 ) -> Iterator[FileReport]:
@@ -97,6 +123,20 @@ def beside_ours(
     Raises:
         ResultsError: what gave the findings failed; those before are reported.
     """
+    for report in by_object(found):
+        if report.error:
+            yield report
+        else:
+            findings = list(report.findings)
+            yield report_on(report.file, findings, places, options or CheckOptions())
+
+
+def by_object(found: Iterable[Finding | FileReport]) -> Iterator[FileReport]:
+    """Findings as one report for every object, in their order, behind the unreadable ones.
+
+    Raises:
+        ResultsError: what gave the findings failed; those before are reported.
+    """
     by_file: dict[str, list[Finding]] = {}
     unreadable: list[FileReport] = []
     fault = None
@@ -110,6 +150,6 @@ def beside_ours(
         fault = error
     yield from unreadable
     for file, findings in by_file.items():
-        yield report_on(file, findings, places, options or CheckOptions())
+        yield FileReport(file, tuple(findings))
     if fault is not None:
         raise fault

@@ -81,6 +81,7 @@ def _finding(data: dict[str, Any], at: int) -> Finding:
         fingerprint=text(data.get("fingerprint"))
         or fingerprint(kind, function or section, (message,)),
         change=change if change in CHANGES else "",
+        was=text(data.get("was")),
     )
 
 

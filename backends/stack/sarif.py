@@ -28,6 +28,13 @@ TOOL: Final = "kdash"
 #: Names of our fingerprints (3.27.16: a versioned hierarchical string).
 FINGERPRINT: Final = "kdash/v1"
 CAUSE: Final = "kdash/cause/v1"
+#: Changes against an older run, in the standard's words (3.27.24).
+BASELINE_STATES: Final = {
+    "new": "new",
+    "fixed": "absent",
+    "moved": "updated",
+    "same": "unchanged",
+}
 #: Words of the text that leads a step of a code flow, by its edge.
 _EDGES: Final = {
     "branch": "branch taken to ",
@@ -96,6 +103,8 @@ class SarifForm:
             result["fingerprints"] = {FINGERPRINT: finding.fingerprint}
         if finding.cause:
             result["partialFingerprints"] = {CAUSE: finding.cause}
+        if finding.change:
+            result["baselineState"] = BASELINE_STATES[finding.change]
         if finding.path:
             steps = [_step(finding, number, step) for number, step in enumerate(finding.path)]
             result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
@@ -221,7 +230,7 @@ def _properties(finding: Finding) -> dict[str, Any]:
         "found": finding.found,
         "callee": finding.callee,
         "verdict": finding.verdict,
-        "change": finding.change,
+        "was": finding.was,
     }
     data |= {key: printable(value) for key, value in texts.items() if value}
     if finding.agrees is not None:

@@ -23,14 +23,14 @@ from kdash.backends.stack.facts import (
 from kdash.backends.stack.fingerprints import fingerprint
 from kdash.backends.stack.log_messages import OTHER, meaning
 from kdash.backends.stack.rules import RULES
-from kdash.backends.stack.sarif import CAUSE, FINGERPRINT, VERSION
+from kdash.backends.stack.sarif import BASELINE_STATES, CAUSE, FINGERPRINT, VERSION
 from kdash.backends.stack.untrusted import flag, mapping, number, sequence, text
 
 _OBJECTS: Final = (".o", ".ko", ".a", ".gz", ".xz", ".zst", ")")
 _MOST_NESTED: Final = 8  # base URIs that refer to base URIs
-#: Result kinds that are no problem (3.27.9), and baseline states in our words (3.27.24).
+#: Result kinds that are no problem (3.27.9).
 _FINE: Final = ("pass", "notApplicable", "informational")
-_CHANGES: Final = {"new": "new", "absent": "fixed", "updated": "moved", "unchanged": "same"}
+_CHANGES: Final = {state: change for change, state in BASELINE_STATES.items()}
 
 
 def sarif_findings(data: bytes) -> Iterator[Finding]:
@@ -115,6 +115,7 @@ class _Run:
             verdict=text(ours.get("verdict")),
             fingerprint=known or fingerprint(kind, function or section or where, (said,)),
             change=_CHANGES.get(text(result.get("baselineState")), ""),
+            was=text(ours.get("was")),
         )  # fmt: skip
 
     def _rule(self, result: dict[str, Any]) -> dict[str, Any]:

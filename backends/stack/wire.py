@@ -83,6 +83,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "ours": [[site.kind, site.offset] for site in finding.ours],
         "fingerprint": finding.fingerprint,
         "change": finding.change,
+        "was": finding.was,
     }
 
 

@@ -15,6 +15,7 @@ from kdash.commands.stack_baseline import (
     carry_out_baseline,
     refused,
 )
+from kdash.commands.stack_compare import add_compare, carry_out_compare
 from kdash.commands.stack_import import add_import, carry_out_import
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
@@ -50,19 +51,25 @@ def run(argv: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
-        dest="command", metavar="check|explain|import|baseline", required=True
+        dest="command", metavar="check|explain|import|baseline|compare", required=True
     )
     _add_check(commands)
     _add_explain(commands)
     add_import(commands)
     add_baseline(commands)
+    add_compare(commands)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
     if arguments.command == "explain":
         return _explain(arguments)
-    carry_out = {"check": _check, "import": carry_out_import, "baseline": carry_out_baseline}
+    carry_out = {
+        "check": _check,
+        "import": carry_out_import,
+        "baseline": carry_out_baseline,
+        "compare": carry_out_compare,
+    }
     return _guarded(carry_out[arguments.command], arguments)
 
 
