@@ -118,6 +118,7 @@ class Board:
         self.irqchip = machine.guest.irqchip
         self.blocks_interrupts = machine.vcpu.takes_interrupts and machine.can_block_interrupts
         self._left = set(range(machine.guest.vcpus))  # VCPUs that have not ended
+        self._halted: set[int] = set()  # VCPUs that wait for our own controller's interrupts
         self._several = machine.guest.vcpus > 1
         machine.failed = self._failed
         if devices:
@@ -193,7 +194,7 @@ class Board:
             DeviceError: when a user's device raises.
         """
         state: dict[str, Any] = {name: one.save() for name, one in self._saved().items()}
-        return state | {"left": sorted(self._left)}
+        return state | {"left": sorted(self._left), "halted": sorted(self._halted)}
 
     def restore(self, state: Mapping[str, Any], steps: int) -> None:
         """Become what was saved, at so many steps; the run goes on from there.
@@ -204,9 +205,24 @@ class Board:
         self.steps = steps
         self.ending = None
         self._left = set(state["left"])
+        self._halted = set(state["halted"])
         for name, one in self._saved().items():
             one.restore(state[name])
+        if self.pic is not None:  # what was typed later waits again, and interrupts
+            self.pic.set_line(KEYBOARD_IRQ, self.keyboard.interrupting)
+            self.pic.set_line(SERIAL_IRQ, self.serial.interrupting)
         self._serial_interrupts(self.serial.interrupts_enabled)
+
+    def has_halted(self, index: int) -> bool:
+        """Whether VCPU `index` halted for an interrupt of our own controller."""
+        return index in self._halted
+
+    def halt(self, index: int, on: bool) -> None:
+        """VCPU `index` has halted like that, or goes on."""
+        if on is not self.has_halted(index):
+            self._halted ^= {index}
+            if self.recorder is not None:
+                self.recorder.keep_devices()
 
     def has_left(self, index: int) -> bool:
         """Whether VCPU `index` has ended."""

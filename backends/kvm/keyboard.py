@@ -220,10 +220,15 @@ class KeyboardController:
 
     # -- the interrupt line
 
+    @property
+    def interrupting(self) -> bool:
+        """Whether a byte waits that interrupts."""
+        return self._ready and bool(self._command_byte & _INTERRUPT)
+
     def _update(self) -> None:
         if self._interrupt is None:
             return
-        wanted = self._ready and bool(self._command_byte & _INTERRUPT)
+        wanted = self.interrupting
         if wanted != self._line:
             self._line = wanted
             self._interrupt(wanted)

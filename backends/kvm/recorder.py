@@ -93,7 +93,7 @@ class Recorder:
             self._add_controllers()
             self._area = self._add("devices", DEVICES_SIZE, self._bytes(self._devices))
             if loaded is None:
-                self._keep_devices()
+                self.keep_devices()
                 self.recording.begin(board.steps, board.steps)
             else:
                 self._check_attached()
@@ -224,10 +224,11 @@ class Recorder:
             payload = pack(log.since(max(self._exits, log.next_index - EXITS_AN_ENTRY)))
             self._exits = log.next_index
         if payload or kind != STEP:
-            self._keep_devices()
+            self.keep_devices()
         self.recording.enter(vcpu, kind, changes, payload)
 
-    def _keep_devices(self) -> None:
+    def keep_devices(self) -> None:
+        """Keep the devices' state, if it changed, with the next entry."""
         state = json.dumps(self._board.save(), separators=(",", ":")).encode()
         if state == self._state:
             return

@@ -109,13 +109,19 @@ def _named(devices: tuple[str, ...]) -> str:
 def _check_state(state: dict[str, Any], board: Board, vcpus: int) -> None:
     """Refuse what devices can't have saved; ValueError says what."""
     model = board.save()
+    state.setdefault("halted", [])  # before there were interrupts to wait for
+    halted = state["halted"]
+    if not isinstance(halted, list) or not {*halted} <= {*range(vcpus)}:
+        raise ValueError(f"VCPUs {halted!r} have not halted")
     left = state.get("left")
     if not isinstance(left, list) or not {*left} <= {*range(vcpus)}:
         raise ValueError(f"VCPUs {left!r} have not ended")
     if state.keys() != model.keys():
         raise ValueError(f"state of {sorted(state)}, not of {sorted(model)}")
     for name, saved in model.items():
-        if name != "left" and not (name.startswith("device ") or _fits(saved, state[name])):
+        if name not in {"left", "halted"} and not (
+            name.startswith("device ") or _fits(saved, state[name])
+        ):
             raise ValueError(f"state of {name}")
 
 

@@ -125,6 +125,7 @@ class VcpuRunner(ABC):
             if pic.pending:
                 self.vcpu.offer_interrupt(pic.acknowledge)
                 self.state = VcpuState.RUNNABLE
+                self.board.halt(self.vcpu.index, False)
         return not self.halted
 
     def _waits_for_interrupt(self) -> bool:
@@ -136,6 +137,8 @@ class VcpuRunner(ABC):
             return True
         if self.board.input_interrupts:
             self.state = VcpuState.HALTED
+            with self.board.lock:
+                self.board.halt(self.vcpu.index, True)
         return self.halted
 
     # -- full speed
@@ -168,7 +171,8 @@ class VcpuRunner(ABC):
         self.steps -= dropped
         if not self.board.has_left(self.vcpu.index):
             self.ending = None
-            self.state = VcpuState.RUNNABLE
+            halted = self.board.has_halted(self.vcpu.index)
+            self.state = VcpuState.HALTED if halted else VcpuState.RUNNABLE
         if self.board.irqchip:
             state = irqchip.mp_state(self.vcpu.fd)
             self.state = irqchip.STATES.get(state, VcpuState.RUNNABLE)

@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdash.backends.kvm.boot import boot_guest
-from kdash.backends.kvm.facts import KvmError, Mode, NotRecorded, Outcome, PastError, RunState
+from kdash.backends.kvm.facts import (
+    KvmError,
+    Mode,
+    NotRecorded,
+    Outcome,
+    PastError,
+    Registers,
+    RunState,
+)
 from kdash.backends.kvm.guests import Guest, article_guest, flat
 from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.pace import Pace
@@ -423,3 +431,71 @@ def test_any_guest_goes_back_to_where_it_was(code: bytes, places: list[int]) -> 
         pass  # the host's KVM gave up
     finally:
         run.close()
+
+
+#: Initialises the PIC, unmasks the keyboard, STI; 0x1021: HLT, INC BX, again; handler at 0x1030.
+COUNTS_KEYS = bytes.fromhex(
+    "c70624003010 c70626000000 b011e620 b008e621 b004e621 b001e621 b0fde621 fb f4 43 ebfc"
+).ljust(0x30, b"\x90") + bytes.fromhex("90 e460 b020 e620 cf")
+
+
+def goes_until_it_waits(run: GuidedRun, pace: Pace) -> bool:
+    """Whether the guest halts for a key before the pace is gone."""
+    run.begin(pace)
+    while run.advance() and not run.waiting:
+        pass
+    waits = run.waiting
+    run.stop()
+    return waits
+
+
+@pytest.mark.parametrize("pace", [Pace(), Pace(steps=200)], ids=["at full speed", "stepped"])
+def test_a_guest_put_back_to_where_it_waits_for_a_key_waits_there(begin: Open, pace: Pace) -> None:
+    run = begin(flat(COUNTS_KEYS, "keys"))
+    assert goes_until_it_waits(run, pace)
+    waiting = run.snapshot()
+    run.set_register("rcx", 5)
+    run.step_back()
+    run.run_from_here()
+    assert goes_until_it_waits(run, pace)
+    after = run.snapshot()
+    assert (after.registers, after.steps) == (waiting.registers, waiting.steps)
+    run.send_keys(b"q")
+    assert goes_until_it_waits(run, pace)
+    assert run.snapshot().registers.rbx
+
+
+@pytest.mark.parametrize("pace", [Pace(), Pace(steps=200)], ids=["at full speed", "stepped"])
+def test_a_key_pressed_after_the_moment_gone_back_to_interrupts_again(
+    begin: Open, pace: Pace
+) -> None:
+    run = begin(flat(COUNTS_KEYS, "keys"))
+    assert goes_until_it_waits(run, pace)
+    waiting = run.snapshot().registers
+    run.send_keys(b"q")
+    assert goes_until_it_waits(run, pace)
+    back_to(run, waiting)
+    run.run_from_here()
+    assert goes_until_it_waits(run, pace)
+    assert run.snapshot().registers.rbx
+
+
+def back_to(run: GuidedRun, registers: Registers) -> None:
+    for _ in range(100):
+        if run.snapshot().registers == registers:
+            return
+        run.step_back()
+    pytest.fail("no such moment")
+
+
+def test_a_guest_put_back_into_a_handler_does_not_wait(begin: Open) -> None:
+    run = begin(flat(COUNTS_KEYS, "keys"))
+    assert goes_until_it_waits(run, Pace(steps=200))
+    run.send_keys(b"q")
+    go(run, Pace(steps=2))  # into the handler, before it accesses anything
+    inside = run.snapshot().registers
+    assert goes_until_it_waits(run, Pace(steps=200))
+    back_to(run, inside)
+    run.run_from_here()
+    go(run, Pace(steps=1))
+    assert run.snapshot().registers != inside
