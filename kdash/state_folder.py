@@ -10,12 +10,23 @@ def state_folder() -> Path:
     """The program's folder below $XDG_STATE_HOME, else below ~/.local/state.
 
     A relative $XDG_STATE_HOME does not count (XDG Base Directory Specification 0.8).
+
+    Raises:
+        RuntimeError: there is no home directory.
     """
     named = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(named) if named.startswith("/") else Path("~/.local/state").expanduser()
+    base = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
     return base / "kdash"
 
 
 def history_path() -> Path:
     """The file of the Entropy pane's history."""
     return state_folder() / "entropy-history"
+
+
+def verdict_path() -> str:
+    """The file of verdicts on the stack pane's findings; one that can't be made without a home."""
+    try:
+        return str(state_folder() / "stack-verdicts")
+    except RuntimeError:
+        return "/nonexistent/kdash/stack-verdicts"

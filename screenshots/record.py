@@ -19,6 +19,7 @@ from kdash.backends.entropy.vdso import VdsoChild
 from kdash.backends.kvm.facts import RunState
 from kdash.backends.kvm.session import VcpuSession
 from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.object_files import sample_paths
 from kdash.backends.stack.service import validate
 from kdash.backends.stack.wire import encode
 from tests.recordings.codec import to_json
@@ -44,7 +45,7 @@ async def record_stack() -> list[str]:
     """The reports on the bundled objects."""
     return [
         encode(_without_folder(report))
-        async for report in validate([], CheckOptions(), samples=True)
+        async for report in validate(sample_paths(), CheckOptions(), sample=True)
     ]
 
 

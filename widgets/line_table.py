@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -126,6 +126,11 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
     @property
     def row_count(self) -> int:
         """Rows shown, after the filter."""
+        return len(self._rows.passing)
+
+    @property
+    def line_count(self) -> int:
+        """Lines shown: rows, and the headings above them."""
         return len(self._rows.shown)
 
     @property
@@ -146,12 +151,13 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
     @property
     def current(self) -> RowT | None:
         """The row under the cursor."""
-        return self._rows.held[self._rows.shown[self.cursor]] if self._rows.shown else None
+        index = self._current_index()
+        return None if index is None else self._rows.held[index]
 
     @property
     def shown_rows(self) -> Iterable[RowT]:
-        """The rows shown, in display order."""
-        return (self._rows.held[place] for place in self._rows.shown)
+        """The rows that pass the filter, in order."""
+        return (self._rows.held[place] for place in self._rows.passing)
 
     @property
     def placeholder(self) -> str:
@@ -171,9 +177,9 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
 
     def append_rows(self, rows: Iterable[RowT]) -> None:
         """Add rows at the end; with a sort order they are put in their place."""
-        keep, before = self._current_index(), self.row_count
+        keep, before = self._anchor(), self.row_count
         self._rows.extend(rows)
-        if self._rows.sorted or not before:
+        if self._rows.sorted or self._rows.outline.levels or not before:
             self._changed(keep)
             return
         at_end = self.cursor >= before - 1
@@ -185,24 +191,33 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
 
     def filter(self, text: str) -> None:
         """Show only the rows that pass the filter `text` (see kdash.widgets.filter)."""
-        keep = self._current_index()
+        keep = self._anchor()
         self._rows.filter(text)
         self._changed(keep)
 
     def sort(self, key: SortKey[RowT] | None, *, reverse: bool = False, column: str = "") -> None:
         """Order the rows by `key`, or as they came with None; mark the title of `column`."""
-        keep = self._current_index()
+        keep = self._anchor()
         self._rows.sort(key, reverse=reverse)
         self._sort_mark = (column, "▼" if reverse else "▲")
         self._changed(keep)
 
+    def exchange_rows(self, rows: Mapping[int, RowT]) -> None:
+        """Hold other rows at these indexes of all that are held."""
+        keep = self._anchor()
+        self._rows.exchange(rows)
+        self._changed(keep)
+
     def select(self, wanted: Callable[[RowT], bool]) -> bool:
-        """Put the cursor on the first row shown that is `wanted`; whether there is one."""
-        for place, row in enumerate(self.shown_rows):
-            if wanted(row):
-                self.cursor = place
-                return True
-        return False
+        """Put the cursor on the first row that is `wanted`; whether there is one."""
+        held = self._rows.held
+        index = next((one for one in self._rows.passing if wanted(held[one])), None)
+        if index is not None:
+            self._show_row(index)
+        return index is not None
+
+    def _show_row(self, index: int) -> None:
+        self.cursor = self._rows.shown.index(index)
 
     def _fields_of_cells(self, row: RowT) -> Fields:
         return {
@@ -213,12 +228,20 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
     def _current_index(self) -> int | None:
         return self._rows.shown[self.cursor] if self._rows.shown else None
 
-    def _changed(self, keep: int | None) -> None:
-        """Other rows are shown: keep the cursor on row `keep`, else at its place."""
-        place = self.cursor
-        if keep is not None:
-            with suppress(ValueError):
-                place = self._rows.shown.index(keep)
+    def _anchor(self) -> Any:
+        """What the cursor stays on when other lines are shown."""
+        return self._current_index()
+
+    def _line_of(self, anchor: Any) -> int | None:
+        """The line on which an anchor stands now."""
+        with suppress(ValueError):
+            return self._rows.shown.index(anchor)
+        return None
+
+    def _changed(self, keep: Any) -> None:
+        """Other lines are shown: keep the cursor on the anchor `keep`, else at its place."""
+        line = self._line_of(keep)
+        place = self.cursor if line is None else line
         self._grow()
         self.refresh()
         place = self.validate_cursor(place)
@@ -230,7 +253,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
         self._work_ahead()
 
     def _grow(self) -> None:
-        set_extent(self, Size(self.size.width, self.row_count + 1))
+        set_extent(self, Size(self.size.width, self.line_count + 1))
 
     def _work_ahead(self) -> None:
         """Make search texts while nobody waits, so that the first filter is quick too."""
@@ -246,7 +269,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
 
     def validate_cursor(self, cursor: int) -> int:
         """Keep the cursor on a row."""
-        return max(0, min(cursor, self.row_count - 1))
+        return max(0, min(cursor, self.line_count - 1))
 
     def watch_cursor(self, old: int, new: int) -> None:
         """Redraw the two lines concerned and tell who listens."""
@@ -283,7 +306,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
 
     def action_bottom(self) -> None:
         """Last row."""
-        self.cursor = self.row_count - 1
+        self.cursor = self.line_count - 1
 
     def action_half_top(self) -> None:
         """First of the two `g` that go to the first row."""
@@ -304,7 +327,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the row clicked; a second click opens it."""
         place = event.y - 1 + self.scroll_offset.y
-        if event.y >= 1 and place < self.row_count:
+        if event.y >= 1 and place < self.line_count:
             self.cursor = place
             if event.chain == 2:
                 self.action_choose()
@@ -333,13 +356,16 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
             style = base + self.get_component_rich_style("line-table--header")
             return self._strip([Cell(self._title(c)) for c in self.columns], width, style)
         place = y - 1 + self.scroll_offset.y
-        if place >= self.row_count:
+        if place >= self.line_count:
             return self._blank(y, width, base)
         marked = place == self.cursor
         if marked:
             base += self.get_component_rich_style("line-table--cursor")
-        row = self._rows.held[self._rows.shown[place]]
-        return self._strip(self._cells(row), width, base, MARK if marked else "")
+        return self._line(self._rows.shown[place], width, base, MARK if marked else "")
+
+    def _line(self, line: int, width: int, base: Style, mark: str) -> Strip:
+        """Draw one of the lines shown."""
+        return self._strip(self._cells(self._rows.held[line]), width, base, mark)
 
     def _title(self, column: Column) -> str:
         key, arrow = self._sort_mark

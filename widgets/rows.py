@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from kdash.widgets.filter import Fields, Term, parse, search_text, select, unknown_fields
+from kdash.widgets.outline import Grouping, Outline, Path
 
 RowT = TypeVar("RowT")
 SortKey = Callable[[RowT], Any]  # what it returns has to be comparable
 
 
 class Rows(Generic[RowT]):
-    """Rows with a filter and an order. `shown` holds indexes into `held`, as displayed.
+    """Rows with a filter, an order, and headings above them if they are grouped.
+
+    `passing` holds the indexes into `held` of the rows that pass the filter, in order, `shown`
+    the lines displayed: such indexes, and ~n for heading n of `outline.headings`.
 
     The text that filters search is made of each row once, when first needed: `index_some` does
     it ahead of time. Rows that come later are sorted in, not everything again.
@@ -26,7 +30,9 @@ class Rows(Generic[RowT]):
             names: Names of the fields that are known before the first row.
         """
         self.held: list[RowT] = []
+        self.passing: list[int] = []
         self.shown: list[int] = []
+        self.outline: Outline[RowT] = Outline()
         self._fields = fields
         self._names = tuple(names)
         self._named = False
@@ -54,7 +60,8 @@ class Rows(Generic[RowT]):
         self._texts = []
         self._keys = []
         self._order = range(0)
-        self.shown = []
+        self.passing = []
+        self.outline.forget()
         self.extend(rows)
 
     def extend(self, rows: Iterable[RowT]) -> None:
@@ -63,21 +70,55 @@ class Rows(Generic[RowT]):
         self.held.extend(rows)
         self._learn_names()
         added: Sequence[int] = range(first, len(self.held))
-        passing = self._passing(added) if self._terms else added
-        self.shown.extend(passing)
-        if not self.sorted:
+        self.passing.extend(self._passing(added) if self._terms else added)
+        if self.sorted:
+            self._keys.extend(self._keys_from(first))
+            self._order = self._sorted([*self._order, *added])
+            self.passing = self._sorted(self.passing)
+        else:
             self._order = range(len(self.held))
-            return
-        self._keys.extend(self._keys_from(first))
-        self._order = self._sorted([*self._order, *added])
-        self.shown = self._sorted(self.shown)
+        self.arrange()
+
+    def exchange(self, rows: Mapping[int, RowT]) -> None:
+        """Hold other rows at these indexes; they are filtered and sorted anew."""
+        for index, row in rows.items():
+            self.held[index] = row
+            if index < len(self._texts):
+                self._texts[index] = search_text(self._fields(row))
+            if self._key is not None and index < len(self._keys):
+                self._keys[index] = self._key(row)
+        self.outline.forget()
+        if self.sorted:
+            self._order = self._sorted(range(len(self.held)))
+        self.passing = self._passing(self._order)
+        self.arrange()
+
+    def group(self, levels: Sequence[Grouping[RowT]]) -> None:
+        """Show rows below headings, the outermost level first; without levels a flat list."""
+        self.outline.group(levels)
+        self.arrange()
+
+    def turn(self, path: Path) -> None:
+        """Fold a heading that is open, open one that is folded."""
+        self.outline.turn(path)
+        self.arrange()
+
+    def fold_all(self, *, folded: bool) -> None:
+        """Fold or open every heading."""
+        self.outline.fold_all(folded=folded)
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Make the lines from the rows that pass."""
+        self.shown = self.outline.arrange(self.held, self.passing)
 
     def filter(self, text: str) -> None:
         """Show the rows that pass the filter `text`; the empty filter shows all."""
         before, self._filter = self._terms, text
         self._terms = parse(text, self._names)
         narrowed = _narrows(before, self._terms)
-        self.shown = self._passing(self.shown if narrowed else self._order)
+        self.passing = self._passing(self.passing if narrowed else self._order)
+        self.arrange()
 
     def unknown_fields(self) -> tuple[str, ...]:
         """Names that the filter takes for fields and that are none."""
@@ -94,7 +135,8 @@ class Rows(Generic[RowT]):
         self._reverse = reverse
         came = range(len(self.held))
         self._order = self._sorted(came) if self.sorted else came
-        self.shown = self._passing(self._order) if self._terms else list(self._order)
+        self.passing = self._passing(self._order)
+        self.arrange()
 
     def index_some(self, count: int) -> bool:
         """Make the search text of up to `count` more rows; whether some are still missing."""

@@ -6,23 +6,22 @@ finding, sorted, so that its differences can be reviewed.
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field, fields
+from typing import Final
 
 from kdash.backends.stack.facts import FileReport, Finding, Level
+from kdash.backends.stack.record_file import (
+    RecordFileError,
+    RecordKind,
+    read_records,
+    write_records,
+)
 
-_FORMAT: Final = {"kdash": "stack baseline", "version": 1}
-_LARGEST: Final = 1 << 30  # bytes
 
-
-class BaselineError(Exception):
+class BaselineError(RecordFileError):
     """A file that is no baseline, or a damaged one; the file stays as it is."""
 
 
@@ -50,6 +49,15 @@ class Accepted:
             *(self.file, section, function, 0, 0, self.kind, level, self.message),
             fingerprint=self.fingerprint,
         )
+
+
+_KIND: Final = RecordKind(
+    "stack baseline",
+    "a baseline",
+    "findings",
+    tuple(one.name for one in fields(Accepted)),
+    BaselineError,
+)
 
 
 @dataclass(slots=True)
@@ -111,40 +119,7 @@ def write_baseline(path: str, baseline: Baseline) -> None:
     Raises:
         OSError: it can't be written.
     """
-    folder = os.path.dirname(path) or "."
-    number, temporary = tempfile.mkstemp(dir=folder, prefix=".kdash-baseline-")
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(json.dumps({**_FORMAT, "findings": len(baseline.accepted)}) + "\n")
-            file.writelines(json.dumps(_line(one)) + "\n" for one in baseline.accepted)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _mode(path: str) -> int:
-    """The permissions of the file that is replaced; those of a new file otherwise."""
-    try:
-        return os.stat(path).st_mode & 0o777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
-
-
-def _line(one: Accepted) -> dict[str, str]:
-    return {
-        "file": one.file,
-        "function": one.function,
-        "kind": one.kind,
-        "fingerprint": one.fingerprint,
-        "message": one.message,
-    }
+    write_records(path, _KIND, [asdict(one) for one in baseline.accepted])
 
 
 def read_baseline(path: str) -> Baseline:
@@ -154,44 +129,4 @@ def read_baseline(path: str) -> Baseline:
         BaselineError: it is none, or a damaged or newer one.
         OSError: it can't be read.
     """
-    file = Path(path)
-    if file.exists() and not file.is_file():
-        raise BaselineError(f"{path}: not a regular file")
-    if file.stat().st_size > _LARGEST:
-        raise BaselineError(f"{path}: larger than any baseline")
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise BaselineError(f"{path}: not a baseline of kdash (no text)") from None
-    count = _count(path, lines[0] if lines else "")
-    if len(lines) - 1 != count:
-        raise BaselineError(f"{path}: damaged: {count} findings announced, {len(lines) - 1} there")
-    return Baseline(tuple(_accepted(path, at, line) for at, line in enumerate(lines[1:], 2)))
-
-
-def _count(path: str, line: str) -> int:
-    head = _parsed(line)
-    if head is None or head.get("kdash") != _FORMAT["kdash"]:
-        raise BaselineError(f"{path}: not a baseline of kdash")
-    if head.get("version") != _FORMAT["version"]:
-        raise BaselineError(f"{path}: a baseline of version {head.get('version')}, 1 is known")
-    count = head.get("findings")
-    if not isinstance(count, int):
-        raise BaselineError(f"{path}: damaged: line 1 tells no number of findings")
-    return count
-
-
-def _accepted(path: str, number: int, line: str) -> Accepted:
-    data = _parsed(line)
-    names = ("file", "function", "kind", "fingerprint", "message")
-    if data is None or not all(isinstance(data.get(name), str) for name in names):
-        raise BaselineError(f"{path}: damaged: line {number} is no finding")
-    return Accepted(*(data[name] for name in names))
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
+    return Baseline(tuple(Accepted(**record) for record in read_records(path, _KIND)))

@@ -6,6 +6,7 @@ Kinds, levels and JSON keys are the command line's interface and keep their name
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 
 
@@ -114,6 +115,33 @@ class FileReport:
     instructions: int = 0
     seconds: float = 0.0
     sample: bool = False  # one of the bundled objects
+
+
+#: What a user may decide about a finding; all but the first accept it as it is.
+VERDICTS = ("to-fix", "false-positive", "toolchain", "wont-fix")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a user decided about a finding, wherever and whenever it is met again."""
+
+    fingerprint: str  # of the finding
+    word: str  # one of VERDICTS
+    note: str = ""  # why, in the user's words
+    expires: str = ""  # the last day it counts, as 2026-12-31; "" for ever
+    made: str = ""  # when it was given, UTC, as 2026-11-22T18:00:00
+    kind: str = ""  # of the finding, for whoever reads the file
+    function: str = ""
+    file: str = ""  # base name of the object
+
+    @property
+    def settled(self) -> bool:
+        """Whether it accepts the finding as it is."""
+        return self.word != VERDICTS[0]
+
+    def in_force(self, today: date) -> bool:
+        """Whether it counts on a day."""
+        return not self.expires or today <= date.fromisoformat(self.expires)
 
 
 class ObjectError(Exception):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
-from kdash.backends.stack.object_files import object_files, sample_paths
+from kdash.backends.stack.object_files import object_files
 from kdash.backends.stack.wire import WireError, decode, encode_request
 
 _LONGEST_LINE = 1 << 30  # bytes of one report
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 async def validate(
     paths: Iterable[str],
     options: CheckOptions | None = None,
-    samples: bool = False,
+    sample: bool = False,
     jobs: int = 0,
 ) -> AsyncGenerator[FileReport, None]:
     """Validate files in worker processes; reports come as they are done.
@@ -32,15 +32,13 @@ async def validate(
     Args:
         paths: files and folders (see `object_files`).
         options: how to validate.
-        samples: validate the bundled samples, too; their reports carry `sample`.
+        sample: the paths are bundled samples, and their reports say so.
         jobs: worker processes; 0 for one less than there are CPUs, at most 8.
 
     Yields:
         One report a file, also for a file that can't be read or that crashed its worker.
     """
-    requests = [(path, False) for path in object_files(paths)]
-    if samples:
-        requests += [(path, True) for path in sample_paths()]
+    requests = [(path, sample) for path in object_files(paths)]
     pool = _Pool(requests, options or CheckOptions())
     count = jobs or max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) - 1))
     tasks = [asyncio.create_task(pool.serve()) for _ in range(min(count, len(requests)))]

@@ -92,6 +92,12 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--jobs", metavar="N", type=jobs, default=1, help="worker processes (default: 1)"
     )
     check.add_argument(
+        "--triage",
+        action="store_true",
+        help="leave out what you gave the verdict false-positive, toolchain or wont-fix in the"
+        " browser",
+    )
+    check.add_argument(
         "--baseline", metavar="FILE", help="report only what this baseline does not accept"
     )
     check.add_argument(
@@ -146,6 +152,8 @@ def _end(number: int, _frame: object) -> NoReturn:
 def _check(arguments: argparse.Namespace) -> int:
     from kdash.backends.stack.baseline import BaselineError
     from kdash.backends.stack.printable import printable
+    from kdash.backends.stack.verdicts import VerdictError
+    from kdash.commands.stack_verdicts import Triaged, refused_verdicts
 
     options = check_options(arguments)
     paths = [path for given in arguments.paths for path in named(given)]
@@ -154,11 +162,17 @@ def _check(arguments: argparse.Namespace) -> int:
         compared = Comparison(arguments.baseline) if arguments.baseline else None
     except (BaselineError, OSError) as error:
         return refused(arguments.baseline, error, "check")
+    try:
+        triaged = Triaged() if arguments.triage else None
+    except (VerdictError, OSError) as error:
+        return refused_verdicts(error)
     form = form_named(arguments.format, options)
+    reports = triaged.open(reports) if triaged else reports
     reports = compared.new(reports) if compared else reports
     summary = print_reports(reports, form, Progress.on(sys.stderr, paths))
-    if compared:
-        print(f"kdash stack check: {compared.told()}", file=sys.stderr)  # noqa: T201
+    for filtered in (compared, triaged):
+        if filtered:
+            print(f"kdash stack check: {filtered.told()}", file=sys.stderr)  # noqa: T201
     if not summary.files and not summary.unreadable:
         where = ", ".join(map(printable, arguments.paths))
         print(f"kdash stack check: no *.o, *.ko or *.a in {where}", file=sys.stderr)  # noqa: T201

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kdash.settings import Settings
+from kdash.state_folder import state_folder
 from kdash.widgets.file_dialog import RECENT, Entry
 
 MOST: Final = 10
@@ -20,10 +21,8 @@ _LARGEST: Final = 1 << 20
 
 
 def state_file() -> Path:
-    """Where they are kept (XDG Base Directory Specification); nothing is created."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    return base / "kdash" / "recent-guests.json"
+    """Where they are kept; nothing is created."""
+    return state_folder() / "recent-guests.json"
 
 
 def recent_guests() -> Sequence[Entry]:

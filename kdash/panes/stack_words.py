@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kdash.backends.stack.facts import VERDICTS
 from kdash.widgets.command_words import CommandError, CommandWord, meant
-from kdash.widgets.stack.entry import ORDERS
+from kdash.widgets.stack.entry import GROUPINGS, ORDERS
 
 FRAME_POINTER = ("auto", "on", "off")
 WORDS = (
@@ -15,10 +16,14 @@ WORDS = (
     CommandWord("open", "open FILE... [--build-dir DIR]", "a build log, SARIF, results or objects"),
     CommandWord("filter", "filter [TEXT]", "show the findings that pass; without TEXT all"),
     CommandWord("sort", "sort FIELD", f"order by {', '.join(ORDERS)}"),
+    CommandWord("group", "group [FIELD...]",
+                f"a tree by {', '.join(GROUPINGS)}, also several; without FIELD flat"),
+    CommandWord("verdict", "verdict VERDICT [until DAY|Nd] [NOTE]",
+                f"decide about the finding: {', '.join(VERDICTS)}, none"),
     CommandWord("goto", "goto FUNCTION", "the first finding in this function"),
     CommandWord("frame-pointer", "frame-pointer auto|on|off", "check again with these rules"),
     CommandWord("noreturn", "noreturn NAME...", "check again; these functions never return"),
-)
+)  # fmt: skip
 TEACH = """\
 :check PATH...          check other objects (.o, .ko) or folders
 :open BUILD.LOG         the warnings of a build, SARIF, or results of an earlier run

@@ -154,7 +154,7 @@ async def test_the_callee_becomes_noreturn_with_one_key(tmp_path: Path) -> None:
         app.pane.focus_content()
         await pilot.press("n")
         await app.checked()
-        assert "call-without-frame" not in app.kinds() or "unreachable" in app.kinds()
+        assert "missing-noreturn" in app.kinds()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import ClassVar
 
 from textual import events, on
@@ -12,15 +13,15 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from kdash.backends.stack.facts import FileReport, Rule
+from kdash.backends.stack.facts import VERDICTS, FileReport, Rule
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.detail import Detail
-from kdash.widgets.stack.entry import Entry, entries
+from kdash.widgets.stack.entry import Entry, Verdicts, entries
 from kdash.widgets.stack.findings import Findings
 from kdash.widgets.stack.summary import Summary
-from kdash.widgets.stack.tally import Tally
+from kdash.widgets.stack.tally import Tally, count
 
 BROAD = 110  # cells; from here on the detail stands beside the list
 SAMPLES = "* samples: give object files or folders to check yours, or type :check PATH"
@@ -53,9 +54,11 @@ class Browser(Container):
         Binding("exclamation_mark", "filter('!')", "Filter out", show=False, id="stack.filter-out",
                 tooltip="Filter: leave out what matches"),
         Binding("s", "sort", "Sort", id="stack.sort",
-                tooltip="Next order: found, file, function, rule"),
+                tooltip="Next order: found, file, function, rule, verdict"),
         Binding("I", "reverse", "Reverse", show=False, id="stack.reverse",
                 tooltip="Reverse the order"),
+        Binding("T", "group", "Tree", id="stack.tree",
+                tooltip="List as a tree: by file, function, kind, cause, verdict; flat again"),
         Binding("c", "same_cause", "Same cause", show=False, id="stack.cause",
                 tooltip="Only findings with the same cause"),
         Binding("left_curly_bracket", "move(-1)", "Previous finding", show=False,
@@ -74,12 +77,15 @@ class Browser(Container):
         super().__init__(id=id)
         self.findings = Findings()
         self.findings.placeholder = "no finding passes the filter; Esc drops it"
-        self._bar = FilterBar(self.findings, values=self._filter_values)
+        self._bar = FilterBar(self.findings, values=self.filter_values)
         self._detail = Detail()
         self._summary = Summary()
         self._empty = Static("", markup=False, id="stack-empty")
         self.rules: Mapping[str, Rule] = {}
         self.tally = Tally()
+        self._verdicts: Verdicts = {}
+        self._today = date.max
+        self._settled = 0  # rows that the user accepts as they are
         self._progress = ""
         self._message = ""
         self._following = False  # the detail is going to be drawn
@@ -105,6 +111,7 @@ class Browser(Container):
     def begin(self, message: str) -> None:
         """Start over with an empty list; `message` stands in its place until a row comes."""
         self.tally = Tally()
+        self._settled = 0
         self.findings.set_rows(())
         self.progress("checking", message)
 
@@ -113,10 +120,19 @@ class Browser(Container):
         rows: list[Entry] = []
         for report in reports:
             self.tally.add(report)
-            rows += entries(report)
+            rows += entries(report, self._verdicts, self._today)
+        self._settled += sum(row.settled for row in rows)
         if rows:
             self.findings.append_rows(rows)
             self._follow()
+        self._refresh_frame()
+
+    def judge(self, verdicts: Verdicts, today: date) -> None:
+        """Show what the user decided, as of a day."""
+        self._verdicts, self._today = verdicts, today
+        self.findings.judge(verdicts, today)
+        self._settled = self.findings.settled_count()
+        self._follow()
         self._refresh_frame()
 
     def progress(self, text: str, message: str) -> None:
@@ -143,12 +159,15 @@ class Browser(Container):
         self.set_class(not self.findings.total_count, "-empty")
         self.set_class(not self.findings.row_count, "-none")
         self.findings.compare(ours=self.tally.imported > 0, change=bool(self.tally.changes))
-        self._summary.show(self.tally, self._progress, self.findings.row_count)
+        self._summary.show(self.tally, self._progress, self.findings.row_count, self._settled)
         self._empty.update(Content(printable(self._message)))
 
-    def _filter_values(self) -> Sequence[str]:
+    def filter_values(self) -> Sequence[str]:
+        """Words that a filter may be completed to."""
         kinds = [f"kind:{kind}" for kind, _ in self.tally.kinds.most_common()]
-        return [*kinds, *(f"change:{change}" for change in self.tally.changes)]
+        changes = [f"change:{change}" for change in self.tally.changes]
+        verdicts = [f"verdict:{word}" for word in ("ok", "open", *VERDICTS)]
+        return [*kinds, *changes, *verdicts]
 
     # -- what the user does -------------------------------------------------------------
 
@@ -167,8 +186,16 @@ class Browser(Container):
         self._following = False
         entry = self.current
         rule = self.rules.get(entry.kind) if entry else None
-        note = f"{self.findings.cursor + 1} of {self.findings.row_count}"
-        self._detail.show(entry, rule, note)
+        self._detail.show(entry, rule, self._note())
+
+    def _note(self) -> str:
+        """Which of the rows is shown."""
+        heading = self.findings.heading
+        if heading is not None:
+            return f"first of {heading.count} below {'the heading' if heading.count > 1 else 'it'}"
+        if self.findings.grouping:
+            return count(self.findings.row_count, "finding")
+        return f"{self.findings.cursor + 1} of {self.findings.row_count}"
 
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
@@ -193,6 +220,10 @@ class Browser(Container):
     def action_reverse(self) -> None:
         """Reverse the order."""
         self.findings.turn_round()
+
+    def action_group(self) -> None:
+        """Show the list as a tree by the next field, after the last one flat again."""
+        self.findings.next_grouping()
 
     def action_same_cause(self) -> None:
         """Filter by the cause of the finding under the cursor."""

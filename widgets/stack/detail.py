@@ -64,10 +64,13 @@ class Detail(Vertical):
             note: For the end of the title line: "3 of 12".
         """
         self._head.show(entry, note)
-        if entry is self._entry:
+        before = self._entry
+        if entry is before:
             return
         self._entry = entry
         finding = entry.finding if entry else None
+        if before and finding is not None and finding is before.finding:
+            return  # another verdict on the same finding
         self.set_class(finding is None, "-plain")
         self._code.show(finding)
         self._steps.show(finding)

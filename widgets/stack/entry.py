@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import PurePath
 from typing import Any
 
-from kdash.backends.stack.facts import OWN, FileReport, Finding, Level
+from kdash.backends.stack.facts import OWN, FileReport, Finding, Level, Verdict
+from kdash.widgets.outline import Grouping
 
 UNREADABLE = "unreadable"  # stands where the kind of a finding stands
 LETTERS = {Level.ERROR: "E", Level.WARNING: "W"}
@@ -19,6 +21,13 @@ class Entry:
 
     report: FileReport
     finding: Finding | None = None
+    verdict: Verdict | None = None  # of the user, on the finding
+    expired: bool = False  # the verdict counts no more
+
+    @property
+    def settled(self) -> bool:
+        """Whether the user accepts the finding as it is."""
+        return self.verdict is not None and self.verdict.settled and not self.expired
 
     @property
     def kind(self) -> str:
@@ -69,11 +78,43 @@ def is_imported(finding: Finding) -> bool:
     return finding.origin != OWN or finding.agrees is not None or bool(finding.verdict)
 
 
-def entries(report: FileReport) -> tuple[Entry, ...]:
-    """The rows of one report; none when the file is clean."""
+Verdicts = Mapping[str, Verdict]  # by fingerprint
+
+
+def entries(
+    report: FileReport, verdicts: Verdicts | None = None, today: date = date.max
+) -> tuple[Entry, ...]:
+    """The rows of one report; none when the file is clean.
+
+    Args:
+        report: On one file.
+        verdicts: What the user decided.
+        today: On which a verdict counts or does not.
+    """
     if report.error:
         return (Entry(report),)
-    return tuple(Entry(report, finding) for finding in report.findings)
+    rows = (Entry(report, finding) for finding in report.findings)
+    return tuple(judged(row, verdicts, today) for row in rows) if verdicts else tuple(rows)
+
+
+def judged(entry: Entry, verdicts: Verdicts, today: date) -> Entry:
+    """A row with the verdict there is on its finding."""
+    verdict = verdicts.get(entry.finding.fingerprint) if entry.finding else None
+    if verdict is entry.verdict:
+        return entry
+    expired = verdict is not None and not verdict.in_force(today)
+    return Entry(entry.report, entry.finding, verdict, expired)
+
+
+def verdict_words(entry: Entry) -> str:
+    """The verdict as filters know it: its word, and whether it settles the finding (`ok`)."""
+    if entry.finding is None:
+        return ""
+    if entry.verdict is None:
+        return "open"
+    if entry.expired:
+        return f"open expired {entry.verdict.word}"
+    return f"{entry.verdict.word} ok" if entry.settled else entry.verdict.word
 
 
 def fields(entry: Entry) -> Mapping[str, str]:
@@ -94,6 +135,8 @@ def fields(entry: Entry) -> Mapping[str, str]:
         "agrees": _agreement(finding),
         "ours": entry.ours,
         "change": finding.change if finding else "",
+        "verdict": verdict_words(entry),
+        "note": entry.verdict.note if entry.verdict else "",
     }
 
 
@@ -120,4 +163,42 @@ ORDERS: Mapping[str, Callable[[Entry], Any] | None] = {
     "file": _file_order,
     "function": _function_order,
     "rule": _rule_order,
+    "verdict": verdict_words,
+}
+
+
+def _cause_key(entry: Entry) -> str:
+    return (entry.finding.cause if entry.finding else "") or entry.message
+
+
+def _cause_label(entry: Entry) -> str:
+    """A root cause in words, by one of its findings."""
+    finding = entry.finding
+    if finding is None:
+        return entry.message
+    if finding.callee and finding.kind in BEHIND_CALLS:
+        return f"does {finding.callee}() return?  {finding.kind}"
+    return f"{finding.kind} in {finding.function or finding.section}"
+
+
+def _verdict_key(entry: Entry) -> str:
+    return verdict_words(entry).removesuffix(" ok") or UNREADABLE
+
+
+def _function_key(entry: Entry) -> str:
+    return entry.finding.function or entry.finding.section if entry.finding else UNREADABLE
+
+
+#: Kinds that a call taken for one that returns, or not, leads to.
+BEHIND_CALLS = ("unreachable", "fallthrough", "end-of-section", "missing-noreturn")
+
+GROUPINGS: Mapping[str, Grouping[Entry]] = {
+    one.name: one
+    for one in (
+        Grouping("file", _file_order),
+        Grouping("function", _function_key),
+        Grouping("kind", _rule_order, largest_first=True),
+        Grouping("cause", _cause_key, _cause_label, largest_first=True),
+        Grouping("verdict", _verdict_key),
+    )
 }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from kdash.backends.stack.facts import FileReport
-from kdash.widgets.line_table import Cell, Column, LineTable
-from kdash.widgets.stack.entry import ORDERS, Entry, fields
+from kdash.widgets.columns import Cell, Column
+from kdash.widgets.stack.entry import GROUPINGS, ORDERS, Entry, Verdicts, fields, judged
+from kdash.widgets.tree_table import TreeTable
 
 COLUMNS = (
     Column("level", "", width=1),
+    Column("verdict", "", width=4, needs=70),
     Column("file", "File", share=4),
     Column("function", "Function", share=5),
     Column("kind", "Rule", share=4),
@@ -24,7 +27,11 @@ CHANGE = Column("change", "", width=5)
 CHANGE_TONES = {"new": "bad", "fixed": "good", "moved": "warning", "same": "muted"}
 TONES = {"E": "bad", "W": "warning", "!": "warning"}
 SAMPLE = "*"  # behind the name of a bundled object
-MARKED = {"found": "level", "file": "file", "function": "function", "rule": "kind"}
+MARKED = {
+    "found": "level", "file": "file", "function": "function", "rule": "kind", "verdict": "level",
+}  # fmt: skip
+BRIEF = {"to-fix": "fix", "false-positive": "fp", "toolchain": "tool", "wont-fix": "wont"}
+EXPIRED = "exp"
 
 
 def cells(entry: Entry) -> Sequence[Cell]:
@@ -32,11 +39,13 @@ def cells(entry: Entry) -> Sequence[Cell]:
     mark = SAMPLE if entry.report.sample else ""
     place = entry.place or "(not checked)"
     offset = f"+{entry.finding.offset:#x}" if entry.finding else ""
+    quiet = entry.settled
     return (
-        Cell(entry.letter, TONES[entry.letter]),
-        Cell(entry.base_name + mark, keep=mark),
-        Cell(place, "strong" if entry.finding else "muted", keep=offset),
-        Cell(entry.kind),
+        Cell(entry.letter, "muted" if quiet else TONES[entry.letter]),
+        _verdict(entry),
+        Cell(entry.base_name + mark, "muted" if quiet else "", keep=mark),
+        Cell(place, "muted" if quiet or not entry.finding else "strong", keep=offset),
+        Cell(entry.kind, "muted" if quiet else ""),
         Cell(entry.message, "muted"),
     )
 
@@ -65,8 +74,16 @@ def _cells_with(
     return all_cells
 
 
-class Findings(LineTable[Entry]):
-    """The findings in one of the orders of `ORDERS`."""
+def _verdict(entry: Entry) -> Cell:
+    if entry.verdict is None:
+        return Cell("")
+    if entry.expired:
+        return Cell(EXPIRED, "warning")
+    return Cell(BRIEF[entry.verdict.word], "muted" if entry.settled else "accent")
+
+
+class Findings(TreeTable[Entry]):
+    """The findings in one of the orders of `ORDERS`, below headings of `GROUPINGS`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Detail", id="list.open", tooltip="Detail of this finding"),
@@ -77,10 +94,35 @@ class Findings(LineTable[Entry]):
         super().__init__(COLUMNS, cells, fields=fields, names=names, id=id)
         self.order = "found"
         self.reversed = False
+        self.grouping: tuple[str, ...] = ()
+
+    def judge(self, verdicts: Verdicts, today: date) -> None:
+        """Show other verdicts; only rows whose verdict is another one change."""
+        held = self._rows.held
+        new = ((place, judged(row, verdicts, today)) for place, row in enumerate(held))
+        changed = {place: row for place, row in new if row is not held[place]}
+        if changed:
+            self.exchange_rows(changed)
+
+    def settled_count(self) -> int:
+        """Rows that the user accepts as they are."""
+        return sum(row.settled for row in self._rows.held)
+
+    def next_grouping(self) -> None:
+        """Group by the next field; after the last one the list is flat."""
+        names = ("", *GROUPINGS)
+        now = self.grouping[0] if self.grouping else ""
+        following = names[(names.index(now) + 1) % len(names)]
+        self.group_by((following,) if following else ())
+
+    def group_by(self, names: Sequence[str]) -> None:
+        """Group by fields of `GROUPINGS`, the outermost first; by none for a flat list."""
+        self.grouping = tuple(names)
+        self.group([GROUPINGS[name] for name in names])
 
     def compare(self, *, ours: bool, change: bool) -> None:
         """Show what kdash says beside what others say, and what changed since an older run."""
-        change_at, ours_at = 1, 4  # behind the level; behind the rule
+        change_at, ours_at = 1, 5  # behind the level; behind the rule
         columns, makers = list(COLUMNS), []
         if ours:
             columns.insert(ours_at, OURS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdash.backends.stack.facts import OWN, Finding
+from kdash.backends.stack.facts import OWN, Finding, Verdict
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.entry import Entry, is_imported
 from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread, tail
@@ -62,7 +62,17 @@ def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
         agreement = finding.verdict or "kdash finds it, too"
         tone = "muted" if finding.agrees else "accent"
         lines += labelled(OWN, [Span(agreement, tone)], width)
+    if entry.verdict is not None:
+        lines += labelled("verdict", [_verdict(entry, entry.verdict)], width)
     return lines + _whereabouts(entry, finding, width)
+
+
+def _verdict(entry: Entry, verdict: Verdict) -> Span:
+    """What the user decided, why and for how long."""
+    until = f" until {verdict.expires}" if verdict.expires else ""
+    until = f", but only{until}: it counts no more" if entry.expired else until
+    note = f": {verdict.note}" if verdict.note else ""
+    return Span(f"{verdict.word}{until}{note}", "warning" if entry.expired else "accent")
 
 
 def _whereabouts(entry: Entry, finding: Finding, width: int) -> list[Spans]:

@@ -16,19 +16,22 @@ class Summary(Static):
     Summary { height: auto; max-height: 2; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def show(self, tally: Tally, progress: str, shown: int) -> None:
+    def show(self, tally: Tally, progress: str, shown: int, settled: int = 0) -> None:
         """Show new numbers.
 
         Args:
             tally: Counts so far.
             progress: "checking 3/12" while the check goes on, else empty.
             shown: Rows that pass the filter.
+            settled: Rows that the user accepts as they are.
         """
         rows = tally.rows
         parts = [Content.styled(progress, "bold $text-accent")] if progress else []
         if rows:
             style = "bold $text-error" if tally.errors else "bold $text-warning"
             parts.append(Content.styled(tally.outcome(), style))
+        if settled:
+            parts.append(Content.styled(f"{settled} settled", "$text-success"))
         if shown != rows:
             parts.append(Content.styled(f"filter shows {shown} of {rows}", "$text-accent"))
         if tally.files:

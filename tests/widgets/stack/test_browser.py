@@ -125,10 +125,10 @@ async def test_s_goes_through_the_orders_and_capital_i_reverses() -> None:
     async with app.run_test(size=SMALL) as pilot:
         app.browser.add(mixed())
         orders = []
-        for _ in range(4):
+        for _ in range(5):
             await pilot.press("s")
             orders.append(app.browser.findings.order)
-        assert orders == ["file", "function", "rule", "found"]
+        assert orders == ["file", "function", "rule", "verdict", "found"]
         await pilot.press("I")
         assert next(entry.kind for entry in app.browser.findings.shown_rows) == "unreadable"
         await pilot.press("s", "s", "s")

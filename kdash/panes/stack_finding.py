@@ -1,0 +1,85 @@
+"""The part of the Stack pane about one finding: editor, clipboard, noreturn."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.app import SuspendNotSupported
+from textual.binding import Binding, BindingType
+
+from kdash.backends.stack.facts import Finding
+from kdash.backends.stack.formats import text_line
+from kdash.editor import editor_command, find_source
+from kdash.panes.stack_verdicts import VerdictKeys
+
+
+class FindingKeys(VerdictKeys):
+    """What can be done with the finding under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "edit", "Edit", id="stack.edit", tooltip="Open the source line in $EDITOR"),
+        Binding("y", "copy", "Copy", show=False, id="stack.copy",
+                tooltip="Copy the finding as one line of text"),
+        Binding("n", "noreturn", "Noreturn", show=False, id="stack.noreturn",
+                tooltip="Treat the callee as noreturn, check again"),
+    ]  # fmt: skip
+
+    def finding(self) -> Finding | None:
+        """The finding under the cursor; without one it says so."""
+        entry = self.browser.current if self.browser_shown else None
+        if entry is None or entry.finding is None:
+            self.say("no finding under the cursor")
+            return None
+        return entry.finding
+
+    def action_copy(self) -> None:
+        """Copy the finding as one line of text."""
+        if finding := self.finding():
+            line = text_line(finding)
+            self.app.copy_to_clipboard(line)
+            self.say(f"copied: {line}")
+
+    def action_edit(self) -> None:
+        """Open the source line in the user's editor."""
+        if not (finding := self.finding()):
+            return
+        if finding.source is None:
+            self.say("no source line: the object has no DWARF line table (gcc -g)", failed=True)
+            return
+        path = find_source(finding.source.file, finding.file)
+        if path is None:
+            self.say(f"{finding.source.file}: no such file here", failed=True)
+            return
+        try:
+            command = editor_command(path, finding.source.line)
+            with self.app.suspend():
+                subprocess.run(command, check=False)
+        except SuspendNotSupported:
+            self.say("no editor here: this terminal can't be handed over", failed=True)
+        except (OSError, ValueError) as error:
+            self.say(f"the editor did not start: {error}", failed=True)
+        self.app.refresh()
+
+    def action_noreturn(self) -> None:
+        """Treat the function called at the finding as noreturn and check again."""
+        if finding := self.finding():
+            if finding.callee:
+                self.say(self.noreturn([finding.callee]))
+            else:
+                self.say("this finding names no function that is called", failed=True)
+
+    def noreturn(self, names: Sequence[str]) -> str:
+        """Check again; these functions, and those named before, never return."""
+        options = self.check.options
+        known = tuple(dict.fromkeys((*options.noreturn, *names)))
+        self.start(replace(self.check, options=replace(options, noreturn=known)))
+        return f"checking again; noreturn: {', '.join(known)}"
+
+    def frame_pointer(self, value: str) -> str:
+        """Check again with the frame pointer rules auto, on or off."""
+        options = replace(self.check.options, frame_pointer=value)
+        self.start(replace(self.check, options=options))
+        return f"checking again; frame pointer rules: {value}"
