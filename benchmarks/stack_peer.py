@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdash.backends.stack.build_log import read_log
@@ -21,6 +21,7 @@ class Said:
 
     where: str  # function, else section
     kind: str
+    section: str = field(default="", compare=False)
 
 
 def peer_says(objtool: Path, data: bytes, copy: Path, *actions: str) -> set[Said]:
@@ -54,7 +55,7 @@ def we_say(checker: Checker, path: Path) -> set[Said]:
 
 def said(finding: Finding) -> Said:
     """A finding in the form that is compared."""
-    return Said(finding.function or finding.section, finding.kind)
+    return Said(finding.function or finding.section, finding.kind, finding.section)
 
 
 def same(one: Said, other: Said) -> bool:
@@ -62,7 +63,12 @@ def same(one: Said, other: Said) -> bool:
     if one.kind in UNREACHED and other.kind in UNREACHED:
         # A return outside is in no function; objtool names the symbol in front.
         return True
-    return one == other
+    return one == other or same_end(one, other)
+
+
+def same_end(peer: Said, ours: Said) -> bool:
+    """Whether both tell of the end of one section; objtool names no function there."""
+    return peer.kind == ours.kind == "end-of-section" and peer.where == ours.section
 
 
 def silent_for_a_reason(ours: Said, peer: Iterable[Said]) -> bool:
