@@ -284,3 +284,32 @@ def test_each_page_of_an_access_has_its_device_and_its_bytes(assemble_at: Assemb
     guest = flat(assemble_at(source, 64), "card", mode=Mode.LONG, memory=1 << 21)
     report = both(guest, devices=[DeviceClass("card.py:Card", Card)])
     assert report.registers.rax == 0x0201_FFFF
+
+
+#: POPF sets TF; nine instructions later it clears it again. The handler counts in CX, and keeps
+#: the RFLAGS that were pushed and DR6.
+TRAPS_ITSELF = """
+    movw $handler, 4; movw $0, 6
+    pushf; pop %ax; or $1, %ah; push %ax; popf
+    nop; nop; pushf; pop %bx
+    pushf; pop %ax; and $0xfe, %ah; push %ax; popf
+    hlt
+handler:
+    inc %cx
+    push %bp; mov %sp, %bp; or 6(%bp), %dx; pop %bp
+    push %eax; mov %dr6, %eax; mov %eax, %edi; xor %eax, %eax; mov %eax, %dr6; pop %eax
+    iret
+"""
+
+
+def test_a_guest_that_sets_the_trap_flag_itself_takes_its_traps(assemble_at: Assemble) -> None:
+    guest = flat(assemble_at(TRAPS_ITSELF, 16), "traps itself")
+    reports = [
+        both(guest, AT_FULL_SPEED),  # stepped on KVM there are none
+        run_guest(Request(guest, timeout=20, engine=EMULATOR, step_by_step=True)),
+    ]
+    for report in reports:
+        found = report.registers
+        assert (report.outcome, found.rcx) == (Outcome.HLT, 9)
+        assert (found.rbx & 0x100, found.rdx & 0x100) == (0x100, 0x100)
+        assert found.rdi & 0x4000  # DR6.BS
