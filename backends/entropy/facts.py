@@ -88,6 +88,7 @@ class Reading:
     reseed: Reseed | None = None
     latency: GetrandomLatency | None = None
     irq_per_second_by_cpu: tuple[float, ...] = ()  # in the order of /proc/interrupts
+    irq_count_by_cpu: tuple[int, ...] = ()  # since boot, in the same order
     random_readable: bool | None = None  # poll(/dev/random) says IN; not asked on old eras
     blocked_readers: int | None = None  # tasks asleep in the generator; looked for on old eras
     uptime_seconds: float | None = None

@@ -10,10 +10,12 @@ import dataclasses
 import errno
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from kdash.backends.entropy import era as eras
+from kdash.backends.entropy import history_file
 from kdash.backends.entropy.alerts import alerts_of
 from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, Reading, Reseed
 from kdash.backends.entropy.generator_events import EventGatherer
@@ -50,6 +52,7 @@ class SignalReader:
         root: str | Path = "/",
         system: System | None = None,
         vdso: VdsoSource | None = None,
+        kept: Path | None = None,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -57,6 +60,7 @@ class SignalReader:
             root: The folder that holds /proc, /sys and /dev.
             system: Who answers the system calls; the running kernel by default.
             vdso: Who tells the reseed generation; nobody by default.
+            kept: A history's file; what the dashboard knew when it wrote it is gone on from.
         """
         self._root = Root(root)
         self._system: System = system or LiveSystem(root)
@@ -69,6 +73,7 @@ class SignalReader:
         self._fell_when_ready = False
         self._last_hwrng: HardwareSource | None = None
         self._unavailable: dict[str, str] = {}
+        self._kept = kept
 
     def read(self) -> Reading:
         """Take one reading. What can't be had is in its `unavailable`, with the reason."""
@@ -76,6 +81,8 @@ class SignalReader:
         if self._vdso.has_symbol():
             self._vdso.ask()  # answered while the files are read
         now = self._system.monotonic()
+        boot_id = self._try("boot_id", self._boot_id) or ""
+        self._remember(boot_id, now)
         poolsize = self._sysctl("poolsize")
         # Before the number: a generator that turns ready in between shows a full one.
         ready = self._try("ready", lambda: self._ready(poolsize))
@@ -101,7 +108,8 @@ class SignalReader:
             hwrng=hwrng,
             irq_per_second=rates.total if rates else None,
             irq_per_second_by_cpu=rates.per_cpu if rates else (),
-            boot_id=self._try("boot_id", self._boot_id) or "",
+            irq_count_by_cpu=rates.counts if rates else (),
+            boot_id=boot_id,
             reseed=reseed,
             latency=latency,
             random_readable=self._try("random_poll", lambda: self._poll(era)),
@@ -204,6 +212,13 @@ class SignalReader:
             return self._system.device(self._root.path("dev/random"))
         except OSError:
             return None
+
+    def _remember(self, boot_id: str, now: float) -> None:
+        """Go on from what the dashboard of this boot left, once."""
+        kept, self._kept = self._kept, None
+        if kept is not None and boot_id:
+            with suppress(history_file.NoHistoryError):
+                self.resume(history_file.load(kept, boot_id, now)[1])
 
     def _boot_id(self) -> str:
         text = self._root.text(f"{RANDOM_SYSCTLS}/boot_id").strip()

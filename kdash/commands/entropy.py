@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdash.commands import entropy_text
-from kdash.commands.entropy_parser import Parser, Stopped, stop_signals
+from kdash.commands.entropy_parser import (
+    Parser,
+    Stopped,
+    sample_count,
+    seconds_between,
+    stop_signals,
+)
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
     from kdash.backends.entropy.signals import SignalReader
 
 SETTLING_SECONDS = 0.2  # between the two looks a rate needs
-LEAST_INTERVAL, MOST_INTERVAL = 0.25, 3600.0  # seconds
 
 ONCE_EPILOG = """\
 further commands:
@@ -29,6 +34,7 @@ further commands:
   kdash entropy model        replay test vectors on the Linux 4.3 model
   kdash entropy health       statistical tests of a file or of a live source
   kdash entropy contention   what readers that share a lock cost each other
+  kdash entropy export       metrics for Prometheus, served or written
 
 examples:
   kdash entropy
@@ -53,7 +59,13 @@ Exit status: 0 all cases pass, 1 a case fails, 2 a malformed file, 3 a file that
 
 def run(argv: list[str]) -> int:
     """Carry out `kdash entropy` and return the exit status."""
-    commands = {"watch": _watch, "model": _model, "health": _health, "contention": _contention}
+    commands = {
+        "watch": _watch,
+        "model": _model,
+        "health": _health,
+        "contention": _contention,
+        "export": _export,
+    }
     command = commands.get(argv[0]) if argv else None
     try:
         with stop_signals():
@@ -68,7 +80,7 @@ def _once(argv: list[str]) -> int:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=("watch", "model", "health", "contention"),
+        choices=("watch", "model", "health", "contention", "export"),
         help=argparse.SUPPRESS,
     )
     arguments = parser.parse_args(argv)
@@ -97,9 +109,13 @@ def status_of(reading: Reading, *, check: bool) -> ExitStatus:
 def _watch(argv: list[str]) -> int:
     parser = Parser("kdash entropy watch", "Print a line for each sample.", WATCH_EPILOG)
     parser.add_argument(
-        "--interval", type=_interval, default=1.0, metavar="S", help="seconds between samples (1)"
+        "--interval",
+        type=seconds_between,
+        default=1.0,
+        metavar="S",
+        help="seconds between samples (1)",
     )
-    parser.add_argument("--count", type=_count, metavar="N", help="end after N samples")
+    parser.add_argument("--count", type=sample_count, metavar="N", help="end after N samples")
     arguments = parser.parse_args(argv)
     with _reader() as reader:
         reader.read()  # what the first rate is measured from
@@ -154,13 +170,20 @@ def _health(argv: list[str]) -> int:
     return run_health(argv)
 
 
+def _export(argv: list[str]) -> int:
+    from kdash.commands.entropy_export import run as run_export
+
+    return run_export(argv)
+
+
 @contextmanager
 def _reader() -> Iterator[SignalReader]:
     """A reader of this machine's signals, closed at the end."""
     from kdash.backends.entropy.signals import SignalReader
     from kdash.backends.entropy.vdso import VdsoChild
+    from kdash.state_folder import history_path
 
-    reader = SignalReader(vdso=VdsoChild())
+    reader = SignalReader(vdso=VdsoChild(), kept=history_path())
     try:
         yield reader
     finally:
@@ -186,21 +209,3 @@ def _print_sample(reading: Reading, form: str) -> None:
         line = entropy_text.reading_line(reading, datetime.fromtimestamp(now))
     sys.stdout.write(line)
     sys.stdout.flush()
-
-
-def _interval(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of seconds from {LEAST_INTERVAL} to {MOST_INTERVAL:.0f}"
-        )
-    return seconds
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text[:18]) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of samples from 1")
-    return int(text[:18])

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from kdash.exit_status import ExitStatus
 
+LEAST_INTERVAL, MOST_INTERVAL = 0.25, 3600.0  # seconds
 STATUSES = {
     signal.SIGHUP: ExitStatus.SIGHUP,
     signal.SIGINT: ExitStatus.SIGINT,
@@ -29,7 +30,7 @@ class Stopped(Exception):  # noqa: N818 - a way to end, not an error
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints take one line."""
 
-    def __init__(self, name: str, description: str, epilog: str) -> None:
+    def __init__(self, name: str, description: str, epilog: str, *, formats: bool = True) -> None:
         super().__init__(
             prog=name,
             description=description,
@@ -37,9 +38,10 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self.add_argument(
-            "--format", choices=("text", "json"), default="text", help="what to print (text)"
-        )
+        if formats:
+            self.add_argument(
+                "--format", choices=("text", "json"), default="text", help="what to print (text)"
+            )
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with status 2."""
@@ -73,3 +75,23 @@ def unbroken() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def seconds_between(text: str) -> float:
+    """The seconds between two samples, an argument."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds from {LEAST_INTERVAL} to {MOST_INTERVAL:.0f}"
+        )
+    return seconds
+
+
+def sample_count(text: str) -> int:
+    """The number of samples, an argument."""
+    if not (text.isascii() and text.isdigit() and int(text[:18]) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of samples from 1")
+    return int(text[:18])

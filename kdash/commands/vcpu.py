@@ -99,9 +99,9 @@ def refuse_beside_gdb(parser: Parser, arguments: argparse.Namespace) -> None:
 
 def gdb_address(text: str) -> tuple[str, int]:
     """HOST:PORT, :PORT or PORT."""
-    from kdash.commands.vcpu_gdb import gdb_address
+    from kdash.commands.host_port import host_port
 
-    return gdb_address(text)
+    return host_port(text)
 
 
 def trace_command(argv: list[str]) -> int:

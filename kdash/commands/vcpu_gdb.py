@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import ipaddress
 import signal
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from kdash.commands.host_port import LOOPBACK, is_loopback, shown
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
 
@@ -18,21 +17,6 @@ if TYPE_CHECKING:
     from kdash.backends.kvm.session import VcpuSession
     from kdash.backends.kvm.start import Start
     from kdash.commands.vcpu_output import Received
-
-LOOPBACK: Final = "127.0.0.1"
-WANTED: Final = "HOST:PORT, :PORT or PORT, as 127.0.0.1:1234"
-
-
-def gdb_address(text: str) -> tuple[str, int]:
-    """HOST:PORT, :PORT or PORT; without a host 127.0.0.1; [::1]:PORT for IPv6."""
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if bracketed:
-        host = host[1:-1]
-    plain = port.isascii() and port.isdigit() and len(port) <= 5
-    if not plain or int(port) > 0xFFFF or (":" in host) != bracketed or (colon and " " in host):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {WANTED}")
-    return host or LOOPBACK, int(port)
 
 
 def gdb_run(
@@ -88,11 +72,11 @@ def _listen(session: VcpuSession, host: str, port: int) -> GdbServer:
 
 def invite(host: str, port: int) -> None:
     """Say where gdb shall connect, and warn where others can."""
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
-        narrate(f"warning: whoever reaches {shown} controls the guest; gdb asks for no password")
-    target = f":{port}" if host == LOOPBACK else shown
-    narrate(f"waiting for gdb on {shown}; connect with: gdb -ex 'target remote {target}'")
+    address = shown(host, port)
+    if not is_loopback(host):
+        narrate(f"warning: whoever reaches {address} controls the guest; gdb asks for no password")
+    target = f":{port}" if host == LOOPBACK else address
+    narrate(f"waiting for gdb on {address}; connect with: gdb -ex 'target remote {target}'")
 
 
 def narrate(line: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kdash.commands.vcpu_gdb import gdb_address
+from kdash.commands.host_port import host_port
 
 pytestmark = pytest.mark.kvm
 
@@ -70,7 +70,7 @@ def guest(tmp_path: Path) -> str:
     ],
 )
 def test_an_address_is_read(text: str, address: tuple[str, int]) -> None:
-    assert gdb_address(text) == address
+    assert host_port(text) == address
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from kdash.backends.entropy.alerts import ALERTS
+from kdash.backends.entropy.metrics import ReadingCollector, registry_of
+from tests.backends.entropy.test_metrics import READING
+
+KDASH = [sys.executable, "-m", "kdash", "entropy", "export"]
+README = Path(__file__).parents[2] / "README.md"
+
+
+def export(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*KDASH, *arguments], capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+    """The exporter, its address, and what it said before."""
+    with subprocess.Popen([*KDASH, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said: list[str] = []
+        for line in process.stderr:
+            if found := re.search(r"serving (http://\S+)", line):
+                yield process, found[1], said
+                break
+            said.append(line)
+        process.terminate()
+
+
+def test_prometheus_gets_openmetrics_over_loopback() -> None:
+    with serving("--listen", ":0") as (process, address, said):
+        assert address.startswith("http://127.0.0.1:")
+        assert said == []
+        accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        with urllib.request.urlopen(urllib.request.Request(address, headers=accept)) as answer:
+            assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+            text = answer.read().decode()
+        names = {family.name for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
+        assert {"kdash_random", "kdash_random_ready", "kdash_random_alert"} <= names
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 143
+
+
+def test_an_address_that_others_reach_is_warned_about() -> None:
+    with serving("--listen", "0.0.0.0:0") as (_, _, said):
+        assert "whoever reaches 0.0.0.0:" in said[0]
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = export("--listen", str(port))
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"kdash entropy export: 127.0.0.1:{port}: Address already in use; "
+        "choose another address with --listen\n"
+    )
+
+
+def test_a_host_that_does_not_exist_is_told() -> None:
+    done = export("--listen", "no-such-host.invalid:9577")
+    assert done.returncode == 3
+    assert done.stderr.startswith("kdash entropy export: no-such-host.invalid:9577: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_text_file_is_written_whole_for_node_exporter(tmp_path: Path) -> None:
+    path = tmp_path / "kdash.prom"
+    done = export("--textfile", str(path), "--count", "1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "\nkdash_random_ready 1.0\n" in path.read_text()
+    assert os.listdir(tmp_path) == ["kdash.prom"]
+
+
+def test_a_text_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    done = export("--textfile", str(tmp_path / "missing" / "kdash.prom"))
+    assert done.returncode == 3
+    assert done.stderr.endswith("kdash.prom: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--listen", "host"], "'host' is not HOST:PORT"),
+        (["--listen", ":1", "--textfile", "x"], "exclude each other"),
+        (["--count", "1"], "--count goes with --textfile"),
+        (["--interval", "0"], "no number of seconds"),
+    ],
+)
+def test_a_bad_argument_is_told_in_one_line(arguments: list[str], told: str) -> None:
+    done = export(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_rules_in_the_readme_ask_for_what_is_exported() -> None:
+    rules = README.read_text().partition("groups:")[2].partition("```")[0]
+    text = generate_latest(registry_of(ReadingCollector(lambda: READING, lambda: 0.0))).decode()
+    asked = set(re.findall(r"kdash_random_\w+", rules))
+    assert len(asked) >= 3
+    assert asked <= set(re.findall(r"^(kdash_random_\w+)", text, re.MULTILINE))
+    alerts = {
+        name for names in re.findall(r'alert=~?"([^"]+)"', rules) for name in names.split("|")
+    }
+    assert {"vm-fork"} <= alerts <= ALERTS.keys()
+    assert rules.count("- alert: ") == rules.count("expr: ") == 3
