@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shlex
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from kdash.panes import kept_state
+from kdash.panes.kept_state import read_state, write_state
 from kdash.settings import Settings
-from kdash.state_folder import state_folder
 from kdash.widgets.file_dialog import RECENT, Entry
 
 MOST: Final = 10
-#: Larger files are not ours.
-_LARGEST: Final = 1 << 20
+FILE: Final = "recent-guests.json"
 
 
 def state_file() -> Path:
     """Where they are kept; nothing is created."""
-    return state_folder() / "recent-guests.json"
+    return kept_state.state_file(FILE)
 
 
 def recent_guests() -> Sequence[Entry]:
@@ -45,25 +42,11 @@ def remember(settings: Settings) -> None:
             words.remove(target)
     options = shlex.join(words)
     kept = [(path, options), *(one for one in _read() if one[0] != path)][:MOST]
-    file = state_file()
-    with contextlib.suppress(OSError, RuntimeError, UnicodeEncodeError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-                json.dump(kept, written)  # file names that are no UTF-8 as escapes
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink()
-            raise
+    write_state(FILE, kept)
 
 
 def _read() -> list[tuple[str, str]]:
-    try:
-        with state_file().open(encoding="utf-8") as file:
-            found = json.loads(file.read(_LARGEST))
-    except (OSError, ValueError, RuntimeError, RecursionError):
-        return []
+    found = read_state(FILE)
     if not isinstance(found, list):
         return []
     return [

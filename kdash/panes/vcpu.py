@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
+from textual.app import ComposeResult
 
 from kdash.panes import vcpu_vocabulary
+from kdash.panes.vcpu_borders import keep_borders, kept_borders
 from kdash.panes.vcpu_console import ConsoleKeys
 from kdash.panes.vcpu_keys import GuestKeys
 from kdash.panes.vcpu_memory import MemoryKeys
@@ -25,6 +27,17 @@ class VcpuPane(StateViews, ConsoleKeys, MemoryKeys):
     VIEWS: ClassVar[tuple[str, ...]] = (*GuestKeys.VIEWS, *STATE_VIEWS)
 
     _names: tuple[object, Sequence[str]] = (None, ())  # symbols and their names in order
+
+    # -- borders ------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """Put the borders between the parts where they were left."""
+        self._parts.put_borders(kept_borders())
+        yield from super().compose()
+
+    def on_unmount(self) -> None:
+        """Keep where the borders are."""
+        keep_borders(self._parts.moved)
 
     # -- views --------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 from kdash.commands.dashboard import read_settings
 from kdash.panes.vcpu import VcpuPane
+from kdash.panes.vcpu_borders import kept_borders
 from kdash.panes.vcpu_guest import status_words
 from kdash.settings import Settings
 from kdash.widgets.command_line import CommandLine
@@ -997,6 +998,7 @@ async def test_without_a_recording_going_back_says_so() -> None:
             app.pane.run_command("seek 3")
 
 
+@pytest.mark.usefixtures("own_state")
 async def test_borders_are_moved_by_key_and_mouse_and_put_back() -> None:
     app, _ = given(snapshot())
     async with app.run_test(size=(120, 40)) as pilot:
@@ -1016,6 +1018,49 @@ async def test_borders_are_moved_by_key_and_mouse_and_put_back() -> None:
         await pilot.mouse_up(parts(app).memory, offset=(5, 0))
         await pilot.pause()
         assert parts(app).memory.region.y == top.y + 4
+
+
+@pytest.fixture
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of this test's for what is kept from one start to the next."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "kdash"
+
+
+async def test_borders_stand_where_they_were_left(own_state: Path) -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        before = parts(app).code.region
+        await pilot.press("J", "J", "H")
+    app, _ = given(snapshot())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert parts(app).code.region.height == before.height + 2
+        assert parts(app).code.region.x == before.x - 1
+        await pilot.press("equals_sign")
+    app, _ = given(snapshot())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert parts(app).code.region == before
+    assert [file.name for file in own_state.iterdir()] == ["vcpu-borders.json"]
+
+
+async def test_nothing_is_kept_of_borders_nobody_moved(own_state: Path) -> None:
+    app, _ = given(snapshot())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+    assert not own_state.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1]", "{", '{"code": "2", "column": true, "registers": 1e9, "nonsense": 3, "exits": 0}'],
+)
+def test_a_damaged_file_of_borders_moves_none(own_state: Path, text: str) -> None:
+    own_state.mkdir()
+    (own_state / "vcpu-borders.json").write_text(text)
+    assert kept_borders() == {}
 
 
 async def test_leaving_closes_the_session() -> None:

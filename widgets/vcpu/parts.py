@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from textual import events
@@ -352,6 +353,15 @@ class VcpuParts(Tones):
             self._moved[name] = kept  # it is at its end
         else:
             self.rearrange()
+
+    @property
+    def moved(self) -> dict[str, int]:
+        """Cells by which a person moved borders, by name."""
+        return dict(self._moved)
+
+    def put_borders(self, moved: Mapping[str, int]) -> None:
+        """Put borders where a person had moved them, before the parts are on screen."""
+        self._moved = dict(moved)
 
     def reset_borders(self) -> None:
         """Put the borders where they were at first."""
