@@ -1,6 +1,7 @@
 """What the dashboard remembers from one start to the next, a JSON file a thing.
 
-The files are in the program's state folder, written whole or not at all. None is needed: where one can't be read or written, what it holds is forgotten.
+The files are in the program's state folder, written whole or not at all. None is needed:
+where one can't be read or written, what it holds is forgotten.
 """
 
 from __future__ import annotations
