@@ -6,9 +6,9 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
-from kdash.backends.stack.rules import RULES
 from kdash.commands.stack_baseline import (
     Comparison,
     add_baseline,
@@ -16,6 +16,7 @@ from kdash.commands.stack_baseline import (
     refused,
 )
 from kdash.commands.stack_compare import add_compare, carry_out_compare
+from kdash.commands.stack_explain import add_explain, carry_out_explain
 from kdash.commands.stack_import import add_import, carry_out_import
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
@@ -29,9 +30,6 @@ _CHECK_EXAMPLE = """examples:
   kdash stack check build/ --format sarif > stack.sarif
 
 exit status: 0 clean, 1 findings of level error, 2 usage, 3 a file could not be read"""
-_EXPLAIN_EXAMPLE = """examples:
-  kdash stack explain call-without-frame
-  kdash stack explain drivers/x.o x_probe"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,18 +41,20 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run(argv: list[str]) -> int:
-    """Run `kdash stack ARGV` and return the exit status."""
+    """Run `kdash stack ARGV` and return the exit status; files alone open the dashboard."""
+    if argv and argv[0] not in COMMANDS and Path(argv[0]).exists():
+        from kdash.commands.dashboard import run as open_dashboard
+
+        return open_dashboard(argv)
     parser = _Parser(
         prog="kdash stack",
         description="Validate the stack use of x86-64 object files.",
         epilog=_CHECK_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(
-        dest="command", metavar="check|explain|import|baseline|compare", required=True
-    )
+    commands = parser.add_subparsers(dest="command", metavar="|".join(COMMANDS), required=True)
     _add_check(commands)
-    _add_explain(commands)
+    add_explain(commands)
     add_import(commands)
     add_baseline(commands)
     add_compare(commands)
@@ -62,15 +62,7 @@ def run(argv: list[str]) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
-    if arguments.command == "explain":
-        return _explain(arguments)
-    carry_out = {
-        "check": _check,
-        "import": carry_out_import,
-        "baseline": carry_out_baseline,
-        "compare": carry_out_compare,
-    }
-    return _guarded(carry_out[arguments.command], arguments)
+    return _guarded(COMMANDS[arguments.command], arguments)
 
 
 def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -106,17 +98,6 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="text",
         help="a line a finding, JSON lines, a SARIF 2.1.0 log, or the counts (default: text)",
     )
-
-
-def _add_explain(commands: argparse._SubParsersAction[_Parser]) -> None:
-    explain = commands.add_parser(
-        "explain",
-        help="what a rule protects, or a function with its stack states",
-        epilog=_EXPLAIN_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    explain.add_argument("subject", metavar="KIND|FILE", help="a kind of finding, or an object")
-    explain.add_argument("function", metavar="FUNCTION", nargs="?", help="a function of FILE")
 
 
 # --- check
@@ -179,35 +160,10 @@ def _check(arguments: argparse.Namespace) -> int:
     return status_of(summary)
 
 
-# --- explain
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    from kdash.backends.stack.facts import ObjectError
-    from kdash.backends.stack.printable import printable
-    from kdash.backends.stack.rule_text import explain_rule
-
-    if arguments.function is None:
-        if arguments.subject not in RULES:
-            kinds = ", ".join(RULES)
-            name = printable(arguments.subject)
-            print(  # noqa: T201
-                f"kdash stack explain: no rule '{name}'; one of: {kinds};"
-                " or give FILE and FUNCTION",
-                file=sys.stderr,
-            )
-            return int(ExitStatus.USAGE)
-        print(explain_rule(arguments.subject))  # noqa: T201
-        return int(ExitStatus.OK)
-    from kdash.backends.stack.explain import explain_function
-
-    try:
-        text = explain_function(arguments.subject, arguments.function)
-    except ObjectError as error:
-        print(printable(f"{arguments.subject}: {error}"), file=sys.stderr)  # noqa: T201
-        return int(ExitStatus.ENVIRONMENT)
-    except LookupError as error:
-        print(printable(f"kdash stack explain: {error.args[0]}"), file=sys.stderr)  # noqa: T201
-        return int(ExitStatus.USAGE)
-    print(text)  # noqa: T201
-    return int(ExitStatus.OK)
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "check": _check,
+    "explain": carry_out_explain,
+    "import": carry_out_import,
+    "baseline": carry_out_baseline,
+    "compare": carry_out_compare,
+}

@@ -301,3 +301,20 @@ def test_a_malformed_configuration_is_a_usage_error_that_names_file_and_line(
     assert f"{path}:2: [stack.rules] unreachable: 'loud' is none of error, warning, off" in err
     monkeypatch.setenv("KDASH_CONFIG", str(tmp_path / "gone"))
     assert run(["check", SAMPLE]) == 3
+
+
+def test_rules_functions_and_one_function_are_explained_in_text_and_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in ([], ["unreachable"], [SAMPLE], [SAMPLE, "idle_enter"]):
+        assert run(["explain", *arguments]) == 0
+        text = capsys.readouterr().out
+        assert run(["explain", *arguments, "--format", "json"]) == 0
+        objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        name = objects[0].get("kind") or objects[0]["function"]
+        assert name in text
+
+
+def test_files_alone_open_the_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([SAMPLE]) == 2  # there is no terminal here
+    assert "no dashboard: " in capsys.readouterr().err

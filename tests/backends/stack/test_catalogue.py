@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kdash.backends.stack.explain import explain_function
-from kdash.backends.stack.object_files import sample_paths
 from kdash.backends.stack.probe import probe_stack
 from kdash.backends.stack.rule_examples import BAD_AND_GOOD
 from kdash.backends.stack.rule_text import explain_rule
 from kdash.backends.stack.rules import RULES
-
-_SAMPLE = next(path for path in sample_paths() if path.endswith("idle_enter.o"))
 
 
 def test_every_rule_has_a_bad_and_a_good_example() -> None:
@@ -27,18 +23,6 @@ def test_an_explanation_holds_all_a_rule_says(kind: str) -> None:
     assert " ".join(RULES[kind].protects.split()) in words
     assert " ".join(RULES[kind].respond.split()) in words
     assert max(map(len, text.splitlines())) <= 100
-
-
-def test_a_function_is_explained_with_its_states_and_findings() -> None:
-    text = explain_function(_SAMPLE, "idle_enter")
-    assert "CFA is rbp+16, rbp saved at CFA-16, rbx saved at CFA-24" in text
-    assert "^ sibling-modified" in text
-    assert "jne idle_cancel" in text
-
-
-def test_a_function_that_is_not_there_is_named() -> None:
-    with pytest.raises(LookupError, match="no function 'nothing'"):
-        explain_function(_SAMPLE, "nothing")
 
 
 def test_the_doctor_is_told_that_decoder_and_readers_work() -> None:
