@@ -6,33 +6,29 @@ Used by one thread; session.py brings the commands there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import (
     KEY_WANTED,
     PastError,
+    Registers,
     RunState,
     Snapshot,
-    StopKind,
 )
 from kdash.backends.kvm.fpu import FpuState
+from kdash.backends.kvm.guest_run import GuestRun
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.output import OnOutput, OutputTap
+from kdash.backends.kvm.output import OutputTap
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.past import Past
 from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.snapshots import Snapshots, Standing
 from kdash.backends.kvm.start import AS_LOADED, Start
-from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
-from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.stopping import STEPS_A_SLICE, Stopping
 from kdash.backends.kvm.stops import Stops, Verdict
-from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.travel import Search, Travel
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu import Vcpu
@@ -46,7 +42,7 @@ SENT: Final = 1 << 20
 TICKS: Final = 20
 
 
-class GuidedRun:
+class GuidedRun(GuestRun):
     """One guest, its machine, and how far it shall run.
 
     Raises:
@@ -63,14 +59,12 @@ class GuidedRun:
         start: Start = AS_LOADED,
         stops: Stops | None = None,
     ) -> None:
+        super().__init__(guest.symbols, stops)
         self._guest = guest
         self._start = start
         self._devices = devices
         self._path = path
-        self.stops = stops or Stops(guest.symbols)
-        self._pace: Pace | None = None
         self._engine = engine
-        self.on_output: OnOutput | None = None
         self._begin_machine(open_machine(guest, engine, path))
 
     def _begin_machine(self, machine: Machine) -> None:
@@ -108,10 +102,10 @@ class GuidedRun:
         self._pace = None
         self._left: int | None = None
         self._stopping = Stopping(self._runner, self.stops, hardware=machine.hardware_breakpoints)
-        self._places: tuple[Place, ...] = ()  # to stop at, of the pace
-        self.broken = False  # KVM refused to go on; only a restart does
+        self._places = ()
+        self.broken = False
         self._runner.board.keys_may_come = True
-        self.waiting = False  # for a key; only one lets the guest go on
+        self.waiting = False
         self._began = 0, 0.0  # steps and seconds when it was let go
         self._fast = False  # whether it goes at full speed, or did last
         self._stopping.arm()
@@ -123,9 +117,11 @@ class GuidedRun:
             set_registers(machine, self._start.registers)
 
     @property
-    def going(self) -> bool:
-        """Whether a pace is set and not yet done."""
-        return self._pace is not None
+    def _vcpu_count(self) -> int:
+        return len(self._machine.vcpus)
+
+    def _registers(self, vcpu: int) -> Registers:
+        return self._past.registers(vcpu)
 
     @property
     def free(self) -> bool:
@@ -178,40 +174,14 @@ class GuidedRun:
         self._past.begin()
         self._past.settle()
         self._remember()
-        places: tuple[Place, ...] = ()
-        if pace.over:
-            places = self._return_of_call()
-            if not places:
-                pace = Pace(steps=1)
-        elif pace.until is not None:
-            places = (Place(self.linear(pace.until)),)
+        pace = self._set_places(pace)
         self._pace = pace
         self._left = pace.steps
         self._state = RunState.RUNNING
         self._began = self._runner.steps, self._runner.seconds
         self._fast = False
-        self._places = places
-        self._stopping.begin(places, pace.exits, self._selected if pace.over else None)
+        self._stopping.begin(self._places, pace.exits, self._selected if pace.over else None)
         self._runner.start_ticks(TICKS)
-
-    def linear(self, ip: int) -> int:
-        """The linear address of an RIP value in the code segment there is now."""
-        registers = self._past.registers(self._selected)
-        return replace(registers, rip=ip).linear_ip
-
-    def _remember(self) -> None:
-        """What is shown now is what changes are told against."""
-        self._before = [self._past.registers(vcpu.index) for vcpu in self._machine.vcpus]
-
-    def _return_of_call(self) -> tuple[Place, ...]:
-        """Where the call at CS:IP comes back to, and RSP when it does; empty for no call."""
-        registers = self._before[self._selected]
-        code = self.read_memory(registers.linear_ip, disassembly.LONGEST)
-        length = disassembly.length_to_step_over(code, registers.rip, registers.code_bits)
-        if length is None:
-            return ()
-        mask = (1 << registers.code_bits) - 1
-        return (Place(self.linear((registers.rip + length) & mask), registers.rsp),)
 
     def advance(self) -> bool:
         """Go one slice of the pace; whether there is more to go.
@@ -273,39 +243,6 @@ class GuidedRun:
 
     # -- going back
 
-    def step_back(self, count: int = 1) -> None:
-        """Go so many moments back, at most to the first that is recorded.
-
-        Raises:
-            NotRecorded: when there is no past.
-        """
-        self._go_back(lambda travel: travel.back(count, Search(self.stops)))
-
-    def reverse_next(self) -> None:
-        """Go one step back, a call that has returned as a whole.
-
-        Raises:
-            NotRecorded: when there is no past.
-        """
-        self._go_back(lambda travel: travel.back_over(self._selected))
-
-    def reverse_continue(self, exits: bool = False) -> None:
-        """Go back to a stop point, to the last exit if `exits`, else to the first moment.
-
-        Raises:
-            NotRecorded: when there is no past.
-        """
-        search = Search(self.stops, exits=ExitFilter() if exits else None)
-        self._go_back(lambda travel: travel.back_to(search))
-
-    def seek(self, moment: int) -> None:
-        """Show the moment nearest to `moment`.
-
-        Raises:
-            NotRecorded: when there is no past.
-        """
-        self._go_back(lambda travel: travel.seek(moment))
-
     def _go_back(self, go: Callable[[Travel], object]) -> None:
         self.stop()
         travel = self._past.travel
@@ -350,34 +287,7 @@ class GuidedRun:
 
     # -- looking and changing
 
-    def add_stop(self, wanted: Wanted) -> int:
-        """Add a stop point, also while the guest runs; returns its number.
-
-        Raises:
-            ConditionError: when its condition means nothing.
-        """
-        number = self.stops.add(wanted)
-        self._stopping.arm()
-        return number
-
-    def add_breakpoint(self, ip: int) -> None:
-        """Add a breakpoint at an RIP value in the code segment there is now, once."""
-        linear = self.linear(ip)
-        if linear not in self.stops.breakpoints:
-            self.add_stop(Wanted(StopKind.BREAKPOINT, linear))
-
-    def remove_breakpoint(self, ip: int) -> None:
-        """Remove all breakpoints at an RIP value."""
-        self.stops.remove_breakpoints(self.linear(ip))
-        self._stopping.arm()
-
-    def remove_stop(self, number: int) -> None:
-        """Remove a stop point.
-
-        Raises:
-            StopError: when there is none of that number.
-        """
-        self.stops.remove(number)
+    def _arm(self) -> None:
         self._stopping.arm()
 
     def set_register(self, name: str, value: int, confirm: bool = False) -> None:
@@ -396,17 +306,6 @@ class GuidedRun:
         self._change(confirm, f"setting {name}")
         self._vcpu.set_register(name, value)
         self._past.edited()
-
-    def select_vcpu(self, index: int) -> None:
-        """Show, step and change VCPU `index` from now on.
-
-        Raises:
-            ValueError: when there is no such VCPU.
-        """
-        count = len(self._machine.vcpus)
-        if not 0 <= index < count:
-            raise ValueError(f"no VCPU {index}; they are 0 to {count - 1}")
-        self._selected = index
 
     @property
     def _vcpu(self) -> Vcpu:
@@ -519,8 +418,3 @@ class GuidedRun:
 
             self._inspector = Inspector(self._machine, self._path, self._engine, self._past)
         return self._inspector
-
-    @property
-    def symbols(self) -> Symbols:
-        """Names of the guest's addresses."""
-        return self._guest.symbols

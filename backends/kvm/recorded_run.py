@@ -12,12 +12,13 @@ from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.facts import (
     KvmError,
     NotRecorded,
+    Registers,
     RunState,
     Snapshot,
-    StopKind,
     VcpuBrief,
     VcpuState,
 )
+from kdash.backends.kvm.guest_run import GuestRun
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.recorder import devices_of, exits_before
 from kdash.backends.kvm.recording_file import Loaded, save
@@ -25,9 +26,6 @@ from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.resumption import has_ended
 from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.snapshots import EXITS, SERIAL
-from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
-from kdash.backends.kvm.stop_table import Place
-from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.travel import Search, Travel
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 _READ_ONLY = "a recording can be looked through, not changed or run on"
 
 
-class RecordedRun:
+class RecordedRun(GuestRun):
     """What session.py needs of a run, for a recording from a file.
 
     Args:
@@ -46,18 +44,13 @@ class RecordedRun:
     """
 
     def __init__(self, loaded: Loaded) -> None:
+        super().__init__(Symbols.of(loaded.about.symbols))
         self._about = loaded.about
         self._file = loaded.name
         self._recording = loaded.recording
         self._travel = Travel(loaded.recording)
-        self._symbols = Symbols.of(loaded.about.symbols)
-        self.stops = Stops(self._symbols)
         self._selected = self._travel.arrived
         self._screen = ScreenReader(self._recording)
-        self._pace: Pace | None = None
-        self.broken = False
-        self.waiting = False
-        self.on_output: Any = None
         self._detail = ""
         self._remember()
 
@@ -68,24 +61,9 @@ class RecordedRun:
     # -- what it shares with a guided run
 
     @property
-    def going(self) -> bool:
-        """Whether a pace is set and not yet done."""
-        return self._pace is not None
-
-    @property
     def free(self) -> bool:
         """Never for long: nothing is executed."""
         return False
-
-    @property
-    def symbols(self) -> Symbols:
-        """Names of the guest's addresses."""
-        return self._symbols
-
-    @property
-    def selected(self) -> int:
-        """The VCPU shown."""
-        return self._selected
 
     def kick(self) -> None:
         """Nothing waits."""
@@ -99,9 +77,12 @@ class RecordedRun:
         self._pace = None
         self.seek(self._recording.first)
 
-    def _remember(self) -> None:
-        count = self._recording.vcpu_count
-        self._before = [self._recording.registers(number) for number in range(count)]
+    @property
+    def _vcpu_count(self) -> int:
+        return self._recording.vcpu_count
+
+    def _registers(self, vcpu: int) -> Registers:
+        return self._recording.registers(vcpu)
 
     # -- going
 
@@ -109,25 +90,7 @@ class RecordedRun:
         """Go a pace through the recording."""
         self._remember()
         self._detail = ""
-        self._places: tuple[Place, ...] = ()
-        if pace.over:
-            self._places = self._return_of_call()
-            pace = pace if self._places else Pace(steps=1)
-        elif pace.until is not None:
-            self._places = (Place(self._linear(pace.until)),)
-        self._pace = pace
-
-    def _linear(self, ip: int) -> int:
-        registers = self._recording.registers(self._selected)
-        return registers.linear_ip - registers.rip + ip
-
-    def _return_of_call(self) -> tuple[Place, ...]:
-        registers = self._recording.registers(self._selected)
-        code = self.read_memory(registers.linear_ip, disassembly.LONGEST)
-        length = disassembly.length_to_step_over(code, registers.rip, registers.code_bits)
-        if length is None:
-            return ()
-        return (Place(registers.linear_ip + length, registers.rsp),)
+        self._pace = self._set_places(pace)
 
     def advance(self) -> bool:
         """Go all of the pace, or as far as the recording leads."""
@@ -148,57 +111,16 @@ class RecordedRun:
         """Nothing goes."""
         self._pace = None
 
-    def _back(self, go: Callable[[], object]) -> None:
+    def _go_back(self, go: Callable[[Travel], object]) -> None:
         self._remember()
-        self._detail = ""
-        go()
+        go(self._travel)
         self._detail = self._travel.why
         self._selected = self._travel.vcpu
 
-    def step_back(self, count: int = 1) -> None:
-        """Go so many moments back."""
-        self._back(lambda: self._travel.back(count))
-
-    def reverse_next(self) -> None:
-        """Go one step back, a call that has returned as a whole."""
-        self._back(lambda: self._travel.back_over(self._selected))
-
-    def reverse_continue(self, exits: bool = False) -> None:
-        """Go back to a stop point, to the last exit if `exits`, else to the first moment."""
-        search = Search(self.stops, exits=ExitFilter() if exits else None)
-        self._back(lambda: self._travel.back_to(search))
-
-    def seek(self, moment: int) -> None:
-        """Show the moment nearest to `moment`."""
-        self._back(lambda: self._travel.seek(moment))
-
-    # -- stop points
-
-    def add_stop(self, wanted: Wanted) -> int:
-        """Add a stop point; returns its number."""
-        return self.stops.add(wanted)
-
-    def add_breakpoint(self, ip: int) -> None:
-        """Add a breakpoint at an RIP value, once."""
-        linear = self._linear(ip)
-        if linear not in self.stops.breakpoints:
-            self.stops.add(Wanted(StopKind.BREAKPOINT, linear))
-
-    def remove_breakpoint(self, ip: int) -> None:
-        """Remove all breakpoints at an RIP value."""
-        self.stops.remove_breakpoints(self._linear(ip))
-
-    def remove_stop(self, number: int) -> None:
-        """Remove a stop point."""
-        self.stops.remove(number)
+    def _arm(self) -> None:
+        """The next pace looks them up."""
 
     # -- looking
-
-    def select_vcpu(self, index: int) -> None:
-        """Show VCPU `index` from now on; ValueError: there is none."""
-        if not 0 <= index < self._recording.vcpu_count:
-            raise ValueError(f"no VCPU {index}; they are 0 to {self._recording.vcpu_count - 1}")
-        self._selected = index
 
     def read_memory(self, linear: int, length: int) -> bytes:
         """Memory by linear address, up to the first byte that is not mapped."""
@@ -236,7 +158,7 @@ class RecordedRun:
                 disassembly.around(
                     registers, partial(recording.read_linear, vcpu=self._selected), about.load
                 ),
-                self._symbols,
+                self.symbols,
             ),
             exits=exits_before(recording, recording.position, EXITS),
             serial=_until(about.serial, about.dropped[0], _sent(state, "serial")),
