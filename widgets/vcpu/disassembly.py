@@ -197,9 +197,16 @@ class DisassemblyView(LinePart):
     def action_follow(self) -> None:
         """Go to the target of the branch under the cursor, else to the current instruction."""
         place = self._place(self._cursor)
-        target = None if place is None else self._rows[place].target
-        if target is None or not self.move_to(target):
+        row = None if place is None else self._rows[place]
+        if row is None or row.target is None:
             self.move_to(self._registers.rip)
+        elif not self.move_to(row.target):
+            name = f" <{printable(row.target_symbol)}>" if row.target_symbol else ""
+            self.notify(
+                f"{row.target:#x}{name} is too far from CS:IP to be listed; "
+                f":break {row.target:#x} stops there, :until {row.target:#x} runs there",
+                markup=False,
+            )
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the line clicked; a double click toggles a breakpoint there."""

@@ -253,3 +253,17 @@ async def test_before_it_is_known_how_much_room_there_is_nothing_is_said() -> No
     view = DisassemblyView()
     view.lay_out()
     assert view.lines == ()
+
+
+async def test_enter_says_so_where_the_target_of_a_call_is_not_listed() -> None:
+    far = replace(COMPILED[2], target=0x5000, target_symbol="[far]")
+    view = DisassemblyView()
+    app = PartApp(view)
+    async with app.run_test(size=(70, 12)) as pilot:
+        view.show(snapshot(registers=at(0x1000), disassembly=(COMPILED[0], COMPILED[1], far)))
+        view.focus()
+        await pilot.press("G", "enter")
+        await pilot.pause()
+        assert view.cursor == 0x1002
+        (told,) = app._notifications
+        assert told.message.startswith("0x5000 <[far]> is too far")
