@@ -13,9 +13,12 @@ from textual.containers import Container
 
 from kdash.backends.entropy.facts import ModelStep, Reading
 from kdash.panes import entropy_words as words
+from kdash.panes.entropy_laboratory import Laboratory
 from kdash.panes.entropy_model import ModelThread
 from kdash.panes.entropy_sources import Model, Sampler, status
 from kdash.settings import Settings
+from kdash.widgets.entropy.contention_view import ContentionView
+from kdash.widgets.entropy.health_view import HealthView
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.series import Series
@@ -25,7 +28,7 @@ INTERVAL = 1.0  # seconds between two readings
 EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
 BESIDE = 104  # cells; from here on the two views stand side by side
 STACKED = 40  # lines; from here on they stand below each other
-KERNEL, POOL = 0, 1  # ordinals of the views
+KERNEL, POOL, CONTENTION, HEALTH = range(4)  # ordinals of the views
 ACTIONS = frozenset({"freeze", "step", "extract", "mix", "plot", "switch_view"})
 
 
@@ -33,7 +36,9 @@ class EntropyPane(Pane):
     """The kernel's generator as it is, and the pool of Linux 4.3 as it was."""
 
     NAME: ClassVar[str] = "Entropy"
-    VIEWS: ClassVar[tuple[str, ...]] = ("this kernel", "Linux 4.3 pool (model)")
+    VIEWS: ClassVar[tuple[str, ...]] = (
+        "this kernel", "Linux 4.3 pool (model)", "contention", "stream health",
+    )  # fmt: skip
     WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
 
     LOOK: ClassVar[float] = 0.5  # seconds between two looks at what the threads left
@@ -43,6 +48,10 @@ class EntropyPane(Pane):
     EntropyPane #entropy-views { layout: vertical; }
     EntropyPane ToneLines { width: 1fr; height: 1fr; }
     EntropyPane.-kernel PoolView, EntropyPane.-pool KernelView { display: none; }
+    EntropyPane ContentionView, EntropyPane HealthView { display: none; }
+    EntropyPane.-contention ContentionView, EntropyPane.-health HealthView { display: block; }
+    EntropyPane.-contention KernelView, EntropyPane.-contention PoolView { display: none; }
+    EntropyPane.-health KernelView, EntropyPane.-health PoolView { display: none; }
     EntropyPane.-beside #entropy-views { layout: horizontal; }
     EntropyPane.-beside PoolView { border-left: solid $border; padding-left: 1; }
     EntropyPane.-beside KernelView { padding-right: 1; }
@@ -73,6 +82,7 @@ class EntropyPane(Pane):
         self._frozen = False
         self._shown: Reading | None = None
         self._status = ""
+        self._laboratory = Laboratory()
 
     # -- sources ------------------------------------------------------------------------
 
@@ -92,10 +102,12 @@ class EntropyPane(Pane):
     # -- building -----------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        """Lay out the two views."""
+        """Lay out the views."""
         with Container(id="entropy-views"):
             yield KernelView(id="entropy-kernel")
             yield PoolView(id="entropy-pool")
+            yield ContentionView(id="entropy-contention")
+            yield HealthView(id="entropy-health")
 
     async def on_mount(self) -> None:
         """Start the threads and look at what they leave."""
@@ -129,6 +141,7 @@ class EntropyPane(Pane):
 
     def _stop(self) -> None:
         self._model.stop()
+        self._laboratory.stop()
         if self._sampler is not None:
             self._sampler.stop()
             self._sampler = None
@@ -149,6 +162,7 @@ class EntropyPane(Pane):
                 self._shown = reading
                 self._kernel_view.show(reading, self._sampler.history, self._sampler.interval)
         self._look_at_model()
+        self._laboratory.look(self.query_one(ContentionView), self.query_one(HealthView))
 
     def _look_at_model(self) -> None:
         view = self._pool_view
@@ -185,21 +199,28 @@ class EntropyPane(Pane):
         width, height = self.content_size.width, self.content_size.height
         beside = width >= BESIDE
         stacked = not beside and height >= STACKED
-        one = not beside and not stacked
-        self.set_class(beside, "-beside")
-        self.set_class(stacked, "-stacked")
+        laboratory = self.view in {CONTENTION, HEALTH}
+        one = laboratory or (not beside and not stacked)
+        self.set_class(beside and not laboratory, "-beside")
+        self.set_class(stacked and not laboratory, "-stacked")
+        self.set_class(self.view == CONTENTION, "-contention")
+        self.set_class(self.view == HEALTH, "-health")
         self.set_class(one and self.view == KERNEL, "-kernel")
         self.set_class(one and self.view == POOL, "-pool")
         self.border_subtitle = self.VIEWS[self.view] if one else ""
 
-    def view_changed(self, index: int) -> None:  # noqa: ARG002 - `view` says it too
+    def view_changed(self, index: int) -> None:
         """Show the view, or move to it where both are on screen."""
         self._arrange()
         self.focus_content()
+        if index == CONTENTION:
+            self._laboratory.simulate()
+        elif index == HEALTH:
+            self._laboratory.test_once(self.query_one(HealthView).source)
 
     def focus_content(self) -> None:
         """Give the keyboard to the view that is shown."""
-        views = self.query(PoolView if self.view == POOL else KernelView)
+        views = self.query((KernelView, PoolView, ContentionView, HealthView)[self.view])
         if views:
             self.screen.set_focus(views.first())
         else:
@@ -241,6 +262,14 @@ class EntropyPane(Pane):
         """Plot the next signal."""
         self._kernel_view.plot_next()
         self._reveal(KERNEL)
+
+    def on_contention_view_measure(self) -> None:
+        """Measure contention here, or stop doing so."""
+        self._laboratory.measure()
+
+    def on_health_view_test(self, event: HealthView.Test) -> None:
+        """Test a stream, or stop doing so."""
+        self._laboratory.test(event.source, again=event.again)
 
     def _by_key(self, operation: Callable[[Model], list[ModelStep]]) -> None:
         try:

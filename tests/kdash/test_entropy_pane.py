@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -14,11 +16,15 @@ from textual.containers import Horizontal
 from textual.widgets import Footer
 
 from kdash.backends.entropy.facts import Reading
+from kdash.backends.entropy.health import sources
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel, Sample
 from kdash.panes.entropy import EntropyPane
+from kdash.panes.entropy_laboratory import Experiment
 from kdash.panes.entropy_sources import Model, Sampler, status
 from kdash.settings import Settings
+from kdash.widgets.entropy.contention_view import ContentionView
+from kdash.widgets.entropy.health_view import HealthView
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.tone_lines import ToneLines
@@ -185,7 +191,8 @@ async def test_both_views_fit_a_column_of_a_wide_terminal_without_scrolling() ->
     async with opened(history(MODERN, (1.0, 2.0)), (147, 45), columns=3) as (pane, pilot):
         await pilot.press("x")
         await pilot.pause()
-        assert [view.max_scroll_y for view in pane.query(ToneLines)] == [0, 0]
+        shown = [view for view in pane.query(ToneLines) if view.display]
+        assert [view.max_scroll_y for view in shown] == [0, 0]
 
 
 async def test_the_footer_holds_six_keys_on_eighty_columns() -> None:
@@ -348,3 +355,82 @@ async def test_a_machine_without_proc_says_so_in_the_pane(tmp_path: Any) -> None
     app = Host(pane)
     async with app.run_test(size=NARROW) as pilot:
         await until(pilot, lambda: app.told and "not available" in texts(pane)[0])
+
+
+async def test_the_laboratory_has_views_of_its_own() -> None:
+    async with opened([MODERN], WIDE) as (pane, pilot):
+        await pilot.press("greater_than_sign", "greater_than_sign")
+        view = pane.query_one(ContentionView)
+        await until(pilot, lambda: "calibrated to" in view.text)
+        assert not pane.query_one(KernelView).display
+        await pilot.press("greater_than_sign")
+        health = pane.query_one(HealthView)
+        await until(pilot, lambda: "fips140" in health.text)
+        assert not view.display
+        await pilot.press("greater_than_sign")
+        assert pane.query_one(KernelView).display
+        assert pane.query_one(PoolView).display
+
+
+async def test_measuring_is_told_and_stopped_by_the_same_key() -> None:
+    async with opened([MODERN], WIDE) as (pane, pilot):
+        await pilot.press("greater_than_sign", "greater_than_sign", "r")
+        view = pane.query_one(ContentionView)
+        await until(pilot, lambda: "r stops" in view.text)
+        await pilot.press("r")
+        await until(pilot, lambda: "r stops" not in view.text)
+
+
+async def test_a_source_that_gives_nothing_is_told_where_its_verdicts_would_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nothing(_source: str, _nbytes: int) -> Iterator[bytes]:
+        raise sources.SourceError("/dev/hwrng can be read by root alone")
+
+    monkeypatch.setattr(sources, "live_bytes", nothing)
+    async with opened([MODERN], WIDE) as (pane, pilot):
+        pane.show_view(3)
+        view = pane.query_one(HealthView)
+        await until(pilot, lambda: "root alone" in view.text)
+
+
+def test_an_experiment_begun_anew_hears_no_more_of_the_one_before() -> None:
+    going, done = threading.Event(), threading.Event()
+
+    def slow(_step: Callable[[], None]) -> Iterator[int]:
+        going.wait(30)
+        yield 1
+        done.set()
+
+    def quick(_step: Callable[[], None]) -> Iterator[int]:
+        yield 2
+        done.set()
+
+    experiment = Experiment[int]("test")
+    experiment.start(slow)
+    experiment.start(quick)
+    assert done.wait(30)
+    done.clear()
+    going.set()
+    assert done.wait(30)
+    assert experiment.latest == 2
+
+
+def test_what_ends_an_experiment_is_kept() -> None:
+    ended = threading.Event()
+
+    def broken(_step: Callable[[], None]) -> Iterator[int]:
+        yield 1
+        try:
+            raise OSError("no threads left")
+        finally:
+            ended.set()
+
+    experiment = Experiment[int]("test")
+    experiment.start(broken)
+    assert ended.wait(30)
+    for _ in range(1000):
+        if experiment.error:
+            break
+        time.sleep(0.01)
+    assert (experiment.latest, experiment.error) == (1, "no threads left")

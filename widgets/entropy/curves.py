@@ -1,0 +1,99 @@
+"""Several curves over one axis in braille characters: solid ones and dotted ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from kdash.widgets.entropy.braille import ACROSS, BITS, BLANK, DOWN, dot_row, round_top
+from kdash.widgets.entropy.tone_lines import Line, Span
+
+LABELS = 8  # cells left of the axis
+DOTTED = 3  # of so many dot columns a dotted curve fills one
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points joined by straight lines."""
+
+    points: tuple[tuple[float, float], ...]  # by rising x
+    tone: str
+    dotted: bool = False
+
+
+def curve_lines(
+    curves: Sequence[Curve], width: int, height: int, unit: str, axis: str
+) -> list[Line]:
+    """Draw the curves in `width` x `height` cells, axes and their labels included.
+
+    Args:
+        curves: The later are drawn over the earlier; x and y start at 0.
+        width: Cells, at least LABELS + 8.
+        height: Lines, at least 4.
+        unit: Stands behind the greatest value on the upright axis: "reads/s".
+        axis: What the level axis counts: "threads".
+    """
+    points = [point for curve in curves for point in curve.points]
+    right = max((x for x, _ in points), default=0.0) or 1.0
+    top = round_top(max((y for _, y in points), default=1.0), 1.0)
+    across, rows = max(1, width - LABELS - 1), max(1, height - 2)
+    dots = [[0] * across for _ in range(rows)]
+    tones = [[""] * across for _ in range(rows)]
+    for curve in curves:
+        for x, y in _dots(curve, right, top, across * ACROSS, rows * DOWN):
+            dots[y // DOWN][x // ACROSS] |= BITS[x % ACROSS][y % DOWN]
+            tones[y // DOWN][x // ACROSS] = curve.tone
+    lines: list[Line] = []
+    for row in range(rows):
+        label = short(top) if row == 0 else "0" if row == rows - 1 else ""
+        lines.append(
+            (
+                Span(f"{label:>{LABELS}}"),
+                Span("┤" if label else "│", "muted"),
+                *_runs(dots[row], tones[row]),
+            )
+        )
+    first = f"{unit} over {axis}"
+    last = short(right)
+    lines.append((Span(" " * LABELS), Span("└" + "─" * across, "muted")))
+    room = across - len(last)
+    lines.append((Span(" " * (LABELS + 1)), Span(f"{first:<{room}}{last}"[:across], "muted")))
+    return lines
+
+
+def short(value: float) -> str:
+    """A number in at most five characters: 167k, 2.15M."""
+    for limit, divisor, unit in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= limit:
+            return f"{value / divisor:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def _runs(dots: Sequence[int], tones: Sequence[str]) -> Line:
+    cells = [(chr(BLANK + dot), tone) for dot, tone in zip(dots, tones, strict=True)]
+    runs = groupby(cells, key=lambda cell: cell[1])
+    return tuple(Span("".join(char for char, _ in run), tone) for tone, run in runs)
+
+
+def _dots(curve: Curve, right: float, top: float, columns: int, rows: int) -> list[tuple[int, int]]:
+    """The dots of a curve; a point is four of them, so that one alone is seen."""
+    found = []
+    placed = [
+        (round(x / right * (columns - 1)), dot_row(y, 0.0, top, rows)) for x, y in curve.points
+    ]
+    for x, y in placed:
+        found += [
+            (min(columns - 1, x + i), min(rows - 1, max(0, y + j))) for i in (0, 1) for j in (-1, 0)
+        ]
+    for (x0, y0), (x1, y1) in pairwise(placed):
+        before = y0
+        for x in range(x0, x1 + 1):
+            row = round(y0 + (y1 - y0) * (x - x0) / max(1, x1 - x0))
+            if not curve.dotted:
+                step = 1 if row >= before else -1
+                found += [(x, y) for y in range(before, row + step, step)]
+            elif x % DOTTED == 0:
+                found.append((x, row))
+            before = row
+    return found
