@@ -146,6 +146,7 @@ class KdashApp(App[int]):
     def on_mount(self) -> None:
         """Set colours and signals, then build the other panes behind the first picture."""
         self._handle_signals()
+        self.app_resume_signal.subscribe(self, self._redraw)
         self.query_one(TabLine).set_active(self.active)
         self.call_after_refresh(self._first_picture)
 
@@ -167,6 +168,10 @@ class KdashApp(App[int]):
             await box.mount(pane, before=later[0] if later else None)
             await asyncio.sleep(0)
         self.all_built = True
+
+    def _redraw(self, _: App[object]) -> None:
+        """Draw everything: the terminal has forgotten the screen while kdash was suspended."""
+        self.screen.refresh(layout=True)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

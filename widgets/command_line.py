@@ -32,21 +32,21 @@ class _Completions(Suggester):
 
 class _Prompt(Input):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "Complete", id="prompt.complete", tooltip="Take the suggestion"),
+        Binding("tab", "complete", "Complete", id="prompt.complete",
+                tooltip="Complete; again: the next that fits"),
         Binding("up", "history(-1)", "Older", show=False, id="prompt.older", tooltip="Older line"),
         Binding("down", "history(1)", "Newer", show=False, id="prompt.newer", tooltip="Newer line"),
-        Binding(
-            "shift+tab",
-            "complete",
-            show=False,
-            id="prompt.complete-too",
-            tooltip="Take the suggestion",
-        ),
+        Binding("shift+tab", "complete(-1)", show=False, id="prompt.complete-back",
+                tooltip="Complete; again: the one before"),
         Binding("escape", "leave", "Leave", id="prompt.leave", tooltip="Leave the prompt"),
-    ]
+    ]  # fmt: skip
 
-    def __init__(self, history: list[str], text: str) -> None:
-        super().__init__(text, compact=True, select_on_focus=False)
+    def __init__(self, history: list[str], text: str, complete: Complete) -> None:
+        super().__init__(
+            text, compact=True, select_on_focus=False, suggester=_Completions(complete)
+        )
+        self._complete = complete
+        self._offers: list[str] = []  # what Tab goes through
         self._history = history
         self._place = len(history)
         self._entered = False
@@ -69,10 +69,16 @@ class _Prompt(Input):
         else:
             await super()._on_key(event)
 
-    def action_complete(self) -> None:
-        """Take the suggestion."""
-        if self._suggestion:
-            self.action_cursor_right()
+    def action_complete(self, by: int = 1) -> None:
+        """Complete the line; pressed again, show the next line that fits."""
+        if len(self._offers) > 1 and self.value in self._offers:
+            place = self._offers.index(self.value) + by
+        else:
+            self._offers = list(self._complete(self.value))
+            place = 0 if by > 0 else -1
+        if self._offers:
+            self.value = self._offers[place % len(self._offers)]
+            self.cursor_position = len(self.value)
 
     def action_history(self, by: int) -> None:
         """Show an older or a newer line."""
@@ -126,8 +132,7 @@ class CommandLine(Horizontal):
         """Show the prompt with `text` typed already, and with `complete` for suggestions."""
         await self.query(_Prompt).remove()
         self._before = self.screen.focused
-        prompt = _Prompt(self.history, text)
-        prompt.suggester = _Completions(complete)
+        prompt = _Prompt(self.history, text, complete)
         await self.mount(prompt, after=".colon")
         self.add_class("-open")
         self.screen.set_focus(prompt)  # at once: the next key may be waiting already

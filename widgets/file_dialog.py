@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -218,8 +218,9 @@ class FileDialog(ModalScreen[None]):
 
     def _go(self, folder: str, came_from: str = "") -> None:
         """Show another folder; the cursor stands on the one that was left."""
-        self.run_worker(self._list(folder, came_from), group="list", exclusive=True)
+        self._list(folder, came_from)
 
+    @work(group="list", exclusive=True)
     async def _list(self, folder: str, came_from: str) -> None:
         self._listing = await asyncio.to_thread(self._files.listing, folder)
         self.query_one(".folder", Static).update(Content(one_line(self._listing.folder)))
@@ -337,8 +338,9 @@ class FileDialog(ModalScreen[None]):
         event.stop()
         entry = self._table.current
         if entry is not None:
-            self.run_worker(self._look(entry), group="about", exclusive=True)
+            self._look(entry)
 
+    @work(group="about", exclusive=True)
     async def _look(self, entry: Entry) -> None:
         self._tell(await asyncio.to_thread(self._files.about, entry.path))
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 
 from kdash.panes import stack_words as words
 from kdash.panes.stack_checking import Check
@@ -21,6 +25,11 @@ class StackPane(FindingKeys):
     VIEWS: ClassVar[tuple[str, ...]] = VIEWS
     WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "open", "Open", show=False, id="stack.open",
+                tooltip="Check other objects, found by their folder or name"),
+    ]  # fmt: skip
+
     def focus_content(self) -> None:
         """The list has the keyboard."""
         if self.browser_shown:
@@ -32,6 +41,15 @@ class StackPane(FindingKeys):
         """The sub-views belong to the detail."""
         if self.browser_shown:
             self.browser.show_view(index)
+
+    def action_open(self) -> None:
+        """Look for other objects to check by the same rules."""
+        from kdash.panes.stack_files import object_dialog
+
+        def check(path: Path) -> None:
+            self.start(replace(self.check, paths=(path,)))
+
+        self.app.push_screen(object_dialog(self.check.paths, check))
 
     def run_command(self, line: str) -> str:
         """Carry out one line of the command prompt."""

@@ -11,11 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 from textual.app import App, ComposeResult
+from textual.widgets import Static
 
 from kdash.backends.stack import service
 from kdash.backends.stack.facts import FileReport
 from kdash.panes.stack import StackPane
+from kdash.panes.stack_files import object_dialog
 from kdash.settings import Settings
+from kdash.widgets.file_dialog import Entry
+from kdash.widgets.line_table import LineTable
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.stack.browser import Browser
 
@@ -330,3 +334,25 @@ async def test_a_failing_validator_fails_this_pane_alone_until_the_next_check(
         app.pane.run_command(f"check {bad}")
         await app.checked()
         assert app.pane.browser.tally.files == 1
+
+
+async def test_o_finds_other_objects_and_takes_folders_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "drivers").mkdir()
+    (tmp_path / "a.o").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x01\0\x3e\0" + bytes(44))
+    monkeypatch.chdir(tmp_path)
+    chosen: list[Path] = []
+    app = App[None]()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(object_dialog((), chosen.append))
+        table: LineTable[Entry] = LineTable((), lambda _: ())
+        while not table.row_count:
+            await pilot.pause(0.01)
+            table = app.screen.query_one(LineTable)
+        assert [entry.name for entry in table.shown_rows] == ["./", "drivers/", "a.o"]
+        await pilot.press("down")
+        while "relocatable object" not in str(app.screen.query_one(".about", Static).render()):
+            await pilot.pause(0.01)
+        await pilot.press("up", "up", "enter")
+        assert chosen == [tmp_path]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from kdash.app import KdashApp
 from kdash.panes.vcpu_printing import value_text
@@ -44,18 +44,18 @@ async def test_help_lists_every_command_and_explains_one() -> None:
     async with KdashApp(Settings()).run_test(size=SMALL) as pilot:
         app = await started(pilot)
         await enter(pilot, "help")
-        assert isinstance(app.screen, HelpScreen)
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         listed = text_on_top(app)
         assert all(word.usage in listed for word in WORDS)
         await pilot.press("escape")
         await enter(pilot, "help b")
-        assert isinstance(app.screen, Reading)
+        await until(pilot, lambda: isinstance(app.screen, Reading))
         assert "dword [rsp]" in text_on_top(app)
         await pilot.press("escape")
         await enter(pilot, "help pause")
-        assert answer(app) == ":pause\nstop a running guest"
+        await until(pilot, lambda: answer(app) == ":pause\nstop a running guest")
         await enter(pilot, "help frob")
-        assert answer(app).startswith("unknown command 'frob'")
+        await until(pilot, lambda: answer(app).startswith("unknown command 'frob'"))
 
 
 async def test_help_and_its_commands_are_completed() -> None:
@@ -77,7 +77,7 @@ async def test_print_answers_with_the_value() -> None:
         await enter(pilot, "p dword [0x7fffffff]")
         await until(pilot, lambda: answer(app).startswith("print: dword [0x7fffffff]: "))
         await enter(pilot, "p rax +")
-        assert answer(app).startswith("print: 'rax +', character 6")
+        await until(pilot, lambda: answer(app).startswith("print: 'rax +', character 6"))
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,15 @@ def test_every_other_name_of_a_view_leads_to_one() -> None:
 def test_no_short_form_stands_for_two_commands() -> None:
     names = [name for word in WORDS for name in (word.word, *word.aliases)]
     assert len(names) == len(set(names))
+
+
+async def test_tab_completes_and_goes_through_all_that_fits() -> None:
+    async with KdashApp(Settings()).run_test(size=SMALL) as pilot:
+        app = await started(pilot)
+        await pilot.press("colon", *"info s")
+        line = app.query_one(Input)
+        seen = []
+        for key in ("tab", "tab", "tab", "tab", "shift+tab"):
+            await pilot.press(key)
+            seen.append(line.value.removeprefix("info "))
+        assert seen == ["serial", "screen", "stops", "statistics", "stops"]

@@ -95,6 +95,13 @@ class Program:
                 break
         raise AssertionError(f"{words!r} not on the screen:\n{self.text}")
 
+    def wait_for_sent(self, *words: bytes, since: int) -> None:
+        """Read until the program has sent every one of `words` behind its first bytes."""
+        end = time.monotonic() + PATIENCE
+        while not all(word in self.raw[since:] for word in words):
+            self.pump()
+            assert time.monotonic() < end, f"{words!r} not sent:\n{self.text}"
+
     def wait_without(self, word: str) -> str:
         """Read until `word` is not on the screen any more."""
         end = time.monotonic() + PATIENCE

@@ -126,8 +126,10 @@ def test_suspend_goes_back_to_the_shell_and_fg_brings_the_screen_back() -> None:
         program.wait_for("q Quit")
         program.press("\x1a")
         program.wait_for("Stopped")
+        before = len(program.raw)
         program.press(*"fg\r")
-        program.wait_for("q Quit")
+        # The terminal keeps nothing of the alternate screen: every part is sent again.
+        program.wait_for_sent(b"VCPU", b"rax", b"Exits", b"Quit", since=before)
         program.press("q")
         program.wait_restored()
         program.press(*"echo status $?\r")
