@@ -13,7 +13,7 @@ class lib:  # noqa: N801
 
     @staticmethod
     def kdash_time_getrandom(
-        vdso: int, state: int, state_bytes: int, nanoseconds: Any, calls: int
+        vdso: int, state: int, state_bytes: int, bytes: int, nanoseconds: Any, calls: int
     ) -> int: ...
     @staticmethod
     def kdash_sha_transform(hash: Any, block: Any) -> None: ...

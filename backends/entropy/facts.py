@@ -58,6 +58,34 @@ class GetrandomLatency:
 
 
 @dataclass(frozen=True, slots=True)
+class Throughput:
+    """How fast calls of getrandom give bytes, one caller alone."""
+
+    nbytes: int  # a call
+    syscall: float | None = None  # bytes/s
+    vdso: float | None = None  # bytes/s
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceHolder:
+    """A process that has a random device open."""
+
+    device: str  # "/dev/urandom"
+    pid: int
+    name: str  # its command, at most 16 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who holds the random devices; callers of getrandom hold none."""
+
+    found: tuple[DeviceHolder, ...]  # by process id; the first ones where there are very many
+    count: int  # of all that were found
+    processes: int  # looked at
+    hidden: int  # of these, whose descriptors this user may not see
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratorEvent:
     """Something that happened to the generator."""
 
@@ -92,6 +120,8 @@ class Reading:
     random_readable: bool | None = None  # poll(/dev/random) says IN; not asked on old eras
     blocked_readers: int | None = None  # tasks asleep in the generator; looked for on old eras
     uptime_seconds: float | None = None
+    throughput: tuple[Throughput, ...] = ()  # by size of a call
+    holders: Holders | None = None
     events: tuple[GeneratorEvent, ...] = ()  # the newest, by time
     forced_reseeds: int = 0  # seen since sampling began
     vm_forks: int = 0  # told by the kernel log since boot, or seen since sampling began

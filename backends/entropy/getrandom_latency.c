@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BYTES = 16, NONBLOCK = 1, CLOCK_TRIES = 16 };
+enum { MOST_BYTES = 4096, NONBLOCK = 1, CLOCK_TRIES = 16 };
 
 typedef ssize_t (*vdso_getrandom)(void *, size_t, unsigned int, void *, size_t);
 
@@ -34,20 +34,23 @@ static uint64_t clock_cost(void)
 }
 
 int kdash_time_getrandom(uint64_t vdso, uint64_t state, uint64_t state_bytes,
-                         uint32_t *nanoseconds, int calls)
+                         uint32_t bytes, uint32_t *nanoseconds, int calls)
 {
 	vdso_getrandom through_vdso = (vdso_getrandom)(uintptr_t)vdso;
 	void *opaque = (void *)(uintptr_t)state;
-	unsigned char buf[BYTES];
+	unsigned char buf[MOST_BYTES];
 	uint64_t overhead = clock_cost();
+
+	if (bytes > MOST_BYTES)
+		return 0;
 
 	for (int i = 0; i < calls; i++) {
 		uint64_t start = now_ns();
-		ssize_t given = vdso ? through_vdso(buf, BYTES, NONBLOCK, opaque, state_bytes)
-		                     : syscall(SYS_getrandom, buf, (size_t)BYTES, NONBLOCK);
+		ssize_t given = vdso ? through_vdso(buf, bytes, NONBLOCK, opaque, state_bytes)
+		                     : syscall(SYS_getrandom, buf, (size_t)bytes, NONBLOCK);
 		uint64_t took = now_ns() - start;
 
-		if (given != BYTES)
+		if (given != (ssize_t)bytes)
 			return i;
 		took = took > overhead ? took - overhead : 0;
 		nanoseconds[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kdash.backends.entropy.pacing import Pacing
 from kdash.backends.entropy.procfs import Root, Unavailable
 
 # Per-CPU timers by the name their driver registers: drivers/clocksource/arm_arch_timer.c,
@@ -116,10 +117,9 @@ class InterruptMeter:
             monotonic: The clock, seconds.
         """
         self._root = root
-        self._monotonic = monotonic
+        self._pacing = Pacing(monotonic, _SHARE)
         self._clock = InterruptClock()
         self._rates: InterruptRates | None = None
-        self._not_before = float("-inf")
 
     def rates(self) -> InterruptRates:
         """The rates now.
@@ -127,10 +127,9 @@ class InterruptMeter:
         Raises:
             Unavailable: The counts can't be read, or there is nothing to compare them with yet.
         """
-        start = self._monotonic()
-        if start >= self._not_before or self._rates is None:
-            self._rates = self._clock.rates(parse_interrupts(self._root.interrupts()), start)
-            self._not_before = start + (self._monotonic() - start) / _SHARE
+        if self._rates is None or self._pacing.due:
+            with self._pacing.look() as start:
+                self._rates = self._clock.rates(parse_interrupts(self._root.interrupts()), start)
         if self._rates is None:
             raise Unavailable("needs two samples that can be compared")
         return self._rates

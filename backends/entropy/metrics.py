@@ -164,9 +164,25 @@ def _latency(reading: Reading) -> Iterator[Metric]:
             family.add_metric([path, "50"], way.p50_ns * _NS)
             family.add_metric([path, "99"], way.p99_ns * _NS)
     yield family
+    speeds = GaugeMetricFamily(
+        f"{PREFIX}_getrandom_bytes_per_second",
+        "Throughput of getrandom for one caller alone, by the way in and bytes a call.",
+        labels=["path", "size"],
+    )
+    for sized in reading.throughput:
+        for path, speed in (("syscall", sized.syscall), ("vdso", sized.vdso)):
+            if speed is not None:
+                speeds.add_metric([path, str(sized.nbytes)], speed)
+    yield speeds
 
 
 def _states(reading: Reading) -> Iterator[Metric]:
+    if reading.holders is not None:
+        yield _gauge(
+            "device_holders",
+            "Processes that have /dev/random, /dev/urandom or /dev/hwrng open, as far as seen.",
+            reading.holders.count,
+        )
     raised = {alert.partition(":")[0] for alert in reading.alerts}
     alerts = GaugeMetricFamily(f"{PREFIX}_alert", "1 while the alert is raised.", labels=["alert"])
     for name in ALERTS:

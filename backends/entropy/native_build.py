@@ -11,7 +11,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(
     """
     int kdash_time_getrandom(uint64_t vdso, uint64_t state, uint64_t state_bytes,
-                             uint32_t *nanoseconds, int calls);
+                             uint32_t bytes, uint32_t *nanoseconds, int calls);
 
     struct kdash_pool {
         uint32_t words[128];

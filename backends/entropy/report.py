@@ -8,9 +8,11 @@ from kdash.backends.entropy.facts import (
     GeneratorEvent,
     GetrandomLatency,
     HardwareSource,
+    Holders,
     Percentiles,
     Reading,
     Reseed,
+    Throughput,
 )
 from kdash.backends.entropy.replay import Mismatch
 
@@ -32,10 +34,13 @@ def reading_json(reading: Reading) -> Json:
         "reseed": _reseed(reading.reseed),
         "hwrng": _hwrng(reading.hwrng),
         "getrandom": _latency(reading.latency),
+        "throughput": [_throughput(sized) for sized in reading.throughput] or None,
         "irq_per_second": _rounded(reading.irq_per_second),
         "random_readable": reading.random_readable,
         "blocked_readers": reading.blocked_readers,
         "uptime_seconds": reading.uptime_seconds,
+        "irq_per_second_by_cpu": [round(rate, 3) for rate in reading.irq_per_second_by_cpu] or None,
+        "holders": _holders(reading.holders),
         "forced_reseeds": reading.forced_reseeds if reading.reseed else None,
         "vm_forks": reading.vm_forks,
         "events": [_event(event) for event in reading.events],
@@ -83,6 +88,33 @@ def _reseed(reseed: Reseed | None) -> Json | None:
             "source": reseed.source,
         }
     )
+
+
+def _throughput(sized: Throughput) -> Json:
+    return _known(
+        {
+            "bytes": sized.nbytes,
+            "syscall_bytes_per_second": _whole(sized.syscall),
+            "vdso_bytes_per_second": _whole(sized.vdso),
+        }
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _holders(holders: Holders | None) -> Json | None:
+    if holders is None:
+        return None
+    return {
+        "processes": holders.processes,
+        "hidden": holders.hidden,
+        "count": holders.count,
+        "found": [
+            {"device": held.device, "pid": held.pid, "name": held.name} for held in holders.found
+        ],
+    }
 
 
 def _event(event: GeneratorEvent) -> Json:

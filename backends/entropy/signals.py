@@ -17,9 +17,10 @@ from typing import TypeVar
 from kdash.backends.entropy import era as eras
 from kdash.backends.entropy import history_file
 from kdash.backends.entropy.alerts import alerts_of
-from kdash.backends.entropy.facts import Era, GetrandomLatency, HardwareSource, Reading, Reseed
+from kdash.backends.entropy.facts import Era, HardwareSource, Holders, Reading, Reseed
 from kdash.backends.entropy.generator_events import EventGatherer
 from kdash.backends.entropy.history_file import Memory
+from kdash.backends.entropy.holders import HolderMeter
 from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
 from kdash.backends.entropy.hwrng import read_hwrng
 from kdash.backends.entropy.interrupts import InterruptMeter
@@ -34,7 +35,7 @@ from kdash.backends.entropy.procfs import (
 from kdash.backends.entropy.readers import count_blocked_readers
 from kdash.backends.entropy.reseed_clock import ReseedClock, Seen
 from kdash.backends.entropy.system import GRND_INSECURE, GRND_NONBLOCK, LiveSystem, System
-from kdash.backends.entropy.vdso import NoVdso, VdsoSource
+from kdash.backends.entropy.vdso import NoVdso, VdsoFacts, VdsoSource
 
 _T = TypeVar("_T")
 _POLL_IN = 0x0001
@@ -68,6 +69,8 @@ class SignalReader:
         self._interrupts = InterruptMeter(self._root, self._system.monotonic)
         self._reseed_clock = ReseedClock()
         self._kernel_log = KernelLog(self._root)
+        self._holders = HolderMeter(self._root, self._system.monotonic)
+        self._first = True  # what takes longer waits for the second reading
         self._gatherer = EventGatherer()
         self._forced = 0  # forced reseeds told so far
         self._fell_when_ready = False
@@ -91,7 +94,7 @@ class SignalReader:
         era = self._era(poolsize, avail, ready, read_wakeup)
         rates = self._try("irq_per_second", self._interrupts.rates)
         hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
-        reseed, latency = self._vdso_facts(era, now)
+        reseed, calls = self._vdso_facts(era, now)
         self._hwrng_rate()
         self._gather(hwrng, now)
         reading = Reading(
@@ -111,7 +114,9 @@ class SignalReader:
             irq_count_by_cpu=rates.counts if rates else (),
             boot_id=boot_id,
             reseed=reseed,
-            latency=latency,
+            latency=calls.latency if calls else None,
+            throughput=calls.throughput if calls else (),
+            holders=self._look_round(),
             random_readable=self._try("random_poll", lambda: self._poll(era)),
             blocked_readers=self._blocked_readers(era, avail, read_wakeup),
             uptime_seconds=self._try("uptime", self._root.uptime),
@@ -119,6 +124,7 @@ class SignalReader:
             forced_reseeds=self._reseed_clock.forced,
             vm_forks=self._gatherer.vm_forks,
         )
+        self._first = False
         alerts = alerts_of(reading, self._last_hwrng)
         if hwrng is not None and hwrng.current != NO_SOURCE:
             self._last_hwrng = hwrng
@@ -239,8 +245,8 @@ class SignalReader:
             return 0
         return self._try("blocked_readers", lambda: count_blocked_readers(self._root))
 
-    def _vdso_facts(self, era: Era, now: float) -> tuple[Reseed | None, GetrandomLatency | None]:
-        """The reseed clock and the cost of a call, from the isolated probe."""
+    def _vdso_facts(self, era: Era, now: float) -> tuple[Reseed | None, VdsoFacts | None]:
+        """The reseed clock and the cost of calls, from the isolated probe."""
         if era not in _SAMPLED:
             self._unavailable["reseed"] = NOT_ON_THIS_KERNEL
             self._unavailable["getrandom"] = "not sampled where that could draw from the pool"
@@ -252,16 +258,21 @@ class SignalReader:
         reseed = self._try("reseed", lambda: self._reseed_clock.tick(facts, now))
         if facts.latency is None:
             self._unavailable["getrandom"] = facts.latency_missing or "not sampled"
-        return reseed, facts.latency
+        return reseed, facts
 
     def _gather(self, hwrng: HardwareSource | None, now: float) -> None:
         """Note what happened since the last reading, told by whoever tells it."""
-        self._gatherer.add(self._try("kernel_log", self._kernel_log.read) or ())
+        if not self._first:
+            self._gatherer.add(self._try("kernel_log", self._kernel_log.read) or ())
         self._gatherer.announced(self._try("vm_fork", self._system.uevents) or (), now)
         forced = self._reseed_clock.forced
         self._gatherer.reseeded(forced - self._forced, now)
         self._forced = forced
         self._gatherer.hardware(hwrng, now)
+
+    def _look_round(self) -> Holders | None:
+        """Who holds the devices; looked for from the second reading on."""
+        return None if self._first else self._try("holders", self._holders.holders)
 
     def _hwrng_rate(self) -> None:
         """The raw source is measured on request alone; here only whether it could be."""

@@ -8,15 +8,16 @@ generation lies in it is checked, never trusted, and asking runs in a process of
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from kdash.backends.entropy.facts import GetrandomLatency, Percentiles
+from kdash.backends.entropy.facts import GetrandomLatency, Percentiles, Throughput
 from kdash.backends.entropy.procfs import Unavailable
 from kdash.backends.entropy.vdso_image import has_getrandom
 
@@ -35,6 +36,7 @@ class VdsoFacts:
     missing: str = ""  # why there is no generation
     latency: GetrandomLatency | None = None
     latency_missing: str = ""  # why there is no latency
+    throughput: tuple[Throughput, ...] = ()
 
 
 class VdsoSource(Protocol):
@@ -227,7 +229,23 @@ def facts_of(line: bytes) -> VdsoFacts:
         if latency
         else None,
         latency_missing=str(answer.get("latency_missing", "")),
+        throughput=tuple(_throughput(*sized) for sized in answer.get("costs") or ()),
     )
+
+
+def _throughput(nbytes: object, syscall: object, vdso: object) -> Throughput:
+    if type(nbytes) is not int:
+        raise ValueError("costs")
+    return Throughput(nbytes, _speed(nbytes, syscall), _speed(nbytes, vdso))
+
+
+def _speed(nbytes: int, nanoseconds: Any) -> float | None:
+    """Bytes a second; None where nothing was timed."""
+    if nanoseconds is None:
+        return None
+    if type(nanoseconds) not in (int, float) or not 0 <= nanoseconds < math.inf:
+        raise ValueError("costs")
+    return nbytes * 1e9 / float(max(1.0, nanoseconds))
 
 
 def _percentiles(pair: object) -> Percentiles | None:

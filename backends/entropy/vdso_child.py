@@ -132,6 +132,7 @@ def main() -> int:
         answer |= {"missing": missing, "latency_missing": latency_missing}
         if window:
             answer["latency"] = window.sample()
+            answer["costs"] = window.costs()
         try:
             print(json.dumps(answer), flush=True)  # noqa: T201
         except BrokenPipeError:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _LABEL_WIDTH = 16
 _TEXT_WIDTH = 88
 _LONGEST_VALUE = 64
+_HOLDERS = 8  # the first ones
 _EVENTS = 8  # the newest ones
 
 
@@ -27,9 +28,11 @@ def reading_text(reading: Reading) -> str:
         ("reseed", _reseed(reading)),
         ("hardware source", _hardware(reading)),
         ("getrandom", _latency(reading)),
+        ("throughput", _throughput(reading)),
         ("interrupts", _interrupts(reading)),
         ("thresholds", _thresholds(reading)),
         ("blocked readers", "" if reading.blocked_readers is None else _blocked(reading)),
+        ("device holders", _holders(reading)),
         ("boot", reading.boot_id),
     ]
     rows += [
@@ -143,6 +146,33 @@ def _thresholds(reading: Reading) -> str:
 
 def _blocked(reading: Reading) -> str:
     return f"{reading.blocked_readers} asleep in the generator"
+
+
+def _throughput(reading: Reading) -> str:
+    ways = (
+        ("system call", [(sized.nbytes, sized.syscall) for sized in reading.throughput]),
+        ("vDSO", [(sized.nbytes, sized.vdso) for sized in reading.throughput]),
+    )
+    told = []
+    for name, sizes in ways:
+        known = [(nbytes, speed) for nbytes, speed in sizes if speed is not None]
+        if known:
+            speeds = ", ".join(f"{speed / 1e6:.0f} MB/s at {nbytes} B" for nbytes, speed in known)
+            told.append(f"{name} {speeds}")
+    return "; ".join(told)
+
+
+def _holders(reading: Reading) -> str:
+    holders = reading.holders
+    if holders is None:
+        return ""
+    shown = [f"{held.device} {held.name} ({held.pid})" for held in holders.found[:_HOLDERS]]
+    if holders.count > len(shown):
+        shown.append(f"{holders.count - len(shown)} more")
+    seen = f"of {holders.processes} processes"
+    if holders.hidden:
+        seen += f", {holders.hidden} hidden from this user"
+    return f"{', '.join(shown) or 'none'} {seen}; callers of getrandom hold none"
 
 
 def _event(event: GeneratorEvent) -> str:

@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from kdash.backends.entropy.facts import (
+    DeviceHolder,
     Era,
     GeneratorEvent,
     GetrandomLatency,
     HardwareSource,
+    Holders,
     Percentiles,
     Reading,
     Reseed,
+    Throughput,
 )
 from kdash.backends.entropy.report import reading_json
 from kdash.commands import entropy
@@ -85,6 +88,24 @@ def test_events_are_printed_with_their_time_since_boot() -> None:
     assert found["vm_forks"] == 1
     assert found["events"] == [{"uptime_seconds": 1.303, "kind": "vm-fork", "text": event.text}]
     assert "events          1.3 s after boot: vm-fork: crng reseeded" in reading_text(reading)
+
+
+def test_throughput_and_holders_are_printed() -> None:
+    reading = dataclasses.replace(
+        READING,
+        throughput=(Throughput(256, 261e6), Throughput(4096, 389e6, 712e6)),
+        holders=Holders((DeviceHolder("/dev/hwrng", 41, "rngd"),), 1, 80, 60),
+    )
+    found: dict[str, Any] = reading_json(reading)
+    assert found["throughput"][1] == {
+        "bytes": 4096,
+        "syscall_bytes_per_second": 389_000_000,
+        "vdso_bytes_per_second": 712_000_000,
+    }
+    assert found["holders"]["found"] == [{"device": "/dev/hwrng", "pid": 41, "name": "rngd"}]
+    text = " ".join(reading_text(reading).split())
+    assert "system call 261 MB/s at 256 B, 389 MB/s at 4096 B; vDSO 712 MB/s at 4096 B" in text
+    assert "/dev/hwrng rngd (41) of 80 processes, 60 hidden from this user" in text
 
 
 def test_unknown_keys_are_absent() -> None:

@@ -6,7 +6,15 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kdash.backends.entropy.facts import Era, HardwareSource, Percentiles, Reading, Reseed
+from kdash.backends.entropy.facts import (
+    DeviceHolder,
+    Era,
+    HardwareSource,
+    Holders,
+    Percentiles,
+    Reading,
+    Reseed,
+)
 from kdash.widgets.entropy.series import number
 from kdash.widgets.entropy.tone_lines import Line, Span
 from kdash.widgets.line_table import fit
@@ -33,6 +41,7 @@ NAMES = {  # of signals that are not available, where the name is too long for i
     "getrandom": "getrandom 16 B",
 }
 
+HOLDERS = 3  # the first ones
 EVENTS = 3  # the newest ones
 GRAVE = frozenset({"vm-fork", "hwrng-lost", "hwrng-silent"})  # kinds of events
 TOLD_ABOVE = frozenset({"entropy_avail", "sample"})  # beside the number they are about
@@ -63,7 +72,10 @@ def _told(reading: Reading) -> Iterator[Signal]:
             yield Signal("getrandom 16 B", "syscall " + _percentiles(reading.latency.syscall))
         if reading.latency.vdso:
             yield Signal("", "vDSO " + _percentiles(reading.latency.vdso))
+    yield from _throughput(reading)
     yield from _thresholds(reading)
+    if reading.holders is not None:
+        yield Signal("device holders", _holders(reading.holders))
     if reading.random_readable is not None:
         readable = reading.random_readable
         yield Signal("/dev/random", "readable" if readable else "a read would wait",
@@ -118,6 +130,32 @@ def _interrupts(reading: Reading) -> str:
 
 def _percentiles(call: Percentiles) -> str:
     return f"p50 {nanoseconds(call.p50_ns)}, p99 {nanoseconds(call.p99_ns)}"
+
+
+def _throughput(reading: Reading) -> Iterator[Signal]:
+    name = "throughput"
+    ways = (
+        ("syscall", [(sized.nbytes, sized.syscall) for sized in reading.throughput]),
+        ("vDSO", [(sized.nbytes, sized.vdso) for sized in reading.throughput]),
+    )
+    for way, sizes in ways:
+        known = [(nbytes, speed) for nbytes, speed in sizes if speed is not None]
+        if known:
+            speeds = ", ".join(f"{nbytes} B {number(speed / 1e6)}" for nbytes, speed in known)
+            yield Signal(name, f"{way} {speeds} MB/s")
+            name = ""
+
+
+def _holders(holders: Holders) -> str:
+    shown = [f"{_device(held)} {held.name} {held.pid}" for held in holders.found[:HOLDERS]]
+    if holders.count > len(shown):
+        shown.append(f"{holders.count - len(shown)} more")
+    hidden = f" ({holders.hidden} processes hidden from you)" if holders.hidden else ""
+    return (", ".join(shown) or "none seen") + hidden
+
+
+def _device(held: DeviceHolder) -> str:
+    return held.device.removeprefix("/dev/")
 
 
 def _thresholds(reading: Reading) -> Iterator[Signal]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kdash.backends.entropy.latency import percentiles
+from kdash.backends.entropy.latency import percentiles, typical
 from kdash.backends.entropy.procfs import Unavailable
 from kdash.backends.entropy.vdso import VdsoChild, facts_of
 from kdash.backends.entropy.vdso_image import has_getrandom, read_vdso
@@ -35,6 +35,18 @@ def test_the_cost_of_a_system_call_is_measured(child: VdsoChild) -> None:
     assert latency is not None
     assert latency.syscall is not None
     assert 0 < latency.syscall.p50_ns <= latency.syscall.p99_ns
+
+
+def test_the_throughput_is_measured_by_the_size_of_calls(child: VdsoChild) -> None:
+    throughput = child.answer().throughput
+    assert [sized.nbytes for sized in throughput] == [16, 256, 4096]
+    assert all(sized.syscall is not None and sized.syscall > 0 for sized in throughput)
+
+
+def test_the_mean_leaves_out_what_an_interrupt_lengthened() -> None:
+    assert typical([10] * 49 + [90_000]) == 10.0
+    assert typical([10, 10, 10, 10, 10, 200]) == pytest.approx(41.67, abs=0.01)
+    assert typical([]) is None
 
 
 def test_asking_twice_before_the_answer_asks_once(child: VdsoChild) -> None:

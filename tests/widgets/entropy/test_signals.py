@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from kdash.backends.entropy.facts import GeneratorEvent, HardwareSource, Reading, Reseed
+from kdash.backends.entropy.facts import (
+    DeviceHolder,
+    GeneratorEvent,
+    HardwareSource,
+    Holders,
+    Reading,
+    Reseed,
+    Throughput,
+)
 from kdash.widgets.entropy.signals import (
     Signal,
     duration,
@@ -103,6 +111,21 @@ def test_the_newest_events_come_first_and_grave_ones_stand_out() -> None:
         ("", "1 min ago: event 3", "bad"),
         ("", "1 min ago: event 2", ""),
     ]
+
+
+def test_throughput_is_told_by_the_size_of_calls() -> None:
+    throughput = (Throughput(16, 46e6, 380e6), Throughput(4096, 389e6, None))
+    values = [s.value for s in signals(replace(MODERN, throughput=throughput))]
+    assert "syscall 16 B 46 MB/s, 4096 B 389 MB/s".replace(" MB/s,", ",") in values
+    assert "vDSO 16 B 380 MB/s" in values
+
+
+def test_who_holds_the_devices_is_told_and_who_is_hidden() -> None:
+    found = tuple(DeviceHolder("/dev/urandom", pid, "sshd") for pid in range(1, 6))
+    holders = named(replace(MODERN, holders=Holders(found, 5, 80, 60)))["device holders"]
+    assert holders.value == (
+        "urandom sshd 1, urandom sshd 2, urandom sshd 3, 2 more (60 processes hidden from you)"
+    )
 
 
 def test_forced_reseeds_are_counted_beside_the_clock() -> None:
