@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from threading import RLock
-from types import TracebackType
 from typing import Any
 
 from kdash.backends.kvm.emulated_memory import EmulatedMemory
 from kdash.backends.kvm.emulated_state import check_layout
 from kdash.backends.kvm.emulated_vcpu import EmulatedVcpu
-from kdash.backends.kvm.facts import KvmError, Mode
+from kdash.backends.kvm.facts import KvmError
+from kdash.backends.kvm.guest_machine import GuestMachine, load
 from kdash.backends.kvm.guests import Guest
-from kdash.backends.kvm.machine import load
-from kdash.backends.kvm.modes import TABLES
-from kdash.backends.kvm.user_devices import DeviceError
 
 
-class EmulatedMachine:
+class EmulatedMachine(GuestMachine[EmulatedMemory, EmulatedVcpu]):
     """A guest loaded, and its emulated VCPU at the entry; used as Machine is.
 
     Raises:
@@ -37,10 +32,7 @@ class EmulatedMachine:
             raise _only_kvm(what)
         if guest.cpuid:
             raise _only_kvm("set what CPUID answers")
-        self.guest = guest
-        self.lock = RLock()
-        self.failed: Callable[[DeviceError], None] = lambda _: None
-        self.memory = EmulatedMemory()
+        super().__init__(guest, EmulatedMemory())
         with ExitStack() as resources:
             resources.callback(self.memory.close)
             uc = Uc(UC_ARCH_X86, UC_MODE_64)
@@ -58,9 +50,7 @@ class EmulatedMachine:
             self.vcpus = (self.vcpu,)
             resources.callback(self.vcpu.close)
             del uc
-            self.vcpu.start(guest.mode, guest.start_registers(0), guest.reset, guest.code_selector)
-            if guest.mode is Mode.LONG and guest.tables != TABLES:
-                self.vcpu.set_register("cr3", guest.tables)
+            self._start(self.vcpu)
             self._resources = resources.pop_all()
 
     def ioeventfd(self, *_arguments: Any, **_options: Any) -> None:
@@ -77,21 +67,6 @@ class EmulatedMachine:
 
     def serve_events(self) -> None:
         """There are none."""
-
-    def close(self) -> None:
-        """Free everything; more than once does no harm."""
-        self._resources.close()
-
-    def __enter__(self) -> EmulatedMachine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _only_kvm(what: str) -> KvmError:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from threading import RLock
-from types import TracebackType
 from typing import Final
 
 from kdash.backends.kvm import coalesced, ioctl, irqchip
@@ -14,11 +12,11 @@ from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.capability_names import CAPABILITIES
 from kdash.backends.kvm.device import DEVICE, Device, require
 from kdash.backends.kvm.eventfds import IoEvents, IrqLine, OnWrites, needs_irqchip
-from kdash.backends.kvm.facts import KvmError, Mode
+from kdash.backends.kvm.facts import KvmError
 from kdash.backends.kvm.guest_debug import BLOCK_INTERRUPTS
+from kdash.backends.kvm.guest_machine import GuestMachine, load
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
-from kdash.backends.kvm.modes import GDT, TABLES, descriptors, page_tables
 from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.user_msrs import leave_to_us
 from kdash.backends.kvm.vcpu import Vcpu
@@ -29,7 +27,7 @@ IDENTITY_MAP: Final = 0xFEFF_C000
 TASK_STATE: Final = IDENTITY_MAP + 0x1000
 
 
-class Machine:
+class Machine(GuestMachine[GuestMemory, Vcpu]):
     """A VM with a guest loaded and its VCPUs at the entry.
 
     `vcpus` are all of them by index, `vcpu` the first.
@@ -43,10 +41,7 @@ class Machine:
     """
 
     def __init__(self, guest: Guest, path: str = DEVICE) -> None:
-        self.guest = guest
-        self.memory = GuestMemory()
-        self.lock = RLock()  # held while a device is called
-        self.failed: Callable[[DeviceError], None] = lambda _: None  # a device raised in a thread
+        super().__init__(guest, GuestMemory())
         with ExitStack() as resources:
             # Closing runs backwards: VCPU, VM, memory.
             resources.callback(self.memory.close)
@@ -88,10 +83,7 @@ class Machine:
             return
         if guest.irqchip and vcpu.index:
             irqchip.set_mp_state(vcpu.fd, irqchip.RUNNABLE)
-        registers = guest.start_registers(vcpu.index)
-        vcpu.start(guest.mode, registers, guest.reset, guest.code_selector)
-        if guest.mode is Mode.LONG and guest.tables != TABLES:
-            vcpu.set_register("cr3", guest.tables)
+        super()._start(vcpu)
 
     # -- for devices
 
@@ -177,27 +169,6 @@ class Machine:
         require(value, name, purpose)
         return value
 
-    # -- the end
-
-    def at_close(self, callback: Callable[[], object]) -> None:
-        """Call `callback` first when the machine is closed; the last one given first."""
-        self._resources.callback(callback)
-
-    def close(self) -> None:
-        """Free everything; more than once does no harm."""
-        self._resources.close()
-
-    def __enter__(self) -> Machine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def _set_cpuid(vcpu: Vcpu, guest: Guest, device: Device) -> None:
     if not guest.cpuid:
@@ -240,18 +211,3 @@ def _reserve(device: Device, vm: int) -> None:
         ioctl.call_pointer(vm, "KVM_SET_IDENTITY_MAP_ADDR", address)
     if device.capability("SET_TSS_ADDR"):
         ioctl.call(vm, "KVM_SET_TSS_ADDR", TASK_STATE)
-
-
-def load(memory: GuestMemory, guest: Guest) -> None:
-    """Write the image, and the tables its mode needs, into zeroed memory."""
-    if guest.mode is not Mode.REAL:
-        table = descriptors(guest.mode)
-        # An image that lies there brings its own.
-        if not any(part.overlaps(GDT, GDT + len(table)) for part in guest.contents):
-            memory.write(GDT, table)
-    if guest.mode is Mode.LONG:
-        memory.write(guest.tables, page_tables(guest.tables))
-    for region in guest.regions:
-        memory.write(region.start, region.data)
-    for part in guest.contents:
-        memory.write(part.address, part.data)
