@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from pathlib import Path
 
 from kdash.backends.stack.coverage import Coverage, Site
 from kdash.backends.stack.events import make_events
@@ -14,31 +15,57 @@ from kdash.backends.stack.layouts import layout_conflicts
 from kdash.backends.stack.mitigations import Mitigations
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.reading import read_object
+from kdash.backends.stack.result_cache import ResultCache
 from kdash.backends.stack.rules import levels_of
 from kdash.backends.stack.transition import Transitions
 from kdash.backends.stack.walk import Walk
 
 
 class Checker:
-    """Validates files one after the other; what it learns of stack states is kept between."""
+    """Validates files one after the other; what it learns of stack states is kept between.
 
-    def __init__(self, options: CheckOptions | None = None) -> None:
+    Args:
+        options: how to validate.
+        cache: the folder with reports on objects that were seen before, if any.
+    """
+
+    def __init__(self, options: CheckOptions | None = None, cache: Path | None = None) -> None:
         self.options = options or CheckOptions()
+        self._cache = ResultCache(self.options, cache) if cache else None
         self._transitions = Transitions()
 
     def check(self, path: str, *, sample: bool = False) -> FileReport:
         """Validate one file; what is wrong with the file itself stands in the report."""
-        return self.examine(path, sample=sample)[0]
+        if self._cache is None:
+            return self.examine(path, sample=sample)[0]
+        started = time.perf_counter()
+        try:
+            data = read_object(path)
+        except (ObjectError, MemoryError) as error:
+            reason = str(error) or "not enough memory to read it"
+            return FileReport(path, error=reason, sample=sample)
+        key = self._cache.key(data)
+        known = self._cache.find(key, path, sample=sample)
+        if known is not None:
+            return _timed(known, time.perf_counter() - started)
+        report = self._examined(path, data, sample)[0]
+        self._cache.keep(key, report)
+        return report
 
     def examine(self, path: str, *, sample: bool = False) -> tuple[FileReport, Walk | None]:
         """The same, with the walk that led to it, None where the file can't be validated."""
+        return self._examined(path, None, sample)
+
+    def _examined(
+        self, path: str, data: bytes | None, sample: bool
+    ) -> tuple[FileReport, Walk | None]:
         walk = None
         started = time.perf_counter()
         collecting = gc.isenabled()
         # A file makes millions of objects and no cycles that matter.
         gc.disable()
         try:
-            image = ObjectImage(read_object(path))
+            image = ObjectImage(read_object(path) if data is None else data)
             report, walk = self._report(path, image, sample)
         except ObjectError as error:
             report = FileReport(path, error=str(error), sample=sample)

@@ -20,6 +20,8 @@ from kdash.backends.stack.facts import (
     SourceLine,
 )
 
+NO_CACHE = "--no-cache"  # argument of a worker that keeps no reports
+
 
 class WireError(ValueError):
     """A line that no worker wrote."""

@@ -1,7 +1,7 @@
 """A worker process: requests as lines on stdin, reports as lines on stdout (`wire.py`).
 
-Run as `python -m kdash.backends.stack.worker`. It ends with its parent: at the end of stdin,
-and by the kernel's parent-death signal while it is busy.
+Run as `python -m kdash.backends.stack.worker [--no-cache]`. It ends with its parent: at the end
+of stdin, and by the kernel's parent-death signal while it is busy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import sys
 
 from kdash.backends.stack.check import Checker
 from kdash.backends.stack.facts import CheckOptions
-from kdash.backends.stack.wire import decode_request, encode
+from kdash.backends.stack.result_cache import cache_folder
+from kdash.backends.stack.wire import NO_CACHE, decode_request, encode
 
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
@@ -20,11 +21,12 @@ _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 def main() -> int:
     """Serve requests until stdin ends."""
     end_with_parent()
-    checker = Checker(CheckOptions())
+    cache = None if NO_CACHE in sys.argv[1:] else cache_folder()
+    checker = Checker(CheckOptions(), cache)
     for line in sys.stdin:
         path, options, sample = decode_request(line)
         if options != checker.options:
-            checker = Checker(options)
+            checker = Checker(options, cache)
         report = checker.check(path, sample=sample)
         try:
             sys.stdout.write(encode(report) + "\n")

@@ -84,6 +84,11 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--jobs", metavar="N", type=jobs, default=1, help="worker processes (default: 1)"
     )
     check.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="validate everything, also what is unchanged since an earlier run",
+    )
+    check.add_argument(
         "--triage",
         action="store_true",
         help="leave out what you gave the verdict false-positive, toolchain or wont-fix in the"
@@ -138,7 +143,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     options = check_options(arguments)
     paths = [path for given in arguments.paths for path in named(given)]
-    reports = reports_on(paths, options, arguments.jobs)
+    reports = reports_on(paths, options, arguments.jobs, cache=not arguments.no_cache)
     try:
         compared = Comparison(arguments.baseline) if arguments.baseline else None
     except (BaselineError, OSError) as error:

@@ -26,26 +26,31 @@ def named(path: str) -> list[str]:
     return [os.fsdecode(name) for name in names if name]
 
 
-def reports_on(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:
+def reports_on(
+    paths: list[str], options: CheckOptions, jobs: int, *, cache: bool = True
+) -> Iterator[FileReport]:
     """The reports on files and folders, each as it is done."""
     from kdash.backends.stack.object_files import object_files
 
     if jobs > 1:
-        yield from _reports_of_workers(paths, options, jobs)
+        yield from _reports_of_workers(paths, options, jobs, cache)
         return
     from kdash.backends.stack.check import Checker
+    from kdash.backends.stack.result_cache import cache_folder
 
-    checker = Checker(options)
+    checker = Checker(options, cache_folder() if cache else None)
     for path in object_files(paths):
         yield checker.check(path)
 
 
-def _reports_of_workers(paths: list[str], options: CheckOptions, jobs: int) -> Iterator[FileReport]:
+def _reports_of_workers(
+    paths: list[str], options: CheckOptions, jobs: int, cache: bool
+) -> Iterator[FileReport]:
     import asyncio
 
     from kdash.backends.stack.service import validate
 
-    reports = validate(paths, options, jobs=jobs)
+    reports = validate(paths, options, jobs=jobs, cache=cache)
     with asyncio.Runner() as runner:
         try:
             while True:
