@@ -18,7 +18,8 @@ from kdash.backends.kvm.facts import (
     VcpuState,
 )
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.recorder import Recorder, devices_of, exits_before
+from kdash.backends.kvm.recorded_contents import devices_of, exits_before
+from kdash.backends.kvm.recorder import Recorder
 from kdash.backends.kvm.recording import LIMIT, Recording
 from kdash.backends.kvm.runner import Runner
 from kdash.backends.kvm.travel import Travel

@@ -20,7 +20,7 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.guest_run import GuestRun
 from kdash.backends.kvm.pace import Pace
-from kdash.backends.kvm.recorder import devices_of, exits_before
+from kdash.backends.kvm.recorded_contents import devices_of, exits_before
 from kdash.backends.kvm.recording_file import Loaded, save
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.resumption import has_ended

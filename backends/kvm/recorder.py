@@ -11,21 +11,20 @@ import json
 from dataclasses import replace
 from typing import Any, Final
 
-from kdash.backends.kvm import ioctl
+from kdash.backends.kvm import rewinding
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.board import Board
-from kdash.backends.kvm.exit_codec import ExitCodecError, pack, unpack
-from kdash.backends.kvm.facts import Exit, KvmError, Mode, RecordingView
+from kdash.backends.kvm.exit_codec import pack
+from kdash.backends.kvm.facts import KvmError, RecordingView
 from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.recorded_contents import devices_of, text_of
 from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Area, Recording
 from kdash.backends.kvm.records import Record
+from kdash.backends.kvm.rewinding import VM_STATE
 from kdash.backends.kvm.vcpu import Vcpu
 
 #: Bytes of the devices' state, as JSON.
 DEVICES_SIZE: Final = 64 << 10
-#: IP reaches so far in real mode, with the code segment at 0.
-_REACH: Final = 0xFFFF
-_NOP_HLT: Final = b"\x90\xf4"
 #: Told beside the devices that don't go back.
 TOO_LARGE: Final = f"devices with more than {DEVICES_SIZE >> 10} KiB of state"
 #: Exits that go with an entry: the latest of them.
@@ -42,9 +41,6 @@ _VCPU_STATE: Final = (
     ("DEBUGREGS", 128, _DEBUG),
     ("LAPIC", 1024, _ALL),
 )
-#: State of the VM: a structure for each of the two PICs and the IOAPIC, in the order of
-#: KVM_IRQCHIP_*, and the timer; bytes as above.
-_VM_STATE: Final = {"IRQCHIP 0": 520, "IRQCHIP 1": 520, "IRQCHIP 2": 520, "PIT2": 112}
 #: MSRs that belong to a running guest (Intel SDM vol. 4, table 2-2): time stamp, SYSENTER,
 #: PAT, MISC_ENABLE, deadline; STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE, TSC_AUX.
 _MSRS: Final = (
@@ -179,7 +175,7 @@ class Recorder:
         if not self._machine.guest.irqchip:
             return
         vm = self._machine.memory.vm
-        for number, (name, size) in enumerate(_VM_STATE.items()):
+        for number, (name, size) in enumerate(VM_STATE.items()):
             buffer = ffi.new("uint64_t[]", size // 8)
             buffer[0] = number if name.startswith("IRQCHIP") else 0  # chip_id
             self._buffers.append(buffer)
@@ -262,10 +258,10 @@ class Recorder:
             DeviceError: when a user's device can't go back.
         """
         recording = self.recording
-        self._check_shown()
+        rewinding.check_shown(self.recording)
         for vcpu in self._machine.vcpus:
             if self._board.has_left(vcpu.index):
-                self._leave_halt(vcpu)
+                rewinding.leave_halt(self._machine, vcpu)
         dropped = tuple(recording.steps_after(vcpu.index) for vcpu in self._machine.vcpus)
         recording.cut()
         if self._live_from is not None:
@@ -281,81 +277,16 @@ class Recorder:
             GuestError: when the file's state makes no sense.
             DeviceError: when a user's device can't take its state.
         """
-        self._check_shown()
+        rewinding.check_shown(self.recording)
         self._put()
-
-    def _check_shown(self) -> None:
-        """Refuse state of a file that tells KVM to take more than its structure holds."""
-        for area in self.recording.areas:
-            if area.name == "MSRS":  # struct kvm_msrs: their number; index and value of each
-                heads = [(0, 8), *((at, at + 8) for at in range(8, area.size, 16))]
-            elif area.name.startswith("IRQCHIP"):  # struct kvm_irqchip: which it is
-                heads = [(0, 4)]
-            else:
-                continue
-            ours = bytes(ffi.buffer(area.host, area.size))
-            shown = bytes(self.recording.shadow(area.number))
-            if any(ours[start:end] != shown[start:end] for start, end in heads):
-                raise KvmError(
-                    f"the recording's {area.name} are others than KVM has here",
-                    "go on with it where it was made",
-                )
 
     def _put(self) -> None:
         """Put the moment shown into the machine."""
         recording, state = self.recording, self.devices()
-        recording.restore()
-        for area in recording.areas:
-            if area.name in _VM_STATE:
-                request = f"KVM_SET_{area.name.partition(' ')[0]}"
-                ioctl.call_pointer(self._machine.memory.vm, request, area.host)
-        for vcpu in self._machine.vcpus:
-            self._restore_vcpu(vcpu)
+        rewinding.put(self._machine, recording)
         self._board.restore(state, recording.steps)
-        self._state = _text(ffi.buffer(self._devices))
+        self._state = text_of(ffi.buffer(self._devices))
         self._exits = self._board.log.next_index
-
-    def _leave_halt(self, vcpu: Vcpu) -> None:
-        """Let the VCPU do a NOP or a HLT more, in memory that is restored after it.
-
-        Where KVM emulates, a HLT that was stepped is told once more by the next run without
-        stepping, after its first instruction, whatever that is.
-        """
-        slot = next((one for one in self._machine.memory.slots() if not one.readonly), None)
-        if self._machine.guest.irqchip or slot is None or slot.guest > _REACH:
-            return
-        self._machine.memory.write(slot.guest, _NOP_HLT)
-        vcpu.start(Mode.REAL, {"rip": slot.guest, "rflags": 2})
-        vcpu.set_stepping(False)
-        while not vcpu.enter(False):
-            pass  # a kick of earlier
-
-    def _restore_vcpu(self, vcpu: Vcpu) -> None:
-        recording = self.recording
-        words = recording.words(vcpu.index)
-        ioctl.call_pointer(vcpu.fd, "KVM_SET_SREGS", recording.sregs(vcpu.index))
-        ioctl.call_pointer(vcpu.fd, "KVM_SET_REGS", words)
-        for area in recording.areas:
-            if area.vcpu == vcpu.index and area.host is not None:
-                ioctl.call_pointer(vcpu.fd, f"KVM_SET_{area.name}", area.host)
-        ioctl.call_pointer(vcpu.fd, "KVM_SET_VCPU_EVENTS", recording.events(vcpu.index))
-        vcpu.refresh()
-
-
-def devices_of(recording: Recording) -> dict[str, Any]:
-    """The state of devices and log at the moment shown; empty where a file has none."""
-    area = recording.area("devices")
-    if area is None:
-        return {}
-    try:
-        state = json.loads(_text(recording.shadow(area.number)))
-    except ValueError:
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
-def _text(buffer: Any) -> bytes:
-    return bytes(buffer[:]).partition(b"\0")[0]
 
 
 def _readable_msrs(vcpu: Vcpu) -> Any:
@@ -369,24 +300,3 @@ def _readable_msrs(vcpu: Vcpu) -> Any:
     for index in readable:
         words += (index, 0)
     return ffi.new("uint64_t[]", words)
-
-
-def exits_of(recording: Recording, moment: int) -> tuple[Exit, ...]:
-    """The exits of the step that begins at a moment."""
-    try:
-        return tuple(unpack(recording.payload(moment)))
-    except ExitCodecError:
-        return ()
-
-
-def exits_before(recording: Recording, moment: int, count: int) -> tuple[Exit, ...]:
-    """The last exits before a moment, at most `count`, oldest first."""
-    found: list[Exit] = []
-    for payload in recording.payloads_before(moment):
-        try:
-            found[:0] = unpack(payload)
-        except ExitCodecError:
-            break  # of a file that somebody made
-        if len(found) >= count:
-            break
-    return tuple(found[-count:])

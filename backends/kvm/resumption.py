@@ -14,7 +14,8 @@ from kdash.backends.kvm.device_state import NONSENSE
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import GuestError, KvmError, Outcome, VcpuState
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.recorder import Recorder, devices_of
+from kdash.backends.kvm.recorded_contents import devices_of
+from kdash.backends.kvm.recorder import Recorder
 from kdash.backends.kvm.recording_about import About, Inputs, MachineAbout
 from kdash.backends.kvm.recording_file import Loaded
 from kdash.backends.kvm.runner import Runner

@@ -10,7 +10,7 @@ from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.facts import StopKind
 from kdash.backends.kvm.layout import PAGE
 from kdash.backends.kvm.moments import Moment
-from kdash.backends.kvm.recorder import exits_of
+from kdash.backends.kvm.recorded_contents import exits_of
 from kdash.backends.kvm.recording import Recording
 from kdash.backends.kvm.runner import Slice
 from kdash.backends.kvm.stop_requests import ExitFilter

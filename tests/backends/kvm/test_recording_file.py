@@ -184,7 +184,7 @@ def test_any_bytes_as_an_entry_are_taken_or_refused(entry: bytes) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=120))
 def test_any_bytes_as_exits_show_as_exits_or_none(payload: bytes) -> None:
-    from kdash.backends.kvm.recorder import exits_before
+    from kdash.backends.kvm.recorded_contents import exits_before
 
     recording = made()
     entry = bytes((2, 0, 0, 0, 0)) + payload + struct.pack("<I", len(payload))
