@@ -18,6 +18,7 @@ from kdash.commands.stack_baseline import (
 from kdash.commands.stack_compare import add_compare, carry_out_compare
 from kdash.commands.stack_explain import add_explain, carry_out_explain
 from kdash.commands.stack_import import add_import, carry_out_import
+from kdash.commands.stack_livepatch import add_livepatch, carry_out_livepatch
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.commands.stack_progress import Progress
@@ -58,6 +59,7 @@ def run(argv: list[str]) -> int:
     add_import(commands)
     add_baseline(commands)
     add_compare(commands)
+    add_livepatch(commands)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
@@ -171,4 +173,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": carry_out_import,
     "baseline": carry_out_baseline,
     "compare": carry_out_compare,
+    "livepatch": carry_out_livepatch,
 }

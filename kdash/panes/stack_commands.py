@@ -83,6 +83,13 @@ def _verdict(pane: StackPane, rest: str) -> str:
     return pane.verdict_command(rest)
 
 
+def _livepatch(pane: StackPane, name: str) -> None:
+    if name:
+        pane.livepatch(name)
+    else:
+        pane.action_livepatch()
+
+
 COMMANDS: Mapping[str, Command] = {
     "check": _open("check"),
     "open": _open("open"),
@@ -91,6 +98,7 @@ COMMANDS: Mapping[str, Command] = {
     "group": _group,
     "goto": _goto,
     "verdict": _verdict,
+    "livepatch": _livepatch,
     "frame-pointer": _frame_pointer,
     "noreturn": _noreturn,
 }
@@ -110,6 +118,7 @@ def complete(pane: StackPane, line: str) -> Sequence[str]:
         "filter": pane.browser.filter_values,
         "verdict": lambda: (*VERDICTS, "none") if first else ("until",),
         "goto": lambda: _attributes(pane, "function"),
+        "livepatch": lambda: _attributes(pane, "function"),
         "noreturn": lambda: _attributes(pane, "callee"),
     }
     return words.complete_last(line, choices[word]() if word in choices else ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import ClassVar
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from kdash.backends.stack.facts import Finding
+from kdash.backends.stack.facts import FileReport, Finding
 from kdash.backends.stack.formats import text_line
 from kdash.editor import editor_command, find_source
 from kdash.panes.stack_verdicts import VerdictKeys
@@ -25,6 +26,8 @@ class FindingKeys(VerdictKeys):
                 tooltip="Copy the finding as one line of text"),
         Binding("n", "noreturn", "Noreturn", show=False, id="stack.noreturn",
                 tooltip="Treat the callee as noreturn, check again"),
+        Binding("L", "livepatch", "Livepatch", show=False, id="stack.livepatch",
+                tooltip="Are traces through this function reliable, and which tasks are in it"),
     ]  # fmt: skip
 
     def finding(self) -> Finding | None:
@@ -70,6 +73,34 @@ class FindingKeys(VerdictKeys):
                 self.say(self.noreturn([finding.callee]))
             else:
                 self.say("this finding names no function that is called", failed=True)
+
+    def action_livepatch(self) -> None:
+        """Tell whether the function can be patched live, and which tasks are inside of it."""
+        if finding := self.finding():
+            if finding.function:
+                self.livepatch(finding.function)
+            else:
+                self.say("this finding is outside of functions", failed=True)
+
+    def livepatch(self, function: str) -> None:
+        """Judge a function by the findings on its object, and look for tasks inside of it."""
+        entry = self.browser.current
+        report = entry.report if entry else FileReport("")
+        self.run_worker(self._livepatch(function, report), group="livepatch", exclusive=True)
+
+    async def _livepatch(self, function: str, report: FileReport) -> None:
+        from kdash.backends.stack.livepatch import NoTasksError, look_at_tasks
+        from kdash.backends.stack.livepatch_facts import module_name
+        from kdash.backends.stack.livepatch_text import reliability_line, task_lines
+        from kdash.backends.stack.reliability import judge_function
+
+        lines = reliability_line(judge_function(report.file, function, report.findings))
+        try:
+            module = module_name(report.file)
+            lines += task_lines(await asyncio.to_thread(look_at_tasks, [function], module))
+        except NoTasksError as error:
+            lines.append(f"tasks inside of it are not known: {error}")
+        self.post_message(self.Answered(self, "\n".join(line.strip() for line in lines)))
 
     def noreturn(self, names: Sequence[str]) -> str:
         """Check again; these functions, and those named before, never return."""

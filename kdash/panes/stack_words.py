@@ -21,6 +21,8 @@ WORDS = (
     CommandWord("verdict", "verdict VERDICT [until DAY|Nd] [NOTE]",
                 f"decide about the finding: {', '.join(VERDICTS)}, none"),
     CommandWord("goto", "goto FUNCTION", "the first finding in this function"),
+    CommandWord("livepatch", "livepatch [FUNCTION]",
+                "are traces through it reliable, and which tasks are inside of it now"),
     CommandWord("frame-pointer", "frame-pointer auto|on|off", "check again with these rules"),
     CommandWord("noreturn", "noreturn NAME...", "check again; these functions never return"),
 )  # fmt: skip

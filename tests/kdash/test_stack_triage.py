@@ -20,7 +20,7 @@ from kdash.panes.stack import StackPane
 from kdash.panes.stack_verdicts import parse_verdict
 from kdash.settings import Settings
 from kdash.state_folder import verdict_path
-from kdash.widgets.pane import CommandError
+from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.stack.verdict_choice import VerdictChoice
 
 SAMPLE = next(path for path in sample_paths() if path.endswith("idle_enter.o"))
@@ -60,6 +60,10 @@ class TriageApp(App[None]):
         super().__init__()
         self.pane = StackPane(Settings(objects=(Path(SAMPLE),)), id="stack")
         self.commands: list[str] = []
+        self.answers: list[str] = []
+
+    def on_pane_answered(self, event: Pane.Answered) -> None:
+        self.answers.append(event.text)
 
     def compose(self) -> ComposeResult:
         yield self.pane
@@ -200,3 +204,14 @@ def test_a_verdict_is_typed_with_note_and_last_day(line: str, meaning: tuple[str
 def test_a_line_that_is_no_verdict_says_what_would_be_right(line: str, says: str) -> None:
     with pytest.raises(CommandError, match=says):
         parse_verdict(line, TODAY)
+
+
+@pytest.mark.usefixtures("state")
+async def test_a_function_is_judged_for_live_patching() -> None:
+    app = TriageApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(app, pilot)
+        await pilot.press("L")
+        await until(pilot, lambda: bool(app.answers))
+        assert app.answers[0].startswith("idle_enter: stack traces through this are reliable: no")
+        assert "inside of" in app.answers[0]
