@@ -41,6 +41,9 @@ arguments of the dashboard:
   LOG            the log of a kernel build, SARIF, or JSON lines of `kdash stack check`
   --build-dir DIR
                  where the paths in LOG start
+  --compare OLD  what is new, fixed or moved since OLD: objects, a folder, results, a baseline
+  --baseline FILE
+                 show only what FILE does not accept, and what is fixed
   --mode MODE    processor mode GUEST starts in: real, protected or long
   --engine NAME  what executes it: kvm, emulator or auto
   --symbols FILE names of its addresses: an ELF file or a System.map

@@ -23,5 +23,7 @@ class Settings:
     objects: tuple[Path, ...] = ()  # files, folders, results; empty: the bundled samples
     build_dir: str = ""  # where the paths in results start
     words: tuple[str, ...] = ()  # all of this as it was typed
+    older: Path | None = None  # an older run that objects are compared with
+    changed_only: bool = False  # show only what is new or fixed since
     check: CheckOptions | None = None  # how objects are validated; None: as without configuration
     pane: int = 0  # ordinal of the pane that has the keyboard first

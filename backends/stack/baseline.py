@@ -117,9 +117,22 @@ def write_baseline(path: str, baseline: Baseline) -> None:
     """Write a baseline; at every moment the file is the old one or the new one.
 
     Raises:
+        BaselineError: something else is there, which stays.
         OSError: it can't be written.
     """
+    path = os.path.realpath(path)  # a link stays one
+    if os.path.exists(path) and not _may_be_replaced(path):
+        raise BaselineError(f"{path}: not a baseline of kdash, so it is not replaced")
     write_records(path, _KIND, [asdict(one) for one in baseline.accepted])
+
+
+def _may_be_replaced(path: str) -> bool:
+    """Whether a file is a baseline, of any version and state, or empty."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        head = file.readline(200)
+    return not head or (head.startswith(b"{") and f'"{_KIND.title}"'.encode() in head)
 
 
 def read_baseline(path: str) -> Baseline:

@@ -48,12 +48,15 @@ class Comparison:
         )
         return replace(report, findings=tuple(findings))
 
-    def settled(self, report: FileReport) -> FileReport:
-        """The same report once all are classified: what is new may have come from another file."""
-        findings = tuple(
-            self._changed(one, self._anywhere(one)) if one.change == "new" else one
-            for one in report.findings
-        )
+    def settled(self, finding: Finding) -> Finding:
+        """A finding once all are classified: what is new may have come from another file."""
+        if finding.change != "new":
+            return finding
+        return self._changed(finding, self._anywhere(finding))
+
+    def settled_report(self, report: FileReport) -> FileReport:
+        """The same for all findings of a report."""
+        findings = tuple(map(self.settled, report.findings))
         return report if findings == report.findings else replace(report, findings=findings)
 
     def fixed(self, looked_at: set[str] | None = None) -> list[FileReport]:

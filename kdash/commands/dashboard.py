@@ -76,6 +76,9 @@ def read_settings(argv: list[str]) -> Settings:
     parser = Arguments("[GUEST | OBJECT...]", "", "")
     parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT | LOG")
     parser.add_argument("--build-dir", metavar="DIR", default="")
+    older = parser.add_mutually_exclusive_group()
+    older.add_argument("--compare", metavar="OLD", type=Path)
+    older.add_argument("--baseline", metavar="FILE", type=Path)
     add_guest_options(parser)
     add_recording_options(parser)
     options = parser.parse_intermixed_args(argv)
@@ -88,8 +91,17 @@ def read_settings(argv: list[str]) -> Settings:
         options=options,
         devices=_devices(options.device),
         build_dir=options.build_dir,
+        older=_existing(options.compare or options.baseline),
+        changed_only=options.baseline is not None,
         words=tuple(argv),
     )
+
+
+def _existing(path: Path | None) -> Path | None:
+    """The same path, if it can be looked at; OSError otherwise."""
+    if path is not None:
+        path.stat()
+    return path
 
 
 def configured(settings: Settings) -> Settings:

@@ -114,7 +114,7 @@ class _Run:
             for report in reports:
                 self._note(report)
                 newer.append(comparison.classified(report))
-            newer = [comparison.settled(report) for report in newer]
+            newer = [comparison.settled_report(report) for report in newer]
             whole = Path(path).is_dir() or is_results(Path(path))
             fixed = comparison.fixed(None if whole else looked_at(newer))
         finally:

@@ -32,6 +32,7 @@ class Check:
     paths: tuple[Path, ...]  # none: the bundled samples
     options: CheckOptions = field(default_factory=CheckOptions)
     build_dir: str = ""  # where paths in results of others start, if somebody said so
+    older: Path | None = None  # an older run to compare with
 
     @property
     def subject(self) -> str:
@@ -50,7 +51,8 @@ class Checking(Pane):
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(id=id)
         self.settings = settings
-        self.check = Check(settings.objects, settings.check or CheckOptions(), settings.build_dir)
+        options = settings.check or CheckOptions()
+        self.check = Check(settings.objects, options, settings.build_dir, settings.older)
         self._pending: list[FileReport] = []
         self._total = 0  # files to validate
         self._left: list[str] = []  # files that have no report yet
@@ -75,6 +77,11 @@ class Checking(Pane):
         if not found:
             raise CommandError("the check has failed; check PATH starts another one")
         return found.first()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all files were checked."""
+        return self._checking is not None and self._checking.is_finished and not self._left
 
     @property
     def browser_shown(self) -> bool:
@@ -110,7 +117,18 @@ class Checking(Pane):
         self.report_status("checking")
         self._left = await asyncio.to_thread(self._files)
         self._total = len(self._left)
+        await self.begin()
         await self._stream()
+
+    async def begin(self) -> None:
+        """Before the first report; subclasses read what reports are compared with."""
+
+    def seen(self, report: FileReport) -> FileReport:
+        """A report as it is shown; subclasses may say more in it."""
+        return report
+
+    def end(self) -> None:
+        """All reports are shown; subclasses may add to them."""
 
     def prepare(self) -> None:
         """The browser is empty and a check begins; subclasses give it what it shows besides."""
@@ -134,13 +152,14 @@ class Checking(Pane):
             async with aclosing(self.reports(self._left, check)) as stream:
                 async for report in stream:
                     left.pop(report.file, None)
-                    self._pending.append(report)
+                    self._pending.append(self.seen(report))
             left.clear()
         finally:
             beat.stop()
             if check is self.check:
                 self._left = list(left)
         self._show_pending()
+        self.end()
         self._show_outcome(check)
 
     def action_stop_or_go_on(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdash.backends.stack.facts import VERDICTS
@@ -79,6 +80,25 @@ def _goto(pane: StackPane, name: str) -> None:
         raise CommandError(f"goto: no finding shown is in {name!r}")
 
 
+def _compare(pane: StackPane, rest: str) -> None:
+    names = _names("compare", rest)
+    if len(names) > 1:
+        raise CommandError("compare: one older run at a time: a folder, an object or results")
+    pane.compare_with(words.existing_paths("compare", names)[0] if names else None)
+
+
+def _baseline(pane: StackPane, rest: str) -> str | None:
+    names = _names("baseline", rest)
+    if names[:1] == ["write"]:
+        if len(names) != 2:
+            raise CommandError("baseline: write takes the name of a file")
+        return pane.write_baseline(Path(names[1]).expanduser())
+    if len(names) > 1:
+        raise CommandError("baseline: give one file, or write and a file")
+    pane.show_changed(words.existing_paths("baseline", names)[0] if names else None)
+    return None
+
+
 def _verdict(pane: StackPane, rest: str) -> str:
     return pane.verdict_command(rest)
 
@@ -97,6 +117,8 @@ COMMANDS: Mapping[str, Command] = {
     "sort": _sort,
     "group": _group,
     "goto": _goto,
+    "compare": _compare,
+    "baseline": _baseline,
     "verdict": _verdict,
     "livepatch": _livepatch,
     "frame-pointer": _frame_pointer,
@@ -107,7 +129,7 @@ COMMANDS: Mapping[str, Command] = {
 def complete(pane: StackPane, line: str) -> Sequence[str]:
     """Completions of a line behind its first word, best first."""
     word, _, rest = line.partition(" ")
-    if word in ("check", "open"):
+    if word in ("check", "open", "compare", "baseline"):
         stem = rest.rpartition(" ")[2]
         return words.complete_last(line, words.path_completions(stem))
     first = " " not in rest

@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 
 from kdash.backends.stack.facts import VERDICTS, Finding, Verdict
 from kdash.backends.stack.verdicts import VerdictError, VerdictFile
-from kdash.panes.stack_checking import Checking
+from kdash.panes.stack_comparing import Comparing
 from kdash.state_folder import verdict_path
 from kdash.widgets.pane import CommandError
 from kdash.widgets.stack.entry import Entry
@@ -25,7 +25,7 @@ DAYS = re.compile(r"(\d{1,4})d")
 USAGE = f"verdict {'|'.join(VERDICTS)}|none [until YYYY-MM-DD|Nd] [NOTE]"
 
 
-class VerdictKeys(Checking):
+class VerdictKeys(Comparing):
     """Verdicts are kept in a file of the user's, and shown as that file has them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -18,6 +18,10 @@ WORDS = (
     CommandWord("sort", "sort FIELD", f"order by {', '.join(ORDERS)}"),
     CommandWord("group", "group [FIELD...]",
                 f"a tree by {', '.join(GROUPINGS)}, also several; without FIELD flat"),
+    CommandWord("compare", "compare [OLD]",
+                "check again: what is new, fixed, moved since OLD (a folder, results, a baseline)"),
+    CommandWord("baseline", "baseline [write] FILE",
+                "only what FILE does not accept, and what is fixed; write: accept what is there"),
     CommandWord("verdict", "verdict VERDICT [until DAY|Nd] [NOTE]",
                 f"decide about the finding: {', '.join(VERDICTS)}, none"),
     CommandWord("goto", "goto FUNCTION", "the first finding in this function"),
@@ -86,7 +90,7 @@ def existing_paths(word: str, words: Sequence[str]) -> tuple[Path, ...]:
         CommandError: There are none, or one does not exist.
     """
     if not words:
-        example = {"check": "drivers/net", "open": "build.log"}[word]
+        example = {"open": "build.log"}.get(word, "drivers/net")
         raise CommandError(f"{word}: give files or folders, for example: {word} {example}")
     paths = tuple(Path(word).expanduser() for word in words)
     for path in paths:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from kdash.backends.stack.facts import VERDICTS, FileReport, Rule
+from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Rule
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import printable
@@ -125,6 +125,14 @@ class Browser(Container):
         if rows:
             self.findings.append_rows(rows)
             self._follow()
+        self._refresh_frame()
+
+    def settle(self, settled: Callable[[Finding], Finding]) -> None:
+        """Show what findings are to the older run now that all of this one are known."""
+        for old, new in self.findings.settle(settled):
+            self.tally.changes[old] -= 1
+            self.tally.changes[new] += 1
+        self._follow()
         self._refresh_frame()
 
     def judge(self, verdicts: Verdicts, today: date) -> None:

@@ -185,6 +185,10 @@ def _verdict_key(entry: Entry) -> str:
     return verdict_words(entry).removesuffix(" ok") or UNREADABLE
 
 
+def _change_key(entry: Entry) -> str:
+    return (entry.finding.change if entry.finding else "") or "(no older run)"
+
+
 def _function_key(entry: Entry) -> str:
     return entry.finding.function or entry.finding.section if entry.finding else UNREADABLE
 
@@ -200,5 +204,6 @@ GROUPINGS: Mapping[str, Grouping[Entry]] = {
         Grouping("kind", _rule_order, largest_first=True),
         Grouping("cause", _cause_key, _cause_label, largest_first=True),
         Grouping("verdict", _verdict_key),
+        Grouping("change", _change_key),
     )
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from kdash.backends.stack.facts import FileReport
+from kdash.backends.stack.facts import FileReport, Finding
 from kdash.widgets.columns import Cell, Column
 from kdash.widgets.stack.entry import GROUPINGS, ORDERS, Entry, Verdicts, fields, judged
 from kdash.widgets.tree_table import TreeTable
@@ -103,6 +104,26 @@ class Findings(TreeTable[Entry]):
         changed = {place: row for place, row in new if row is not held[place]}
         if changed:
             self.exchange_rows(changed)
+
+    @property
+    def of_this_run(self) -> list[Entry]:
+        """All rows, whatever the filter, but what was fixed since an older run."""
+        return [
+            row for row in self._rows.held if row.finding is None or row.finding.change != "fixed"
+        ]
+
+    def settle(self, settled: Callable[[Finding], Finding]) -> list[tuple[str, str]]:
+        """Let findings change what they are to an older run; what each was and is, if another."""
+        changed: dict[int, Entry] = {}
+        told = []
+        for place, row in enumerate(self._rows.held):
+            new = settled(row.finding) if row.finding else None
+            if row.finding and new and new.change != row.finding.change:
+                changed[place] = replace(row, finding=new)
+                told.append((row.finding.change, new.change))
+        if changed:
+            self.exchange_rows(changed)
+        return told
 
     def settled_count(self) -> int:
         """Rows that the user accepts as they are."""

@@ -10,7 +10,7 @@ from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, label
 CHANGES = {
     "new": "new: the older run does not have it",
     "fixed": "fixed: the older run has it, this one does not",
-    "moved": "moved: the older run has it at another place",
+    "moved": "moved: the older run has it elsewhere",
     "same": "the older run has it, too",
 }
 
@@ -57,7 +57,8 @@ def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
     if finding.found:
         lines += labelled("found", [Span(finding.found, "accent")], width)
     if finding.change:
-        lines += labelled("change", [Span(CHANGES[finding.change])], width)
+        was = f": {finding.was}" if finding.was else ""
+        lines += labelled("change", [Span(CHANGES[finding.change] + was)], width)
     if is_imported(finding):
         agreement = finding.verdict or "kdash finds it, too"
         tone = "muted" if finding.agrees else "accent"

@@ -35,7 +35,8 @@ class Tally:
 
     def add(self, report: FileReport) -> None:
         """Count one more file."""
-        self.files += 1
+        gone = bool(report.findings) and all(one.change == "fixed" for one in report.findings)
+        self.files += not gone  # what was fixed since is no file of this run
         self.functions += report.functions
         self.unreadable += bool(report.error)
         self.samples = self.samples or report.sample

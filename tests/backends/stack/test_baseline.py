@@ -82,7 +82,7 @@ def test_what_was_not_met_is_fixed() -> None:
 
 def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path) -> None:
     path = tmp_path / "base"
-    path.write_text("old")
+    write_baseline(str(path), accept([]))
     path.chmod(0o640)
     write_baseline(str(path), accept([finding()]))
     assert path.stat().st_mode & 0o777 == 0o640
@@ -151,3 +151,18 @@ def test_an_instruction_is_compared_without_its_numbers() -> None:
 def test_the_kind_and_the_function_are_part_of_a_fingerprint() -> None:
     assert fingerprint("a", "f", ("ret",)) != fingerprint("b", "f", ("ret",))
     assert fingerprint("a", "f", ("ret",)) != fingerprint("a", "g", ("ret",))
+
+
+def test_what_is_no_baseline_is_never_replaced_and_a_link_stays_one(tmp_path: Path) -> None:
+    precious, link = tmp_path / "precious.o", tmp_path / "link"
+    precious.write_bytes(b"\x7fELF")
+    with pytest.raises(BaselineError, match="so it is not replaced"):
+        write_baseline(str(precious), accept([]))
+    assert precious.read_bytes() == b"\x7fELF"
+    with pytest.raises(BaselineError):
+        write_baseline("/dev/null", accept([]))
+    link.symlink_to(tmp_path / "base")
+    for _ in range(2):
+        write_baseline(str(link), accept([]))
+    assert link.is_symlink()
+    assert (tmp_path / "base").is_file()

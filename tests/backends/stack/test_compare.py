@@ -46,7 +46,7 @@ def test_what_went_to_another_file_is_known_once_all_files_are() -> None:
     comparison = Comparison([ONE])
     first = comparison.classified(FileReport("new/y.o", (replace(ONE, file="new/y.o"),)))
     assert told(first) == [("new", "")]
-    assert told(comparison.settled(first)) == [("moved", "old/x.o: f+0x8")]
+    assert told(comparison.settled_report(first)) == [("moved", "old/x.o: f+0x8")]
     assert comparison.fixed() == []
 
 
@@ -103,7 +103,9 @@ def test_every_finding_of_both_runs_is_told_exactly_once(
     comparison = Comparison(older)
     files = {one.file for one in newer}
     reports = [FileReport(f, tuple(one for one in newer if one.file == f)) for f in sorted(files)]
-    settled = [comparison.settled(one) for one in [comparison.classified(r) for r in reports]]
+    settled = [
+        comparison.settled_report(one) for one in [comparison.classified(r) for r in reports]
+    ]
     counts = changes([*settled, *comparison.fixed()])
     assert counts["new"] + counts["moved"] + counts["same"] == len(newer)
     assert counts["fixed"] + counts["moved"] + counts["same"] == len(older)
