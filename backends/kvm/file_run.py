@@ -5,7 +5,7 @@ Nothing is executed, and KVM not asked for, before a command needs it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,9 @@ class FileRun:
         self._loaded = loaded
         self._arguments = (guest, path, devices, engine, start)
         self._on_output: OnOutput | None = None
+        self.interrupted: Callable[[], bool] = lambda: False  # asked while searching the past
         self._run: RecordedRun | GuidedRun = RecordedRun(loaded)
+        self._run.interrupted = self._is_interrupted
 
     def __getattr__(self, name: str) -> Any:
         if name in _NEED_A_MACHINE:
@@ -84,6 +86,9 @@ class FileRun:
             self._live()
         self._run.begin(pace)
 
+    def _is_interrupted(self) -> bool:
+        return self.interrupted()
+
     def close(self) -> None:
         """Free everything; more than once does no harm."""
         self._run.close()
@@ -95,6 +100,7 @@ class FileRun:
         if isinstance(run, RecordedRun):
             live = GuidedRun(*self._arguments, stops=run.stops)
             live.on_output = self._on_output
+            live.interrupted = self._is_interrupted
             live.select_vcpu(run.selected)
             self._run = run = live
         return run

@@ -34,6 +34,7 @@ class GuestRun(ABC):
         self.broken = False  # KVM refused to go on; only a restart does
         self.waiting = False  # for a key; only one lets the guest go on
         self.on_output: OnOutput | None = None
+        self.interrupted: Callable[[], bool] = lambda: False  # asked while searching the past
         self._pace: Pace | None = None
         self._places: tuple[Place, ...] = ()  # to stop at, of the pace
         self._selected = 0
@@ -59,6 +60,9 @@ class GuestRun(ABC):
     @abstractmethod
     def read_memory(self, linear: int, length: int) -> bytes:
         """Memory of the moment shown by linear address, up to the first byte not mapped."""
+
+    def _is_interrupted(self) -> bool:
+        return self.interrupted()
 
     @property
     def going(self) -> bool:

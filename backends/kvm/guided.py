@@ -94,6 +94,7 @@ class GuidedRun(GuestRun):
         self._past = Past(
             machine, self._runner, self._engine, start.record, start.record_limit, recorder=recorder
         )
+        self._past.interrupted = self._is_interrupted
         self._inspector: Inspector | None = None
         self._snapshots = Snapshots(self._guest, self._engine, self._runner, self._past, self.stops)
         self._state = RunState.READY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -62,6 +62,7 @@ class Past:
         self._limit = limit
         self._recorder = recorder
         self._asked = record is True
+        self.interrupted: Callable[[], bool] = lambda: False  # asked while searching
         self._before_log: tuple[int, tuple[Exit, ...]] = (-1, ())  # the index they end before
         self.why_not = "" if recorder else _why_not(machine, engine, record, limit)
 
@@ -210,7 +211,7 @@ class Past:
         Raises:
             NotRecorded: when nothing is.
         """
-        return Travel(self.recording)
+        return Travel(self.recording, self.interrupted)
 
     def save(self, path: str, *, moment_only: bool = False) -> None:
         """Write what is recorded, or the moment shown, to a file.

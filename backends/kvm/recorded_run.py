@@ -48,7 +48,7 @@ class RecordedRun(GuestRun):
         self._about = loaded.about
         self._file = loaded.name
         self._recording = loaded.recording
-        self._travel = Travel(loaded.recording)
+        self._travel = Travel(loaded.recording, self._is_interrupted)
         self._selected = self._travel.arrived
         self._screen = ScreenReader(self._recording)
         self._detail = ""

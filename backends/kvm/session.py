@@ -125,9 +125,13 @@ class VcpuSession:
         return self._thread.go(Pace(stepped=True))
 
     def pause(self) -> Future[Snapshot]:
-        """Stop the guest between two instructions; ends a device that does not return."""
+        """Stop the guest between two instructions, or a search of the past where it is.
+
+        Ends a device that does not return.
+        """
         device_calls.end_calls_later()
-        return self._thread.submit(self._thread.stop)
+        self._thread.end_search()
+        return self._thread.submit(self._thread.pause)
 
     # -- going back; the future's NotRecorded: there is no past
 
@@ -172,6 +176,7 @@ class VcpuSession:
     def restart(self) -> Future[Snapshot]:
         """Load the guest anew into a new machine; breakpoints stay; as `pause` for devices."""
         device_calls.end_calls_later()
+        self._thread.end_search()
         return self._thread.submit(self._thread.restart)
 
     def select_vcpu(self, index: int) -> Future[Snapshot]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,8 @@ from kdash.backends.kvm.stops import Arrival, Stops
 
 #: Told where nothing lies before the moment shown.
 BEGIN: Final = "the recording begins here"
+#: Told where somebody did not wait for the end of a search.
+INTERRUPTED: Final = "the search was stopped here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,18 @@ class Search:
 
 
 class Travel:
-    """Moves the moment that a recording shows."""
+    """Moves the moment that a recording shows.
 
-    def __init__(self, recording: Recording) -> None:
+    Args:
+        recording: it.
+        interrupted: asked while searching; True ends the search where it is.
+    """
+
+    def __init__(
+        self, recording: Recording, interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
         self.recording = recording
+        self._interrupted = interrupted
         self.met: tuple[int, ...] = ()  # numbers of the stop points that ended the last way
         self.why = ""  # it ended, in words
 
@@ -84,6 +94,8 @@ class Travel:
     def back_to(self, search: Search) -> bool:
         """Go back to what is searched for; False: none, the first moment is shown."""
         found = self._nearest(search, backwards=True)
+        if self.why == INTERRUPTED:
+            return False
         if found is None:
             self.seek(self.recording.first)
         else:
@@ -100,6 +112,8 @@ class Travel:
         began = recording.position
         end = recording.last if count is None else min(began + count, recording.last)
         found = self._nearest(search, backwards=False, until=end)
+        if self.why == INTERRUPTED:
+            return Slice.KICKED, recording.position - began
         recording.seek(began)
         if found is not None and found <= end:
             return Slice.BREAKPOINT, recording.seek(found) - began
@@ -117,6 +131,9 @@ class Travel:
             if self._stops(search, found, backwards):
                 return found
             recording.seek(found)
+            if self._interrupted():
+                self.why = INTERRUPTED
+                return None
         return None
 
     def _candidate(self, search: Search, backwards: bool, until: int | None) -> int | None:

@@ -54,6 +54,8 @@ class VcpuThread:
         except BaseException:
             run.close()
             raise
+        self._search_ends = False  # a search of the past shall end where it is
+        run.interrupted = lambda: self._search_ends or self._closing
         self._condition = Condition()
         self._commands: deque[tuple[Future[Any], Callable[[], None]]] = deque()
         self._goal: Future[Snapshot] | None = None  # of the command that lets the guest run
@@ -88,6 +90,10 @@ class VcpuThread:
                 self.latest = replace(self.latest, failure=self._failure)
 
     # -- commands on their way to the thread
+
+    def end_search(self) -> None:
+        """End a search of the past where it is; `pause` or `restart` is to be given next."""
+        self._search_ends = True
 
     def go(self, pace: Pace) -> Future[Snapshot]:
         """Let the thread go `pace` and answer when the guest has stopped."""
@@ -199,9 +205,14 @@ class VcpuThread:
         if self._goal is not None:
             self._arrived()
 
+    def pause(self) -> None:
+        """Stop the guest; searches of the past begun from now on go to their end."""
+        self._search_ends = False
+        self.stop()
+
     def restart(self) -> None:
         """Load the guest anew into a new machine."""
-        self.stop()
+        self.pause()
         with self._condition:  # nobody may kick a machine that is being replaced
             self._run.restart()
         self._failure = ""

@@ -171,6 +171,7 @@ class GuestPane(Pane):
             self._draw(snapshot)
         elif snapshot.state is RunState.RUNNING:
             self._draw_speed(snapshot)  # nothing new is told while it waits
+        self.look_again()
         if snapshot.state is not RunState.RUNNING and not self._waiting and self._timer:
             self._timer.pause()
 
@@ -210,6 +211,9 @@ class GuestPane(Pane):
 
     def guest_is_new(self, snapshot: Snapshot) -> None:
         """Another guest is about to be drawn for the first time."""
+
+    def look_again(self) -> None:
+        """A look that found nothing new, or what it found is drawn."""
 
     def look_closer(self) -> None:
         """The guest stands still: ask for what is shown of it and not in a snapshot."""

@@ -108,6 +108,9 @@ class GuestKeys(PastKeys):
         if self.animated:
             self.end_slow()
             return
+        if self.searching:
+            self.follow(self.session.pause())
+            return
         if self.has_ended():
             return
         running = self.session.snapshot().state is RunState.RUNNING

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.binding import Binding, BindingType
 
@@ -16,6 +17,9 @@ from kdash.widgets.pane import CommandError
 
 if TYPE_CHECKING:
     from kdash.widgets.vcpu.timeline import Timeline
+
+#: Seconds after which it is told that a search goes on.
+WONDER: Final = 0.3
 
 
 class PastKeys(AnimationKeys):
@@ -34,6 +38,8 @@ class PastKeys(AnimationKeys):
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(settings, id=id)
         self._seeking = False
+        self._back: Future[Snapshot] | None = None  # of the way back that was asked for last
+        self._back_since = 0.0  # time at which that was
         self._stays_at: int | None = None  # asked to go back from the first moment
         self._next_moment: int | None = None  # asked for while another is on its way
 
@@ -60,7 +66,8 @@ class PastKeys(AnimationKeys):
             recording = past.snapshot().recording
             if recording is not None and recording.position == recording.first:
                 self._stays_at = recording.first
-            self.follow(how(past))
+            self._back, self._back_since = how(past), time.monotonic()
+            self.follow(self._back)
 
     def action_step_back(self) -> None:
         """Show the guest as many moments earlier as the step size says."""
@@ -73,6 +80,22 @@ class PastKeys(AnimationKeys):
     def action_reverse_continue(self) -> None:
         """Show the guest at the breakpoint before."""
         self._go_back(lambda past: past.reverse_continue())
+
+    @property
+    def searching(self) -> bool:
+        """Whether a way back takes so long that a person wonders."""
+        under_way = self._back is not None and not self._back.done()
+        return under_way and time.monotonic() - self._back_since > WONDER
+
+    def pace_words(self) -> str:
+        """That the past is searched, where that takes long; else as elsewhere."""
+        return "searches back; space stops it" if self.searching else super().pace_words()
+
+    def look_again(self) -> None:
+        """Tell of a search that goes on."""
+        super().look_again()
+        if self.searching:
+            self._draw_status()
 
     # -- anywhere -----------------------------------------------------------------------
 
@@ -92,6 +115,9 @@ class PastKeys(AnimationKeys):
         """Go on to the moment wished for meanwhile."""
         super().arrived(snapshot)
         at, self._stays_at = self._stays_at, None
+        if self._back is not None and self._back.done():
+            self._back = None
+            self._draw_status()
         if at is not None and snapshot.recording and snapshot.recording.position == at:
             self.notify(
                 f"Nothing lies before moment {at:,}: "

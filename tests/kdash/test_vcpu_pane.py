@@ -982,6 +982,19 @@ async def test_going_back_from_the_first_moment_says_that_there_is_none_before()
         await until(pilot, lambda: "Nothing lies before moment 0" in told(app))
 
 
+async def test_a_search_back_that_takes_long_is_told_and_space_stops_it() -> None:
+    app, session = given(recorded(340))
+    pending: Future[Snapshot] = Future()
+    session.reverse_continue = lambda: pending  # type: ignore[method-assign]
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("C")
+        await until(pilot, lambda: "searches back; space stops it" in drawn(parts(app).status))
+        await pilot.press("space")
+        assert session.asked == ["pause"]
+        pending.set_result(recorded(340))
+        await until(pilot, lambda: "searches back" not in drawn(parts(app).status))
+
+
 async def test_why_nothing_is_recorded_is_told_to_who_goes_back() -> None:
     app, _ = given(snapshot(unrecorded="nothing is recorded: --recording off"))
     async with app.run_test(size=SMALL) as pilot:

@@ -19,11 +19,14 @@ from kdash.backends.kvm.facts import (
     PastError,
     Registers,
     RunState,
+    StopKind,
 )
 from kdash.backends.kvm.guests import Guest, article_guest, flat
 from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.start import Start
+from kdash.backends.kvm.stop_requests import Wanted
+from kdash.backends.kvm.travel import BEGIN, INTERRUPTED
 from kdash.backends.kvm.user_devices import DeviceClass
 
 pytestmark = pytest.mark.kvm
@@ -284,6 +287,56 @@ def test_going_back_stops_at_breakpoints_and_exits(begin: Open) -> None:
     run.remove_breakpoint(0x1003)
     run.reverse_continue()
     assert run.snapshot().steps == 0
+
+
+def test_why_a_way_through_the_past_ended_is_told(begin: Open) -> None:
+    run = begin("40 e680 43 ebfa")  # inc ax; out 0x80, al; inc bx; jmp back
+    go(run, Pace(steps=20))
+    number = run.add_stop(Wanted(StopKind.BREAKPOINT, 0x1003, condition="bx == 2"))
+    run.reverse_continue()
+    shown = run.snapshot()
+    assert (shown.detail, shown.stopped_at) == (f"breakpoint {number} at 0x1003", (number,))
+    run.reverse_continue()
+    assert (run.snapshot().detail, run.snapshot().stopped_at) == (BEGIN, ())
+    go(run, Pace())
+    assert run.snapshot().detail == f"breakpoint {number} at 0x1003"
+    run.seek(9)
+    assert not run.snapshot().detail
+
+
+def test_a_run_that_changed_nothing_is_a_moment_and_no_step(begin: Open) -> None:
+    run = begin("ebfe")  # jmp $
+    run.begin(Pace())
+    run.advance()
+    assert run.snapshot().full_speed
+    run.stop()
+    shown = run.snapshot()
+    assert shown.recording is not None
+    assert (shown.steps, shown.recording.last, shown.full_speed) == (0, 1, True)
+    go(run, Pace(steps=1))
+    assert (run.snapshot().steps, run.snapshot().full_speed) == (1, False)
+    run.step_back()
+    assert run.snapshot().full_speed
+
+
+def test_a_search_of_the_past_ends_where_it_is_when_it_is_interrupted(begin: Open) -> None:
+    run = begin("40 ebfd")  # inc ax; jmp back
+    go(run, Pace(steps=300))
+    run.add_stop(Wanted(StopKind.BREAKPOINT, 0x1001, condition="ax == 0xdead"))
+    looks = iter(range(10))
+    run.interrupted = lambda: next(looks, None) is None
+    run.reverse_continue()
+    shown = run.snapshot()
+    assert shown.recording is not None
+    assert 0 < shown.recording.position < 299
+    assert shown.detail == INTERRUPTED
+    run.seek(0)
+    looks = iter(range(10))
+    run.begin(Pace())
+    run.advance()
+    run.stop()
+    assert run.snapshot().detail == INTERRUPTED
+    assert run._past.active
 
 
 def test_going_on_in_the_past_stops_at_breakpoints_then_runs_live(begin: Open) -> None:
