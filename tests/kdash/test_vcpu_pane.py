@@ -534,6 +534,15 @@ async def test_what_stopped_the_guest_is_told() -> None:
         assert "watchpoint 2: 0x0 -> 0x5, watching at 40.0k steps/s" in title
 
 
+async def test_a_stop_without_words_leaves_the_title_of_the_stops_whole() -> None:
+    app, _ = given(replace(stopped_by_a_watchpoint(), detail=""))
+    async with app.run_test(size=LARGE):
+        app.pane.run_command("info stops")
+        shown = parts(app).stops
+        assert shown is not None
+        assert str(shown.border_title) == " Stops  watching at 40.0k steps/s "
+
+
 async def test_w_asks_for_a_watchpoint_at_the_memory_shown() -> None:
     app, _ = given(snapshot())
     async with app.run_test(size=LARGE) as pilot:
