@@ -15,6 +15,7 @@ BENCHMARKS = (
     "recording",
     "gdb_steps",
     "stream_health",
+    "sampling",
 )
 
 

@@ -13,7 +13,7 @@ from kdash.backends.entropy.facts import Era
 MODERN_POOL_BITS = 256  # BLAKE2s state, 5.18 on
 RANDOM_DEVICE = (1, 8)  # character device numbers of the kernel's own /dev/random
 DRAINING = frozenset({Era.BEFORE_3_17, Era.SINCE_3_17})  # reading /dev/random takes from the pool
-MOVING = DRAINING | {Era.SINCE_5_6, Era.SINCE_5_18}  # entropy_avail is a level
+MOVING = DRAINING | {Era.SINCE_5_6}  # entropy_avail is a level; 5.18's only counts to a reseed
 
 
 @dataclass(frozen=True, slots=True)

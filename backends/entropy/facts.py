@@ -104,7 +104,7 @@ class Reading:
     entropy_avail: int | None  # bits
     poolsize: int | None  # bits
     meaning: str  # one true sentence about the number on this kernel
-    gauge: bool  # True: the number is a level that moves; False: boot progress
+    gauge: bool  # True: the number is a level that moves; False: progress to the seed or a reseed
     read_wakeup_threshold: int | None = None  # bits
     write_wakeup_threshold: int | None = None  # bits
     min_reseed_seconds: int | None = None

@@ -18,7 +18,7 @@ from kdash.backends.entropy.procfs import Root, Unavailable
 # timer-riscv.c, arch/arm64/kvm/arch_timer.c.
 _LOCAL_TIMERS = ("arch_timer", "riscv-timer", "kvm guest vtimer", "kvm guest ptimer")
 _DIGITS = 20  # of the largest count there can be
-_SHARE = 0.005  # of one CPU, the most that counting interrupts may take
+_SHARE = 0.003  # of one CPU, the most that counting interrupts may take
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,23 @@ def _marks(
     return [(Span(pointers, "muted"),), (Span(" " * indent + legend, "muted"),)]
 
 
-def progress_lines(label: str, value: int, end: int, width: int) -> list[Line]:
-    """Progress that ends for good: a thin line, in words complete or not, never a level."""
+def progress_lines(
+    label: str, value: int, end: int, width: int, *, again: bool = False
+) -> list[Line]:
+    """Progress: a thin line, in words complete or not, never a level.
+
+    Args:
+        label: Towards what.
+        value: What is reached.
+        end: What is to be reached.
+        width: Cells.
+        again: Whether it begins anew each time, so that to be on the way is nothing to mind.
+    """
     done = value >= end
-    tone = "good" if done else "warning"
-    words = f"{value} of {end} bits: {'complete' if done else 'still collecting'}"
+    tone = "" if again else "good" if done else "warning"
+    words = f"{value} of {end} bits"
+    if not again:
+        words += f": {'complete' if done else 'still collecting'}"
     room = width - len(label) - len(words) - 2
     if room >= LEAST_BAR:
         drawn = _progress(value, end, room, tone)

@@ -203,21 +203,23 @@ def _number_lines(reading: Reading, width: int) -> list[Line]:
         reason = told.get("entropy_avail") or told.get("sample") or "no number"
         return [*wrapped(f"entropy_avail not available: {reason}", width, "muted"), *meaning]
     if not reading.gauge:
-        return [*progress_lines("boot progress", avail, size, width), *meaning]
+        again = reading.era is Era.SINCE_5_18 and bool(reading.ready)
+        label = "to the next reseed" if again else "boot progress"
+        return [*progress_lines(label, avail, size, width, again=again), *meaning]
     read, write = reading.read_wakeup_threshold, reading.write_wakeup_threshold
     both = (("read", read), ("write", write))
     marks = tuple((name, bits) for name, bits in both if bits is not None)
-    tone, words = _level(avail, read, write, era=reading.era)
+    tone, words = _level(avail, read, write)
     lines = level_lines(Level("entropy_avail", avail, size, marks, tone), width)
     if words:
         lines += wrapped(words, width, tone)
     return [*lines, *meaning]
 
 
-def _level(avail: int, read: int | None, write: int | None, *, era: Era) -> tuple[str, str]:
+def _level(avail: int, read: int | None, write: int | None) -> tuple[str, str]:
     """Tone of a level, and what its place among the thresholds brings about, in words."""
     if read is not None and avail < read:
         return "bad", "below the read wake-up: readers of /dev/random wait"
-    if write is not None and avail < write and era is not Era.SINCE_5_18:
+    if write is not None and avail < write:
         return "warning", "below the write wake-up: writers such as rngd are woken to add entropy"
     return "good", ""

@@ -17,6 +17,7 @@ from kdash.backends.entropy.vdso import VdsoFacts
 RANDOM = "proc/sys/kernel/random"
 HWRNG = "sys/devices/virtual/misc/hw_random"
 BOOT_ID = "0f2d37a8-6f0e-4a79-9a4f-3c6b7f2f8a01"
+LATENCY = GetrandomLatency(Percentiles(400, 600))
 INTERRUPTS = """\
            CPU0       CPU1
   1:          9          0   IO-APIC   1-edge      i8042
@@ -86,6 +87,7 @@ class PresentedVdso:
     symbol: bool = True
     refusal: str = ""
     closed: bool = False
+    latency: GetrandomLatency = LATENCY
 
     def has_symbol(self) -> bool:
         return self.symbol
@@ -96,8 +98,10 @@ class PresentedVdso:
     def answer(self) -> VdsoFacts:
         if self.refusal:
             raise Unavailable(self.refusal)
+        if not self.symbol:
+            return VdsoFacts(None, "not on this kernel", self.latency)
         generation = self.generations.pop(0) if len(self.generations) > 1 else self.generations[0]
-        return VdsoFacts(generation, latency=GetrandomLatency(Percentiles(400, 600)))
+        return VdsoFacts(generation, latency=self.latency)
 
     def close(self) -> None:
         self.closed = True

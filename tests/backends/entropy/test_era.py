@@ -1,4 +1,5 @@
 import errno
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def test_the_number_falling_on_a_seeded_generator_is_remembered(present: Present
         ("old", {}, {"getrandom_error": errno.ENOSYS}, True),
         ("old", {}, {}, True),
         ("old", NO_THRESHOLD, {"insecure": True}, True),
-        ("modern", {f"{RANDOM}/entropy_avail": 40}, {}, True),
+        ("modern", {f"{RANDOM}/entropy_avail": 40}, {}, False),
         ("modern", {}, {}, False),
         ("modern", {"proc/lrng_type": "x"}, {}, False),
         ("modern", {}, {"random_device": (10, 1)}, False),
@@ -88,3 +89,80 @@ def test_a_generator_that_is_not_seeded_shows_how_far_it_is() -> None:
 def test_getrandom_alone_tells_an_old_kernel_without_its_files() -> None:
     traits = Traits(getrandom=True, insecure_flag=False)
     assert era_of(traits) is Era.SINCE_3_17
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a release shows of its generator. Source: drivers/char/random.c of that release."""
+
+    name: str
+    era: Era
+    poolsize: int = 4096
+    avail: int = 1800
+    read_wakeup: int | None = 64
+    write_wakeup: int = 896
+    min_reseed: int | None = 60
+    getrandom: bool = True
+    insecure: bool = False  # GRND_INSECURE is known
+    vdso: bool = False
+    files: tuple[str, ...] = ()
+    device: tuple[int, int] = (1, 8)
+    gauge: bool = True
+    says: str = "estimated bits in the input pool"
+
+
+OLD_256 = {"poolsize": 256, "avail": 256, "read_wakeup": None, "write_wakeup": 256,
+           "insecure": True, "gauge": False, "says": "boot progress, complete"}  # fmt: skip
+RELEASES = (
+    Release("2.6.32", Era.BEFORE_3_17, write_wakeup=128, min_reseed=None, getrandom=False),
+    Release("3.12", Era.BEFORE_3_17, write_wakeup=128, min_reseed=None, getrandom=False),
+    Release("3.13", Era.BEFORE_3_17, getrandom=False),
+    Release("3.17", Era.SINCE_3_17),
+    Release("4.3", Era.SINCE_3_17),
+    Release("4.8", Era.SINCE_3_17),
+    Release("4.17", Era.SINCE_3_17),
+    Release("5.4", Era.SINCE_3_17),
+    Release("5.6", Era.SINCE_5_6, read_wakeup=None, insecure=True),
+    Release("5.17", Era.SINCE_5_6, read_wakeup=None, insecure=True),
+    Release("5.10.118", Era.SINCE_5_6, read_wakeup=None, insecure=True),
+    Release("5.10.119", Era.SINCE_5_19, **OLD_256),  # type: ignore[arg-type]
+    Release("5.15.70", Era.SINCE_5_19, **OLD_256),  # type: ignore[arg-type]
+    Release("5.18", Era.SINCE_5_18, **(OLD_256 | {"avail": 130, "says": "next reseed"})),  # type: ignore[arg-type]
+    Release("5.19", Era.SINCE_5_19, **OLD_256),  # type: ignore[arg-type]
+    Release("6.11", Era.SINCE_5_19, **(OLD_256 | {"vdso": True})),  # type: ignore[arg-type]
+    Release("6.18", Era.SINCE_5_19, **(OLD_256 | {"vdso": True})),  # type: ignore[arg-type]
+    Release("LRNG", Era.LRNG, files=("proc/lrng_type",), insecure=True, gauge=False,
+            says="LRNG counts them"),
+    Release("ESDM", Era.REPLACED, device=(0, 0), gauge=False, says="another driver or program",
+            insecure=True, read_wakeup=None, poolsize=256, avail=256),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
+def test_each_release_is_told_by_what_it_shows(present: Present, release: Release) -> None:
+    machine = present(
+        "old" if release.poolsize == 4096 else "modern",
+        {
+            f"{RANDOM}/poolsize": release.poolsize,
+            f"{RANDOM}/entropy_avail": release.avail,
+            f"{RANDOM}/read_wakeup_threshold": release.read_wakeup,
+            f"{RANDOM}/write_wakeup_threshold": release.write_wakeup,
+            f"{RANDOM}/urandom_min_reseed_secs": release.min_reseed,
+            **dict.fromkeys(release.files, "x"),
+        },
+        getrandom_error=0 if release.getrandom else errno.ENOSYS,
+        vdso=release.vdso,
+        random_device=release.device,
+    )
+    machine.system.insecure = release.insecure
+    reader = machine.reader()
+    for _ in range(2):
+        reading = reader.read()
+    assert (reading.era, reading.gauge) == (release.era, release.gauge)
+    assert release.says in reading.meaning
+    assert reading.alerts == ()
+    assert (reading.reseed is not None) is release.vdso
+    if release.poolsize == 4096:  # nothing is drawn from a pool that is debited
+        assert {nbytes for nbytes, _ in machine.system.asked} == {0}
+        assert reading.latency is None
+        assert reading.throughput == ()

@@ -12,7 +12,7 @@ from .conftest import RANDOM, Present
 # An audit hook can't be removed: the readings run in a process of their own.
 SCRIPT = textwrap.dedent(
     """
-    import json, os, sys
+    import contextlib, io, json, os, sys
     opened = []
     def hook(event, args):
         if event == "open":
@@ -22,13 +22,18 @@ SCRIPT = textwrap.dedent(
     from kdash.backends.entropy.live_model import LiveModel
     from kdash.backends.entropy.probe import probe_entropy
     from kdash.backends.entropy.signals import SignalReader
+    from kdash.backends.entropy import metrics, vdso_child
     from kdash.backends.entropy.vdso import VdsoChild
     sys.addaudithook(hook)
     sys.dont_write_bytecode = True
     root = sys.argv[1]
     reader = SignalReader(root, vdso=VdsoChild() if root == "/" else None)
-    readings = [reader.read() for _ in range(2)]
+    readings = [reader.read() for _ in range(3)]
     reader.close()
+    list(metrics.metrics_of(readings[-1]))
+    with contextlib.redirect_stdout(io.StringIO()):  # what the probe does in its own process
+        sys.stdin = io.StringIO("\\n\\n")
+        vdso_child.main()
     probe_entropy(root)
     LiveModel().step()
     print(json.dumps({"era": readings[-1].era.value, "opened": opened}))

@@ -60,7 +60,7 @@ BY_ERA = {
     Era.BEFORE_3_17: replace(OLD, era=Era.BEFORE_3_17),
     Era.SINCE_3_17: OLD,
     Era.SINCE_5_6: replace(OLD, era=Era.SINCE_5_6, read_wakeup_threshold=None),
-    Era.SINCE_5_18: replace(MODERN, era=Era.SINCE_5_18, gauge=True, entropy_avail=200),
+    Era.SINCE_5_18: replace(MODERN, era=Era.SINCE_5_18, entropy_avail=200),
     Era.SINCE_5_19: MODERN,
     Era.LRNG: replace(MODERN, era=Era.LRNG, meaning="the estimate of another generator"),
     Era.REPLACED: replace(MODERN, era=Era.REPLACED, meaning="/dev/random is not the kernel's"),
