@@ -15,7 +15,7 @@ from kdash.backends.kvm.vcpu import Vcpu
 _REACH: Final = 0xFFFF
 _NOP_HLT: Final = b"\x90\xf4"
 #: State of the VM: a structure for each of the two PICs and the IOAPIC, in the order of
-#: KVM_IRQCHIP_*, and the timer; bytes as above.
+#: KVM_IRQCHIP_*, and the timer; bytes of each (asm/kvm.h).
 VM_STATE: Final = {"IRQCHIP 0": 520, "IRQCHIP 1": 520, "IRQCHIP 2": 520, "PIT2": 112}
 
 
