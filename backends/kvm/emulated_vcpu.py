@@ -7,13 +7,12 @@ that every exit, stop and step is exact. What it can't do ends the run and says 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any
 
 from kdash.backends.kvm._native import ffi, lib
 from kdash.backends.kvm.emulated_accesses import Accesses
-from kdash.backends.kvm.emulated_inspection import read_fpu, reset_fpu, write_fpu
 from kdash.backends.kvm.emulated_interrupts import (
     CannotEmulate,
     Event,
@@ -22,16 +21,12 @@ from kdash.backends.kvm.emulated_interrupts import (
     deliver,
 )
 from kdash.backends.kvm.emulated_memory import EmulatedMemory, LinearMemory
-from kdash.backends.kvm.emulated_state import State, flush_translations
-from kdash.backends.kvm.facts import ExitReason, KvmError, Mode, Registers
-from kdash.backends.kvm.fpu import FpuState
-from kdash.backends.kvm.modes import CODE, RESET_BASE, RESET_SELECTOR
+from kdash.backends.kvm.facts import ExitReason, KvmError, Registers
 from kdash.backends.kvm.records import REGISTER_NAMES, Record
-from kdash.backends.kvm.registers import BASES, ENCODED_SEGMENTS, SEGMENTS, check_register
+from kdash.backends.kvm.standing_emulation import StandingEmulation, paging_of
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
 from kdash.backends.kvm.ticks import Ticks
 
-_MASK: Final = (1 << 64) - 1
 _INVALID_OPCODE, _PAGE_FAULT = 6, 14
 
 
@@ -43,10 +38,9 @@ class Halt(Enum):
     OTHERWISE = auto()  # an exception was delivered, or `stop_soon` was called
 
 
-class EmulatedVcpu:
+class EmulatedVcpu(StandingEmulation):
     """What Vcpu of vcpu.py offers, as far as it makes sense without KVM."""
 
-    index = 0
     has_ring = False
     takes_interrupts = False
     out_rip_after: bool | None = False
@@ -55,12 +49,8 @@ class EmulatedVcpu:
 
     def __init__(self, uc: Any, memory: EmulatedMemory) -> None:
         from unicorn import UC_HOOK_INTR
-        from unicorn import x86_const as x86
 
-        self._uc: Any = uc
-        self._x86 = x86
-        self._memory = memory
-        self._state = State(uc)
+        super().__init__(uc, memory)
         self._stops = StopTable()
         self._interrupt: int | None = None
         self._error: BaseException | None = None
@@ -103,94 +93,6 @@ class EmulatedVcpu:
             self._uc._Uc__finalizer()
         self._uc = self._state = None  # type: ignore[assignment] # no use after it
 
-    @property
-    def unicorn(self) -> Any:
-        """What executes, to read what has no method here."""
-        return self._uc
-
-    # -- registers
-
-    def start(
-        self, mode: Mode, registers: Mapping[str, int], reset: bool = False, code: int = CODE
-    ) -> None:
-        """Set the flat state of `mode` and the general registers, others 0.
-
-        With `reset` the code segment is that of a processor out of reset; `code` is its
-        selector otherwise.
-        """
-        self._state.enter_mode(mode, code)
-        if reset:
-            self._state.set_segment("cs", RESET_SELECTOR, RESET_BASE)
-            self._state.store()
-        for name in REGISTER_NAMES:
-            self._write(name, registers.get(name, 0))
-        reset_fpu(self._uc)
-
-    def _write(self, name: str, value: int) -> None:
-        self._uc.reg_write(getattr(self._x86, f"UC_X86_REG_{name.upper()}"), value)
-
-    @property
-    def rip(self) -> int:
-        """RIP of the next instruction."""
-        return int(self._uc.reg_read(self._x86.UC_X86_REG_RIP))
-
-    def registers(self) -> Registers:
-        """All registers."""
-        rflags = self._uc.reg_read(self._x86.UC_X86_REG_RFLAGS)
-        return self._state.load().registers(rflags)
-
-    def general_registers(self) -> tuple[int, ...]:
-        """In the order of REGISTER_NAMES."""
-        registers = self.registers()
-        return tuple(getattr(registers, name) for name in REGISTER_NAMES)
-
-    def set_register(self, name: str, value: int) -> None:
-        """Set a general, control or segment register, as Vcpu does.
-
-        Raises:
-            ValueError: when there is no such register or the value does not fit it.
-        """
-        check_register(name, value)
-        if name in BASES:
-            segment = name.removesuffix("_base")
-            selector = getattr(self.registers(), segment).selector
-            self._state.set_segment(segment, selector, value)
-            self._state.store()
-        elif name in SEGMENTS:
-            registers = self.registers()
-            base = getattr(registers, name).base if registers.cr0 & 1 else value << 4
-            self._state.set_segment(name, value, base)
-            self._state.store()
-        elif name == "efer":
-            self._uc.msr_write(0xC000_0080, value)
-        else:
-            self._write(name, value)
-            flush_translations(self._uc)
-
-    def read_linear(self, linear: int, length: int) -> bytes:
-        """Guest memory at a linear address, up to the first byte that can't be reached."""
-        return self._read(self.registers(), linear, length)
-
-    def _read(self, registers: Registers, linear: int, length: int) -> bytes:
-        data = ffi.new("uint8_t[]", max(length, 1))
-        paging = _paging(registers)
-        got = lib.kdash_read(self._memory.native, paging, linear & _MASK, data, length)
-        return bytes(ffi.buffer(data, got))
-
-    def write_linear(self, linear: int, data: bytes) -> int:
-        """Write at a linear address; bytes written up to the first out of reach."""
-        done = self._memory.write_linear(_paging(self.registers()), linear, data)
-        self._uc.ctl_flush_tb()  # code may have been translated from there
-        return done
-
-    def fpu(self) -> FpuState:
-        """The x87 and SSE registers."""
-        return FpuState.of(read_fpu(self._uc))
-
-    def set_fpu(self, state: FpuState) -> None:
-        """Set the x87 and SSE registers."""
-        write_fpu(self._uc, state)
-
     # -- stops, as the native loop compares them
 
     def set_stops(self, places: Iterable[Place], watches: Iterable[tuple[int, int]]) -> None:
@@ -200,7 +102,7 @@ class EmulatedVcpu:
     def begin_stops(self) -> None:
         """Take watched memory as it is now for what steps are compared with."""
         if self._stops:
-            paging = _paging(self.registers())
+            paging = paging_of(self.registers())
             lib.kdash_stops_begin(self._stops.native, self._memory.native, paging)
 
     def stop_met(self) -> bool:
@@ -210,18 +112,13 @@ class EmulatedVcpu:
         now = self.registers()
         return bool(
             lib.kdash_stops_met(
-                self._stops.native, self._memory.native, _paging(now), now.linear_ip, now.rsp
+                self._stops.native, self._memory.native, paging_of(now), now.linear_ip, now.rsp
             )
         )
 
     def changes(self) -> tuple[Change, ...]:
         """What it changed of the watched memory."""
         return self._stops.changes()
-
-    def segment_bases(self) -> tuple[int, ...]:
-        """In the order of registers.ENCODED_SEGMENTS."""
-        registers = self.registers()
-        return tuple(getattr(registers, name).base for name in ENCODED_SEGMENTS)
 
     # -- executing
 
@@ -335,7 +232,7 @@ class EmulatedVcpu:
         event = Event(self._interrupt)
         if not self._invalid:
             event = Event(self._interrupt, error, software)
-        memory = LinearMemory(self._memory, _paging(registers))
+        memory = LinearMemory(self._memory, paging_of(registers))
         try:
             rflags = deliver(state, registers.rflags, memory, event)
         except (Shutdown, CannotEmulate):
@@ -344,15 +241,6 @@ class EmulatedVcpu:
             raise
         state.store()
         self._write("rflags", rflags)
-
-    def skip(self, rip: int) -> None:
-        """Go on at `rip`."""
-        self._write("rip", rip)
-
-    @property
-    def privileged(self) -> bool:
-        """Whether the guest runs at privilege level 0."""
-        return self._state.privilege == 0
 
     def _failed(self, error: BaseException) -> None:
         """Serving an access raised: `execute` does, with the guest before the instruction."""
@@ -393,9 +281,3 @@ class EmulatedVcpu:
     def returned(self) -> dict[int, int]:
         """KVM_RUN was never called."""
         return {}
-
-
-def _paging(registers: Registers) -> Any:
-    return ffi.new(
-        "struct kdash_paging *", (registers.cr0, registers.cr3, registers.cr4, registers.efer)
-    )

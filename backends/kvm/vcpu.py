@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, Final
 
@@ -14,23 +14,15 @@ from kdash.backends.kvm.coalesced import WRITE, CoalescedWrite
 from kdash.backends.kvm.exits import MSR_LAYOUT, RawExit
 from kdash.backends.kvm.facts import (
     KvmError,
-    Mode,
-    Registers,
 )
-from kdash.backends.kvm.fpu import FpuState
 from kdash.backends.kvm.guest_debug import GuestDebug
 from kdash.backends.kvm.layout import PAGE
 from kdash.backends.kvm.memory import GuestMemory
-from kdash.backends.kvm.modes import CODE
-from kdash.backends.kvm.records import RECORD, REGISTER_NAMES, RIP, Record
-from kdash.backends.kvm.registers import (
-    ENCODED_SEGMENTS,
-    read_registers,
-)
+from kdash.backends.kvm.records import RECORD, Record
 from kdash.backends.kvm.returned_exit import REMEDY, returned_exit
+from kdash.backends.kvm.standing_vcpu import StandingVcpu
 from kdash.backends.kvm.step import Kind, Start
 from kdash.backends.kvm.stop_table import Change, Place, StopTable
-from kdash.backends.kvm.vcpu_state import copy_cpuid, read_fpu, set_register, start, write_fpu
 
 #: Exits of one batch, 30 ms of them: each batch takes the interpreter from the interface once.
 BATCH: Final = 4096
@@ -59,7 +51,7 @@ class BatchEnd(Enum):
 _ENDS: Final = tuple(BatchEnd(number) for number in range(len(BatchEnd)))
 
 
-class Vcpu:
+class Vcpu(StandingVcpu):
     """A VCPU of `vm`; satisfies the protocol of step.py.
 
     Run it from one thread only; `kick` and `close` are for others too, not at once.
@@ -74,9 +66,7 @@ class Vcpu:
     takes_interrupts = True
 
     def __init__(self, vm: int, index: int, run_size: int, memory: GuestMemory) -> None:
-        self.index = index
-        self._memory = memory
-        self._native: Any = ffi.new("struct kdash_vcpu *")
+        super().__init__(ioctl.call(vm, "KVM_CREATE_VCPU", index), index, memory)
         self._records = ffi.new("struct kdash_record[]", BATCH)
         self.record_bytes: memoryview = memoryview(ffi.buffer(self._records))
         self._filled = ffi.new("uint32_t *")
@@ -85,7 +75,6 @@ class Vcpu:
         self.shadowed = False  # no interrupt may come before the next instruction is done
         self._ring = 0  # where in the run mapping coalesced writes are; 0: nowhere
         self.patience = 0  # microseconds `enter` lets a halted VCPU wait; 0: until kicked
-        self.fd = ioctl.call(vm, "KVM_CREATE_VCPU", index)
         self._debug = GuestDebug(self.fd, self._native)
         self.wanted_hardware: tuple[int, ...] = ()  # armed while it runs at full speed
         error = lib.kdash_vcpu_open(self._native, self.fd, run_size, memory.native)
@@ -94,99 +83,12 @@ class Vcpu:
             raise ioctl.failure("mmap of kvm_run", -error)
         self._stops = StopTable()
 
-    @property
-    def native(self) -> Any:
-        """Its `struct kdash_vcpu`, for the recording."""
-        return self._native
-
     def close(self) -> None:
         """Unmap and close; more than once does no harm."""
         if self._native is not None:
             native, self._native = self._native, None  # cffi refuses None, no call gets through
             lib.kdash_vcpu_close(native)
             os.close(self.fd)
-
-    # -- registers
-
-    def start(
-        self, mode: Mode, registers: Mapping[str, int], reset: bool = False, code: int = CODE
-    ) -> None:
-        """Set the flat state of `mode` and the general registers, others 0.
-
-        With `reset` the segments stay as KVM made them: those of a processor out of reset.
-        `code` is the code segment's selector.
-        """
-        start(self.fd, mode, registers, reset, code)
-        self.refresh()
-
-    def copy_cpuid(self, device: int) -> None:
-        """Let CPUID answer all that KVM supports, as the open `device` says.
-
-        The APIC id is that of the VCPU: KVM tells the one of the processor it is asked on
-        (api.rst, 4.46; leaf 1 EBX 31:24, leaves 0BH and 1FH EDX of the Intel SDM, CPUID).
-        """
-        copy_cpuid(self.fd, self.index, device)
-
-    def refresh(self) -> None:
-        """Read the registers anew, after KVM was told to change them."""
-        error = lib.kdash_refresh(self._native)
-        if error < 0:
-            raise ioctl.failure("KVM_GET_REGS", -error)
-
-    @property
-    def rip(self) -> int:
-        """RIP when KVM_RUN last returned, or as set since."""
-        return int(lib.kdash_sync_registers(self._native)[RIP])
-
-    def registers(self) -> Registers:
-        """All registers as KVM_RUN last left them."""
-        words = lib.kdash_sync_registers(self._native)
-        sregs = lib.kdash_sync_sregs(self._native)
-        return read_registers(ffi.unpack(words, len(REGISTER_NAMES)), sregs)
-
-    def set_register(self, name: str, value: int) -> None:
-        """Set a general, control or segment register (a segment by its selector).
-
-        In real mode the segment's base becomes 16 times the selector; `fs_base` and the
-        like set the base alone.
-
-        Raises:
-            ValueError: when there is no such register or the value does not fit it.
-            KvmError: when KVM refuses the value.
-        """
-        set_register(self.fd, name, value)
-        self.refresh()
-
-    def read_linear(self, linear: int, length: int) -> bytes:
-        """Guest memory at a linear address, up to the first byte that can't be reached."""
-        data = ffi.new("uint8_t[]", max(length, 1))
-        mask = (1 << 64) - 1
-        got = lib.kdash_read(self._memory.native, self._paging(), linear & mask, data, length)
-        return bytes(ffi.buffer(data, got))
-
-    def write_linear(self, linear: int, data: bytes) -> int:
-        """Write at a linear address, ROM too; bytes written up to the first out of reach."""
-        return self._memory.write_linear(self._paging(), linear, data)
-
-    def _paging(self) -> Any:
-        sregs = lib.kdash_sync_sregs(self._native)
-        return ffi.new("struct kdash_paging *", (sregs.cr0, sregs.cr3, sregs.cr4, sregs.efer))
-
-    def fpu(self) -> FpuState:
-        """The x87 and SSE registers, which single steps do not bring along.
-
-        Raises:
-            KvmError: when KVM refuses.
-        """
-        return read_fpu(self.fd)
-
-    def set_fpu(self, state: FpuState) -> None:
-        """Set the x87 and SSE registers.
-
-        Raises:
-            KvmError: when KVM refuses.
-        """
-        write_fpu(self.fd, state)
 
     # -- running
 
@@ -286,11 +188,6 @@ class Vcpu:
         start = position * RECORD.size
         self.record_bytes[start : start + RECORD.size] = record.pack()
 
-    @property
-    def interrupt_table(self) -> int:
-        """Linear address of the interrupt table."""
-        return int(lib.kdash_sync_sregs(self._native).idt.base)
-
     def describe_exit(self) -> Record:
         """The record of the exit with which KVM_RUN last returned."""
         lib.kdash_record_fill(self._native, self._records)
@@ -299,16 +196,6 @@ class Vcpu:
     def returned(self) -> dict[int, int]:
         """How often KVM_RUN returned with each reason; signals count as INTR."""
         return {reason: n for reason, n in enumerate(self._native.returned) if n}
-
-    def general_registers(self) -> tuple[int, ...]:
-        """In the order of REGISTER_NAMES, as KVM_RUN last left them."""
-        words: list[int] = ffi.unpack(lib.kdash_sync_registers(self._native), len(REGISTER_NAMES))
-        return tuple(words)
-
-    def segment_bases(self) -> tuple[int, ...]:
-        """In the order of registers.ENCODED_SEGMENTS, as KVM_RUN last left them."""
-        sregs = lib.kdash_sync_sregs(self._native)
-        return tuple(getattr(sregs, name).base for name in ENCODED_SEGMENTS)
 
     @property
     def out_rip_after(self) -> bool | None:
