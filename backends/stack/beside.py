@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kdash.backends.stack.facts import OWN, CheckOptions, FileReport, Finding, Related
+from kdash.backends.stack.facts import OWN, CheckOptions, FileReport, Finding, Level, Related
 from kdash.backends.stack.places import Places
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ def report_on(
         file: the object, as they name it.
         findings: theirs.
         places: finds the object.
-        options: how to validate it.
+        options: how to validate it; levels in them beat those of the findings.
     """
+    levels = dict(options.levels)
+    findings = [_leveled(one, levels) for one in findings if levels.get(one.kind) != "off"]
     path, missing = places.find(file)
     if not path:
         return FileReport(file, tuple(_alone(one, missing) for one in findings))
@@ -44,6 +46,12 @@ def report_on(
     return replace(
         ours, file=file, findings=tuple(_beside(one, ours.findings, sites) for one in findings)
     )
+
+
+def _leveled(finding: Finding, levels: dict[str, str]) -> Finding:
+    """A finding of the level that the user chose for its kind, if any."""
+    chosen = levels.get(finding.kind)
+    return replace(finding, level=Level(chosen)) if chosen else finding
 
 
 def _alone(theirs: Finding, why: str) -> Finding:

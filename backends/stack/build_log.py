@@ -62,6 +62,8 @@ def read_log(lines: Iterable[str]) -> Iterator[LogWarning]:
 def _unfolded(lines: Iterable[str]) -> Iterator[LogWarning]:
     waiting: LogWarning | None = None  # its message may go on in the next line
     for number, raw in enumerate(lines, 1):
+        if waiting is None and not _names_a_tool(raw):
+            continue  # most lines of a build
         line = _COLOURS.sub("", raw[:LONGEST_LINE]).rstrip()
         warning = _warning(number, line)
         if waiting is not None:
@@ -85,8 +87,12 @@ def _joined(warning: LogWarning, line: str) -> LogWarning | None:
     return None if found.kind == OTHER else replace(warning, message=text, meaning=found)
 
 
+def _names_a_tool(line: str) -> bool:
+    return "objtool" in line or "stacktool" in line
+
+
 def _warning(number: int, line: str) -> LogWarning | None:
-    if "objtool" not in line and "stacktool" not in line:
+    if not _names_a_tool(line):
         return None
     match = _WARNING.search(line) or _FIRST.search(line)
     if match is None:

@@ -1,30 +1,34 @@
 """A process that imports one file of results: reports as lines on stdout (`wire.py`).
 
-Run as `python -m kdash.backends.stack.import_worker PATH BUILD_DIR FRAME_POINTER`. What is wrong
-with the file stands in a report about the file itself, the last one. Ends with its parent.
+Run as `python -m kdash.backends.stack.import_worker REQUEST BUILD_DIR`. What is wrong with the file
+stands in a report about the file itself, the last one. Ends with its parent.
 """
 
 from __future__ import annotations
 
 import sys
 
-from kdash.backends.stack.facts import CheckOptions, FileReport, ResultsError
+from kdash.backends.stack.facts import FileReport, ResultsError
 from kdash.backends.stack.import_results import import_file
-from kdash.backends.stack.wire import encode
+from kdash.backends.stack.wire import decode_request, encode
 from kdash.backends.stack.worker import end_with_parent
 
 
-def main(path: str, build_dir: str, frame_pointer: str) -> int:
-    """Import one file."""
+def main(request: str, build_dir: str) -> int:
+    """Import one file, with the options of a request to validate it."""
     end_with_parent()
+    path, options, _ = decode_request(request)
     try:
-        for report in import_file(path, build_dir, CheckOptions(frame_pointer)):
+        for report in import_file(path, build_dir, options):
             _write(report)
     except BrokenPipeError:
         return 0
-    except (ResultsError, OSError) as error:
-        why = str(error) if isinstance(error, ResultsError) else error.strerror or str(error)
-        _write(FileReport(path, error=why))
+    except OSError as error:
+        _write(FileReport(path, error=error.strerror or str(error)))
+    except ResultsError as error:
+        _write(FileReport(path, error=str(error)))
+    except ValueError as error:
+        _write(FileReport(path, error=f"no usable path: {error}"))
     return 0
 
 
@@ -34,4 +38,4 @@ def _write(report: FileReport) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(main(*sys.argv[1:3]))

@@ -75,14 +75,11 @@ async def import_results(
     Yields:
         One report an object; what is wrong with the file itself stands in a report about it.
     """
-    frame_pointer = options.frame_pointer if options else "auto"
+    request = encode_request(path, options or CheckOptions())
     try:
-        worker = await _started("import_worker", path, build_dir, frame_pointer)
+        worker = await _started("import_worker", request, build_dir)
     except OSError as error:
         yield FileReport(path, error=f"can't start a worker process: {error.strerror}")
-        return
-    except ValueError as error:
-        yield FileReport(path, error=f"no usable path: {error}")
         return
     assert worker.stdout is not None
     try:

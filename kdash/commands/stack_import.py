@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kdash.backends.stack.facts import FileReport, ResultsError
+from kdash.backends.stack.facts import CheckOptions, FileReport, ResultsError
+from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.exit_status import ExitStatus
 
@@ -18,7 +19,7 @@ EXAMPLE = """examples:
   kdash stack import scan.sarif --format text
 
 What the file is, is told by what it holds. A finding says whether the validator agrees, where the
-object is at hand; its level is the file's.
+object is at hand. Its level is the file's, unless --rule or the configuration sets one.
 exit status: as of check; 2 also for malformed SARIF or JSON lines, after what stood before"""
 
 
@@ -41,6 +42,7 @@ def add_import(commands: Any) -> None:
     command.add_argument(
         "--build-dir", metavar="DIR", default="", help="where the paths in the file start"
     )
+    add_check_options(command)
     command.add_argument("--format", choices=FORMS, default="text")
 
 
@@ -48,9 +50,10 @@ def carry_out_import(arguments: argparse.Namespace) -> int:
     """Print what the file says; returns the exit status."""
     if arguments.build_dir and not Path(arguments.build_dir).is_dir():
         return _complain(f"--build-dir {arguments.build_dir}: no such folder", ExitStatus.USAGE)
+    options = check_options(arguments)
     try:
-        reports = _reports(arguments.log, arguments.build_dir)
-        summary = print_reports(reports, form_named(arguments.format))
+        reports = _reports(arguments.log, arguments.build_dir, options)
+        summary = print_reports(reports, form_named(arguments.format, options))
     except OSError as error:
         return _complain(f"{arguments.log}: {error.strerror}", ExitStatus.ENVIRONMENT)
     except ResultsError as error:
@@ -61,12 +64,12 @@ def carry_out_import(arguments: argparse.Namespace) -> int:
     return status_of(summary)
 
 
-def _reports(path: str, build_dir: str) -> Iterator[FileReport]:
+def _reports(path: str, build_dir: str, options: CheckOptions) -> Iterator[FileReport]:
     from kdash.backends.stack.import_results import import_file, import_stream
 
     if path == "-":
-        return import_stream(open(sys.stdin.fileno(), "rb", closefd=False), build_dir)
-    return import_file(path, build_dir)
+        return import_stream(open(sys.stdin.fileno(), "rb", closefd=False), build_dir, options)
+    return import_file(path, build_dir, options)
 
 
 def _name(path: str) -> str:

@@ -318,3 +318,17 @@ def test_rules_functions_and_one_function_are_explained_in_text_and_json(
 def test_files_alone_open_the_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([SAMPLE]) == 2  # there is no terminal here
     assert "no dashboard: " in capsys.readouterr().err
+
+
+def test_levels_that_were_set_beat_those_of_a_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "build.log").write_text(LOG + LOG.replace("undefined stack state", "naked gun"))
+    log = str(tmp_path / "build.log")
+    assert run(["import", log]) == 0
+    assert run(["import", log, "--rule", "undefined-state=error"]) == 1
+    capsys.readouterr()
+    assert run(["import", log, "--rule", "undefined-state=off", "--format", "json"]) == 0
+    assert [json.loads(line).get("kind") for line in capsys.readouterr().out.splitlines()] == [
+        *("other", None),
+    ]
