@@ -169,6 +169,8 @@ class Coverage:
             & (symbols.bind != STB_LOCAL)
             & ((symbols.type == STT_NOTYPE) | ((symbols.type == STT_FUNC) & (symbols.size == 0)))
         )
+        if not len(labels):
+            return np.empty(0, np.int64)
         positions = np.unique(base[labels] + symbols.value[labels])
         return positions[self.program.functions.containing(positions) < 0]
 

@@ -7,6 +7,7 @@ one function. The parent is the function that jumps into it: names repeat in lin
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from kdash.backends.stack.image import STT_FUNC, Ints, ObjectImage
 _DEEPEST = 64  # functions inside of functions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Functions:
     """FUNC symbols with a size, sorted by position; aliases and equal starts merged."""
 
@@ -30,6 +31,16 @@ class Functions:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @cached_property
+    def names(self) -> list[bytes]:
+        """The names of all functions as they stand in the file."""
+        return self.image.raw_names(self.symbol)
+
+    @cached_property
+    def cold(self) -> list[bool]:
+        """Which functions are the cold part of another one, by their names."""
+        return [b".cold" in name for name in self.names]
 
     def name(self, index: int) -> str:
         """The name of a function's symbol."""
@@ -113,15 +124,11 @@ def join_cold_parts(functions: Functions, sources: Ints, targets: Ints) -> None:
         sources: for each jump inside the file, the function it is in (-1: none).
         targets: for each such jump, the function it goes to.
     """
+    if not any(functions.cold):
+        return
+    cold, root = np.array(functions.cold, np.bool_), functions.root
     across = np.flatnonzero((sources != targets) & (sources >= 0) & (targets >= 0))
-    for at in across.tolist():
-        source, target = int(sources[at]), int(targets[at])
-        if functions.root[target] != target:
-            continue
-        if is_cold(functions.name(target)) and not is_cold(functions.name(source)):
-            functions.root[target] = source
-
-
-def is_cold(name: str) -> bool:
-    """Whether a symbol names the cold part of a function."""
-    return ".cold" in name
+    across = across[cold[targets[across]] & ~cold[sources[across]]]
+    for source, target in zip(sources[across].tolist(), targets[across].tolist(), strict=True):
+        if root[target] == target:
+            root[target] = source

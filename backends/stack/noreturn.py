@@ -70,7 +70,8 @@ class DeadEnds:
         siblings: tuple[Ints, Ints, list[bool]],
     ) -> None:
         self._functions = functions
-        self._names = names
+        named = {name.encode("utf-8", "surrogateescape") for name in names}
+        self._named = {at for at, name in enumerate(functions.names) if name in named}
         root = functions.root
         holder = functions.containing(returns)
         self._returning = set(root[holder[holder >= 0]].tolist())
@@ -88,7 +89,7 @@ class DeadEnds:
         symbol = int(self._functions.symbol[function])
         if symbols.bind[symbol] == STB_WEAK:
             return False
-        if self._functions.name(function) in self._names:
+        if function in self._named:
             return True
         if self._functions.instruction[function] < 0:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,18 +79,21 @@ class Program:
         self.ending = self._find_ending()
 
     def _name_externals(self) -> Externals:
-        used = np.unique(self.branches.external)
-        names = {int(s): self.image.symbol_name(int(s)) for s in used.tolist() if s >= 0}
+        used = np.zeros(len(self.image.symbols.name) + 1, np.bool_)
+        used[self.branches.external] = True
+        symbols = np.flatnonzero(used[:-1])
+        names = list(zip(symbols.tolist(), self.image.raw_names(symbols), strict=True))
 
-        def chosen(*wanted: str) -> Ints:
-            return np.array([s for s, name in names.items() if name in wanted], np.int64)
+        def chosen(wanted: Iterable[str]) -> list[int]:
+            raw = {name.encode("utf-8", "surrogateescape") for name in wanted}
+            return [symbol for symbol, name in names if name in raw]
 
-        thunks = [s for s, name in names.items() if name.startswith(INDIRECT_THUNKS)]
+        prefixes = tuple(name.encode() for name in INDIRECT_THUNKS)
         return Externals(
-            chosen(*RETURN_THUNKS),
-            np.array(thunks, np.int64),
-            chosen(*ENTRY_CALLS, *EMBEDDED),
-            {s for s, name in names.items() if name in self._names},
+            np.array(chosen(RETURN_THUNKS), np.int64),
+            np.array([s for s, name in names if name.startswith(prefixes)], np.int64),
+            np.array(chosen(ENTRY_CALLS + EMBEDDED), np.int64),
+            set(chosen(self._names)),
         )
 
     def calls_one_of(self, symbols: Ints) -> npt.NDArray[np.bool_]:
@@ -258,7 +262,7 @@ class Program:
         calls = (code.control == CALL) | (code.control == CALL_INDIRECT)
         calls[entry] = False
         holder = self.roots(self.functions.containing(code.start[calls]))
-        calling = len(np.unique(holder[holder >= 0]))
+        calling = len(set(holder[holder >= 0].tolist()))
         skipped = set(entry.tolist())
         prologues = sum(
             self._has_prologue(int(first), skipped)

@@ -15,7 +15,6 @@ import numpy as np
 from kdash.backends.stack import events as ev
 from kdash.backends.stack.codes import NOP
 from kdash.backends.stack.events import FIRST_OPERATION, Events
-from kdash.backends.stack.functions import is_cold
 from kdash.backends.stack.hints import HintKind, hint_state
 from kdash.backends.stack.operations import Op, Operation
 from kdash.backends.stack.program import Program
@@ -69,14 +68,15 @@ class Walk:
         if self.uaccess:
             safe = self.program.uaccess_safe
         open_entry = table.number(ENTRY._replace(uaccess=True, uaccess_safe=True))
+        roots, cold = functions.root.tolist(), functions.cold
         for function, start in enumerate(self.events.functions.tolist()):
             if start < 0:
                 self._report_start(function)
             elif (
                 self.visited[start] < 0
-                and functions.root[function] == function
+                and roots[function] == function
                 and function not in self.ignored
-                and not is_cold(functions.name(function))
+                and not cold[function]
             ):
                 self._function = function
                 self._work.append((start, open_entry if function in safe else entry, -1))
