@@ -16,6 +16,7 @@ from kdash.backends.stack.image import (
     STT_NOTYPE,
     Ints,
 )
+from kdash.backends.stack.membership import among
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.violations import Violation
 from kdash.backends.stack.walk import Walk
@@ -70,7 +71,7 @@ class Coverage:
                 covered[first:end] = True
         if self.walk.ignored:
             roots = program.roots(self._holders(np.arange(len(code))))
-            covered |= np.isin(roots, np.array(sorted(self.walk.ignored), np.int64))
+            covered |= among(roots, np.array(sorted(self.walk.ignored), np.int64))
         return covered
 
     def _holders(self, instructions: Ints) -> Ints:
@@ -177,7 +178,7 @@ class Coverage:
     def _called(self, positions: Ints) -> npt.NDArray[np.bool_]:
         branches = self.program.branches
         calls = self.program.code.control[branches.instruction] == CALL
-        return np.isin(positions, branches.target[calls])
+        return among(positions, branches.target[calls])
 
     def _outside(self, runs: list[Ints]) -> list[Site]:
         if not runs:

@@ -28,6 +28,7 @@ from kdash.backends.stack.codes import (
 from kdash.backends.stack.flag_ops import KEEPS_ACCESS
 from kdash.backends.stack.hints import Hint, HintKind
 from kdash.backends.stack.image import Ints
+from kdash.backends.stack.membership import among
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.special import FEATURE_POPCNT, FEATURE_SMAP
 from kdash.backends.stack.stack_ops import (
@@ -186,7 +187,7 @@ class _Maker:
         if bool(np.any(self.code == _STD)):
             return True
         return self.uaccess and (
-            bool(np.any(np.isin(self.code, _ACCESS))) or bool(self.program.uaccess_safe)
+            bool(np.any(among(self.code, _ACCESS))) or bool(self.program.uaccess_safe)
         )
 
     def _mark_kept_flags(self, codes: list[int], keys: Ints) -> None:
@@ -236,7 +237,7 @@ class _Maker:
         away = (external >= 0) | (across & start & ~lost)
         if program.special.hints:
             # Code that no function holds, and whose author tells its state: another routine.
-            hinted = np.isin(target, np.array(list(program.special.hints), np.int64))
+            hinted = among(target, np.array(list(program.special.hints), np.int64))
             away |= hinted & (source >= 0) & (goal < 0)
         kind[away] = np.where(conditional[away], BRANCH_AWAY, GOTO_AWAY)
         into = across & ~start & ~lost

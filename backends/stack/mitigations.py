@@ -26,6 +26,7 @@ from kdash.backends.stack.codes import (
 )
 from kdash.backends.stack.events import Events
 from kdash.backends.stack.image import R_X86_64_PC32, R_X86_64_PLT32, Ints, Section
+from kdash.backends.stack.membership import among
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.violations import Violation
 
@@ -123,14 +124,14 @@ class Mitigations:
         program, relocations = self._program, self._program.relocations
         control = program.code.control[relocations.instruction]
         branches = (JCC, JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET)
-        plain = np.flatnonzero(~np.isin(control, branches))
+        plain = np.flatnonzero(~among(control, branches))
         symbol = relocations.symbol[plain]
         behind = (
             program.code.start[relocations.instruction[plain]]
             + program.code.length[relocations.instruction[plain]]
             - relocations.position[plain]
         )
-        relative = np.isin(relocations.type[plain], _PC_RELATIVE)
+        relative = among(relocations.type[plain], _PC_RELATIVE)
         addend = relocations.addend[plain] + np.where(relative, behind, 0)
         target = self._positions(symbol, addend)
         bad = self._lacks_endbr(target)
@@ -189,7 +190,7 @@ class Mitigations:
             (positions >= 0)
             & (at >= 0)
             & (code.code[at] != code_tables().endbr)
-            & ~np.isin(positions, self._program.special.no_endbr)
+            & ~among(positions, self._program.special.no_endbr)
         )
         return result
 

@@ -29,6 +29,7 @@ from kdash.backends.stack.decode import Code, decode_image
 from kdash.backends.stack.functions import Functions, find_functions, join_cold_parts
 from kdash.backends.stack.hints import HintKind
 from kdash.backends.stack.image import STT_FUNC, Ints, ObjectImage
+from kdash.backends.stack.membership import among
 from kdash.backends.stack.noreturn import DeadEnds, ending_instructions, noreturn_names
 from kdash.backends.stack.special import Alternative, Special, read_special
 from kdash.backends.stack.switch_tables import SwitchTables
@@ -121,7 +122,7 @@ class Program:
         at = np.array(self.image.symbols_named(*EMBEDDED), np.int64)
         at = at[symbols.section[at] > 0]
         base = self.code.bases[symbols.section[at]]
-        return np.isin(self.branches.target, (base + symbols.value[at])[base >= 0])
+        return among(self.branches.target, (base + symbols.value[at])[base >= 0])
 
     def entry_calls(self) -> Ints:
         """Calls that need no frame, by instruction."""
@@ -192,7 +193,7 @@ class Program:
         kind = code.control[branches.instruction]
         out = ((kind == JMP) | (kind == JCC)) & (source != target)
         jumps = np.flatnonzero(code.control == JMP_INDIRECT)
-        jumps = jumps[~np.isin(jumps, np.array(sorted(self.switches), np.int64))]
+        jumps = jumps[~among(jumps, np.array(sorted(self.switches), np.int64))]
         known = self.externals.noreturn
         siblings = (
             np.concatenate([self.origin[out], code.start[jumps]]),
@@ -228,12 +229,12 @@ class Program:
         branches, symbols = self.branches, self.image.symbols
         kind = self.code.control[branches.instruction]
         calls = np.flatnonzero((kind == CALL) & (branches.external < 0))
-        noted = np.isin(self.code.start[branches.instruction[calls]], self.special.inner_calls)
+        noted = among(self.code.start[branches.instruction[calls]], self.special.inner_calls)
         if len(calls):
             base = self.code.bases[symbols.section]
             named = (base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)]
             inside = self.functions.starting_at(branches.target[calls]) < 0
-            calls = calls[noted | (inside & ~np.isin(branches.target[calls], named))]
+            calls = calls[noted | (inside & ~among(branches.target[calls], named))]
         result: Ints = branches.instruction[calls]
         return result
 

@@ -24,6 +24,7 @@ from kdash.backends.stack.codes import (
 from kdash.backends.stack.decode import Code
 from kdash.backends.stack.functions import Functions
 from kdash.backends.stack.image import Ints
+from kdash.backends.stack.membership import among
 from kdash.backends.stack.state import CALLEE_SAVED, RBP, RSP
 
 Mask = npt.NDArray[np.bool_]
@@ -114,7 +115,7 @@ def find_frame_pointer_writes(code: Code, operations: Ints) -> Ints:
             if int(instruction.op0_register) in registers and writes[instruction.code]:
                 chosen.append(index)
     found = np.array(chosen, np.int64)
-    return found[~np.isin(found, operations)]
+    return found[~among(found, operations)]
 
 
 def operation_keys(code: Code, operations: Ints) -> npt.NDArray[np.uint64]:
