@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from textual.widgets import Input
+
 from kdash.app import KdashApp
 from screenshots.recorded import recorded_app
 
@@ -27,6 +29,12 @@ class Picture:
     columns: int
     lines: int
     keys: tuple[str, ...] = ()
+    guest: str = "article"  # one of those in screenshots/record_guests.py
+
+
+def _typed(line: str) -> tuple[str, ...]:
+    """The keys of a line of the command prompt."""
+    return ("colon", *("space" if letter == " " else letter for letter in line), "enter")
 
 
 PICTURES = (
@@ -34,6 +42,11 @@ PICTURES = (
     Picture("vcpu", 120, 40, ("s", "s", "s", "s", "s")),
     Picture("vcpu-80x24", 80, 24, ("s", "s", "s", "s")),
     Picture("vcpu-ended", 120, 40, ("space",)),
+    Picture("vcpu-source", 120, 40, ("s", "s", "s", "s"), "digits"),
+    Picture("vcpu-state", 120, 40, ("s", *_typed("info control")), "digits"),
+    Picture("vcpu-screen", 120, 40, _typed("info screen"), "boot"),
+    Picture("vcpu-two", 120, 40, ("s", "s"), "lock"),
+    Picture("vcpu-open", 120, 40, ("o",)),
     Picture("stack", 120, 40, ("2", "j", "j", "j")),
     Picture("stack-80x24", 80, 24, ("2",)),
     Picture("entropy", 120, 40, ("3",)),
@@ -45,13 +58,15 @@ PICTURES = (
 async def draw(picture: Picture) -> str:
     """Return the picture as SVG."""
     with _fixed_terminal():
-        app = recorded_app()
+        app = recorded_app(words=(picture.guest,))
         async with app.run_test(size=(picture.columns, picture.lines)) as pilot:
             while not app.all_built:
                 await asyncio.sleep(0.02)
             await _still(app, looks=2)
             for key in picture.keys:
                 await pilot.press(key)
+            for line in app.screen.query(Input):
+                line.cursor_blink = False
             await _still(app, looks=3)
             return app.export_screenshot(title=f"kdash: {picture.name}", simplify=True)
 

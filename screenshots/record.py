@@ -16,29 +16,16 @@ from typing import Any
 
 from kdash.backends.entropy.signals import SignalReader
 from kdash.backends.entropy.vdso import VdsoChild
-from kdash.backends.kvm.facts import RunState
-from kdash.backends.kvm.session import VcpuSession
 from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.backends.stack.object_files import sample_paths
 from kdash.backends.stack.service import validate
 from kdash.backends.stack.wire import encode
+from screenshots.record_guests import record
 from tests.recordings.codec import to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT / "tests" / "recordings"
 READINGS = 150  # of one second each, long enough to see the generator reseed
-
-
-def record_vcpu() -> list[Any]:
-    """The article guest's snapshots, one a step from start to HLT."""
-    session = VcpuSession()
-    try:
-        snapshots = [session.snapshot()]
-        while snapshots[-1].state is not RunState.ENDED:
-            snapshots.append(session.step().result(timeout=10))
-        return [to_json(snapshot) for snapshot in snapshots]
-    finally:
-        session.close()
 
 
 async def record_stack() -> list[str]:
@@ -72,7 +59,9 @@ def main() -> None:
     """Write the recordings named on the command line, all without arguments."""
     wanted = sys.argv[1:] or ["vcpu", "stack", "entropy"]
     if "vcpu" in wanted:
-        (RECORDINGS / "vcpu.json").write_text(json.dumps(record_vcpu(), indent=0) + "\n")
+        for name, data in record().items():
+            text = json.dumps(data, separators=(",", ":"))
+            (RECORDINGS / f"vcpu-{name}.json").write_text(text + "\n")
     if "stack" in wanted:
         lines = asyncio.run(record_stack())
         (RECORDINGS / "stack.jsonl").write_text("\n".join(lines) + "\n")

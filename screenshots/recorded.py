@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 from kdash.app import KdashApp, Place
 from kdash.backends.entropy import facts as entropy_facts
@@ -14,7 +15,9 @@ from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel, Sample
 from kdash.backends.kvm import facts as kvm_facts
+from kdash.backends.kvm import state_facts
 from kdash.backends.kvm.facts import KvmError, Snapshot
+from kdash.backends.kvm.state_facts import ControlState
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.stack.facts import FileReport
@@ -23,21 +26,27 @@ from kdash.panes.entropy import EntropyPane
 from kdash.panes.stack import Check, StackPane
 from kdash.panes.vcpu import VcpuPane
 from kdash.settings import Settings
+from kdash.widgets.file_dialog import RECENT, Entry, FileDialog, Listing
 from tests.recordings.codec import from_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT / "tests" / "recordings"
-GUEST_BASE = 0x1000  # where the article guest's bytes stand
-GUEST = bytes.fromhex("baf80300d80430eeb00aeef4")  # the article guest
 MODEL_EVENTS = 200  # events the model has taken when it is drawn
+
+_FACTS = ModuleType("facts")  # those of snapshots and of the state beside them
+_FACTS.__dict__.update({**vars(kvm_facts), **vars(state_facts)})
 
 
 class RecordedSession:
-    """Goes through recorded snapshots, one a step."""
+    """Goes through the recorded snapshots of a guest, one a step."""
 
-    def __init__(self) -> None:
-        data = json.loads((RECORDINGS / "vcpu.json").read_text())
-        self._snapshots: tuple[Snapshot, ...] = from_json(data, kvm_facts)
+    def __init__(self, guest: str = "article") -> None:
+        data = json.loads((RECORDINGS / f"vcpu-{guest}.json").read_text())
+        found = from_json(data, _FACTS)
+        self._snapshots: tuple[Snapshot, ...] = found["snapshots"]
+        self._control: ControlState = found["control"]
+        self._address: int = found["address"]
+        self._memory: bytes = found["memory"]
         self._place = 0
         self.symbols = Symbols()
 
@@ -116,7 +125,15 @@ class RecordedSession:
         return self._go(self._place)
 
     def inspect(self, question: Callable[[Any], Any], timeout: float = 5.0) -> Any:
-        """There is no machine."""
+        """What was recorded beside the snapshots; there is no machine."""
+        return question(self)
+
+    def control(self, vcpu: int = 0) -> ControlState:
+        """As at the last of the snapshots."""
+        return self._control
+
+    def __getattr__(self, name: str) -> Any:
+        """Nothing else was recorded."""
         raise KvmError("a recording has no machine to look at", "run the guest")
 
     def add_stop(self, wanted: Wanted) -> Future[int]:
@@ -157,8 +174,9 @@ class RecordedSession:
 
     def read_memory(self, linear_address: int, length: int, timeout: float = 5.0) -> bytes:
         """The guest's bytes, with zeroes around them."""
-        memory = bytes(GUEST_BASE) + GUEST + bytes(1 << 16)
-        return memory[linear_address : linear_address + length]
+        before = bytes(max(0, min(length, self._address - linear_address)))
+        start = max(0, linear_address - self._address)
+        return (before + self._memory[start : start + length]).ljust(length, b"\0")[:length]
 
     write_physical = write_memory
 
@@ -215,8 +233,52 @@ class RecordedVcpuPane(VcpuPane):
     """The VCPU pane on the recorded guest."""
 
     def make_session(self, settings: Settings) -> RecordedSession:
-        """The recording."""
-        return RecordedSession()
+        """The recording of the guest that the settings name in place of arguments."""
+        return RecordedSession(*settings.words)
+
+    def action_open(self) -> None:
+        """A dialog of folders that are the same on every machine."""
+        self.app.push_screen(
+            FileDialog("Open a guest", GivenFiles(), "/home/me/guests", options=())
+        )
+
+
+class GivenFiles:
+    """A folder of guests."""
+
+    FILES: ClassVar[dict[str, str]] = {
+        "seabios/": "folder",
+        "boot.img": "boot sector, 512 bytes, of 2026-03-02 17:20",
+        "bzImage": "bzImage: Linux kernel, 11.4 MiB, of 2026-02-27 09:12",
+        "digits.elf": "ELF64 executable, x86-64, 6.9 KiB, of 2026-03-01 21:05",
+        "four.kdash": "recording (.kdash), 73.4 KiB, of 2026-03-02 17:31",
+        "kernel.bin": "multiboot 1, ELF32 executable, i386, 38.2 KiB, of 2026-01-19 08:40",
+        "vmlinux": "vmlinux, ELF64 executable, x86-64, 412.7 MiB, of 2026-02-27 09:11",
+    }
+
+    def listing(self, folder: str) -> Listing:
+        """The same whatever is asked for."""
+        entries = [Entry(name, f"{folder}/{name}", name.endswith("/")) for name in self.FILES]
+        return Listing(folder, tuple(entries))
+
+    def recent(self) -> list[Entry]:
+        """Two guests."""
+        return [
+            Entry("boot.img", "/home/me/guests/boot.img", note=RECENT),
+            Entry("flat.bin", "/home/me/src/flat.bin", note=RECENT, options="--mode long"),
+        ]
+
+    def place(self, folder: str, typed: str) -> str:
+        """There is one folder."""
+        return folder
+
+    def about(self, path: str) -> str:
+        """What is known of a file."""
+        return self.FILES.get(path.rpartition("/")[2], "folder")
+
+    def choose(self, path: str, options: str) -> str:
+        """Nothing is opened."""
+        return ""
 
 
 class RecordedStackPane(StackPane):
