@@ -18,11 +18,11 @@ Values are unsigned numbers of 64 bits: -1 is 0xffffffffffffffff and `rax < 0` n
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
+from kdash.backends.kvm.condition_words import ConditionError, Word, number_of, words_of
 from kdash.backends.kvm.moments import Moment
 
 MASK: Final = (1 << 64) - 1
@@ -40,14 +40,6 @@ _WHOLE: Final = (
 
 #: The address of a symbol; None where there is no such symbol.
 Lookup = Callable[[str], int | None]
-
-
-class ConditionError(ValueError):
-    """A condition that means nothing; `place` is the character it fails at, from 0."""
-
-    def __init__(self, text: str, place: int, wrong: str) -> None:
-        super().__init__(f"condition {text!r}, character {place + 1}: {wrong}")
-        self.place = place
 
 
 class CannotEvaluate(Exception):  # noqa: N818 - a state of the guest, not an error of ours
@@ -120,53 +112,6 @@ def _register(name: str) -> Evaluate | None:
     return lambda now: int(getattr(now.registers, whole)) >> shift & mask
 
 
-# -- words
-
-
-class _Word(NamedTuple):
-    kind: str  # number, name, sign, end
-    text: str
-    place: int
-
-
-_WORD: Final = re.compile(
-    r"""\s*(?:
-    (?P<number>\d[0-9A-Za-z]*|'(?:[ -&(-\[\]-~]|\\[ntr0'\\])')
-    |(?P<name>\$?[A-Za-z_.][A-Za-z0-9_.$@]*)
-    |(?P<sign>\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%&|^~!<>()\[\]:])
-    )""",
-    re.VERBOSE,
-)
-_ESCAPES: Final = {"n": 10, "t": 9, "r": 13, "0": 0, "'": 39, "\\": 92}
-
-
-def _words(text: str) -> list[_Word]:
-    found, place = [], 0
-    while text[place:].strip():
-        matched = _WORD.match(text, place)
-        if matched is None:
-            start = place + len(text[place:]) - len(text[place:].lstrip())
-            wrong = "use == to compare" if text[start] == "=" else "means nothing here"
-            raise ConditionError(text, start, f"{text[start]!r}: {wrong}")
-        kind = matched.lastgroup or ""
-        found.append(_Word(kind, matched[kind], matched.start(kind)))
-        place = matched.end()
-    return [*found, _Word("end", "", len(text))]
-
-
-def number_of(text: str) -> int | None:
-    """A number as typed: 20, 0x14, 14h, 0b10100, 'A'; None when it is none."""
-    if text.startswith("'"):
-        return _ESCAPES[text[2]] if text[1] == "\\" else ord(text[1])
-    lowered = text.lower()
-    try:
-        if lowered.endswith("h") and not lowered.startswith("0x"):
-            return int(lowered[:-1], 16)
-        return int(lowered, 0)
-    except ValueError:
-        return int(text, 10) if text.isdecimal() and text.isascii() else None
-
-
 # -- operators
 
 _Binary = Callable[[int, int], int]
@@ -223,12 +168,12 @@ class _Parser:
     def __init__(self, text: str, lookup: Lookup) -> None:
         self._text = text
         self._lookup = lookup
-        self._words = _words(text)
+        self._words = words_of(text)
         self._at = 0
         self._depth = 0
 
     @property
-    def _next(self) -> _Word:
+    def _next(self) -> Word:
         return self._words[self._at]
 
     def _take(self, *signs: str) -> str:
@@ -299,7 +244,7 @@ class _Parser:
             return self._named(word)
         raise self._wrong("a number, a register, a symbol or [address]")
 
-    def _number(self, word: _Word) -> Evaluate:
+    def _number(self, word: Word) -> Evaluate:
         value = number_of(word.text)
         if value is None:
             wrong = f"{word.text!r} is no number; such as 20, 0x14 or 14h"
@@ -308,7 +253,7 @@ class _Parser:
             raise ConditionError(self._text, word.place, f"{word.text} has more than 64 bits")
         return lambda _now: value
 
-    def _named(self, word: _Word) -> Evaluate:
+    def _named(self, word: Word) -> Evaluate:
         name = word.text.removeprefix("$").lower()
         if name in SIZES and self._next.text == "[":
             return self._memory(SIZES[name])

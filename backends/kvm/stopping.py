@@ -15,9 +15,10 @@ from kdash.backends.kvm.facts import Exit
 from kdash.backends.kvm.guest_debug import HARDWARE
 from kdash.backends.kvm.moments import Moment
 from kdash.backends.kvm.runner import Runner
+from kdash.backends.kvm.stop_events import Arrival
 from kdash.backends.kvm.stop_requests import ExitFilter
 from kdash.backends.kvm.stop_table import Place
-from kdash.backends.kvm.stops import Arrival, Stops, Verdict
+from kdash.backends.kvm.stops import Stops, Verdict
 
 #: Steps until the next look at commands, where nothing else ends a slice.
 STEPS_A_SLICE: Final = 1 << 20

@@ -6,33 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from kdash.backends.kvm.facts import Exit, Registers, StopKind, StopPoint
-from kdash.backends.kvm.records import REGISTER_NAMES
-from kdash.backends.kvm.registers import ENCODED_SEGMENTS
+from kdash.backends.kvm.facts import Exit, StopKind, StopPoint
+from kdash.backends.kvm.stop_events import Arrival, Stop, accesses_between, event_told
 from kdash.backends.kvm.stop_requests import ExitFilter, StopError, Wanted
 from kdash.backends.kvm.stop_table import Change
 from kdash.backends.kvm.symbols import Symbols
 
 if TYPE_CHECKING:
-    from kdash.backends.kvm.conditions import Condition
-    from kdash.backends.kvm.moments import Moment, Read
+    from kdash.backends.kvm.moments import Moment
     from kdash.backends.kvm.operands import Access
-
-_LONGEST_INSTRUCTION: Final = 15  # bytes (Intel SDM vol. 2A, 2.3.11)
-
-
-class Arrival(NamedTuple):
-    """A moment, and what the step or the run to it did."""
-
-    moment: Moment
-    changes: Sequence[Change] = ()  # of watched memory
-    accesses: Sequence[Access] = ()
-    exits: Sequence[Exit] = ()
-    ip: int | None = None  # RIP of the instruction that led here, where one step did
 
 
 class Verdict(NamedTuple):
@@ -40,35 +26,6 @@ class Verdict(NamedTuple):
 
     numbers: tuple[int, ...] = ()
     text: str = ""
-
-
-class _Stop(NamedTuple):
-    point: StopPoint
-    condition: Condition | None
-    exits: ExitFilter
-
-    def event(self, arrival: Arrival) -> str | None:
-        """What of it happened, in words; None: nothing did."""
-        point = self.point
-        if point.kind is StopKind.BREAKPOINT:
-            return "" if arrival.moment.registers.linear_ip == point.address else None
-        if point.kind is StopKind.EXIT:
-            found = (one.meaning for one in arrival.exits if self.exits.matches(one))
-            return next(found, None)
-        assert point.address is not None
-        by = "" if arrival.ip is None else f", by the instruction at {arrival.ip:#x}"
-        if point.kind is StopKind.WATCH:
-            change = _changed(point.address, point.length, arrival.changes)
-            return None if change is None else f"{change}{by}"
-        for one in arrival.accesses:
-            if _overlap(one.linear, one.length, point.address, point.length):
-                what = "write" if one.write else "read"
-                return f"{what} of {one.length} bytes at {one.linear:#x}{by}"
-        return None
-
-    def holds(self, moment: Moment) -> bool:
-        """Whether its condition holds; CannotEvaluate where it has no value."""
-        return self.condition is None or bool(self.condition.evaluate(moment))
 
 
 class Stops:
@@ -80,7 +37,7 @@ class Stops:
 
     def __init__(self, symbols: Symbols | None = None) -> None:
         self._symbols = symbols or Symbols()
-        self._stops: dict[int, _Stop] = {}
+        self._stops: dict[int, Stop] = {}
         self._next = 1
         self.hardware: frozenset[int] = frozenset()  # addresses in debug registers
 
@@ -123,7 +80,7 @@ class Stops:
             exit_name=wanted.exits.name or "",
             port=wanted.exits.port,
         )
-        self._stops[number] = _Stop(point, condition, wanted.exits)
+        self._stops[number] = Stop(point, condition, wanted.exits)
         return number
 
     def _where(self, wanted: Wanted) -> str:
@@ -161,13 +118,13 @@ class Stops:
         for one in list(self._stops.values()):
             self._change(one, hits=0)
 
-    def _known(self, number: int) -> _Stop:
+    def _known(self, number: int) -> Stop:
         if number not in self._stops:
             known = ", ".join(str(one) for one in self._stops) or "none"
             raise StopError(f"no stop point {number}; there are: {known}")
         return self._stops[number]
 
-    def _change(self, one: _Stop, *, hits: int | None = None, ignore: int | None = None) -> None:
+    def _change(self, one: Stop, *, hits: int | None = None, ignore: int | None = None) -> None:
         point = one.point
         point = replace(
             point,
@@ -176,7 +133,7 @@ class Stops:
         )
         self._stops[point.number] = one._replace(point=point)
 
-    def _of(self, *kinds: StopKind) -> list[_Stop]:
+    def _of(self, *kinds: StopKind) -> list[Stop]:
         return [one for one in self._stops.values() if one.point.kind in kinds]
 
     # -- what there is
@@ -241,11 +198,11 @@ class Stops:
             if one.point.number in numbers:
                 events = (one.event(arrival) for arrival in arrivals)
                 met = next((event for event in events if event is not None), "")
-                texts.append(_told(one.point, met))
+                texts.append(event_told(one.point, met))
         return "; ".join(texts)
 
     @staticmethod
-    def _holds(one: _Stop, moment: Moment) -> bool:
+    def _holds(one: Stop, moment: Moment) -> bool:
         from kdash.backends.kvm.conditions import CannotEvaluate
 
         try:
@@ -276,7 +233,7 @@ class Stops:
             if point.temporary:
                 del self._stops[point.number]
             numbers.append(point.number)
-            texts.append(_told(point, event) + note)
+            texts.append(event_told(point, event) + note)
         return Verdict(tuple(numbers), "; ".join(texts))
 
     def of_step(self, before: Moment, after: Moment, exits: Sequence[Exit] = ()) -> Arrival:
@@ -297,57 +254,3 @@ class Stops:
         if self.accessed:
             accessed = list(accesses_between(before.registers, before.read, after.registers))
         return Arrival(after, changes, accessed, exits, before.registers.rip)
-
-
-def accesses_between(before: Registers, read: Read, after: Registers) -> Iterable[Access]:
-    """Memory accessed by the instruction that led from one state to the next."""
-    from kdash.backends.kvm.operands import accesses
-
-    return accesses(
-        read(before.linear_ip, _LONGEST_INSTRUCTION),
-        before.code_bits,
-        [getattr(before, name) for name in REGISTER_NAMES],
-        [getattr(before, name).base for name in ENCODED_SEGMENTS],
-        [getattr(after, name) for name in REGISTER_NAMES],
-    )
-
-
-def _told(point: StopPoint, event: str) -> str:
-    kind = "temporary breakpoint" if point.temporary else "breakpoint"
-    match point.kind:
-        case StopKind.BREAKPOINT:
-            return f"{kind} {point.number} at {point.where}"
-        case StopKind.WATCH:
-            return f"watchpoint {point.number}: {event}"
-        case StopKind.ACCESS:
-            return f"access watchpoint {point.number}: {event}"
-    return f"exit stop {point.number}: {event}"
-
-
-def _overlap(first: int, length: int, second: int, other: int) -> bool:
-    return first < second + other and second < first + length
-
-
-def _changed(address: int, length: int, changes: Iterable[Change]) -> str | None:
-    """The change of watched memory in words; what did not change is left out."""
-    told = []
-    for linear, old, new in changes:
-        start, end = max(linear, address), min(linear + len(old), address + length)
-        if start >= end:
-            continue
-        was, now = old[start - linear : end - linear], new[start - linear : end - linear]
-        if was == now:
-            continue
-        if len(was) <= 8:
-            values = f"{_number(was)} -> {_number(now)}"
-        else:
-            first = next(at for at in range(len(was)) if was[at] != now[at]) & ~7
-            start += first
-            was, now = was[first : first + 8], now[first : first + 8]
-            values = f"{_number(was)} -> {_number(now)}"
-        told.append(f"{start:#x}, {len(was)} byte{'s' * (len(was) > 1)}: {values}")
-    return "; ".join(told) or None
-
-
-def _number(data: bytes) -> str:
-    return f"{int.from_bytes(data, 'little'):#x}"

@@ -13,9 +13,10 @@ from kdash.backends.kvm.moments import Moment
 from kdash.backends.kvm.recorded_contents import exits_of
 from kdash.backends.kvm.recording import Recording
 from kdash.backends.kvm.runner import Slice
+from kdash.backends.kvm.stop_events import Arrival
 from kdash.backends.kvm.stop_requests import ExitFilter
 from kdash.backends.kvm.stop_table import Place
-from kdash.backends.kvm.stops import Arrival, Stops
+from kdash.backends.kvm.stops import Stops
 
 #: Told where nothing lies before the moment shown.
 BEGIN: Final = "the recording begins here"

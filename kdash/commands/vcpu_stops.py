@@ -56,7 +56,8 @@ def stops_of(
 
 
 def _stop(kind: StopKind, text: str, lookup: Callable[[str], int | None]) -> Wanted:
-    from kdash.backends.kvm.conditions import number_of, parse
+    from kdash.backends.kvm.condition_words import number_of
+    from kdash.backends.kvm.conditions import parse
     from kdash.backends.kvm.facts import StopKind
     from kdash.backends.kvm.stop_requests import StopError, Wanted, exit_filter
 

@@ -24,7 +24,8 @@ def show(pane: VcpuPane, command: Print) -> None:
     Raises:
         CommandError: The expression means nothing.
     """
-    from kdash.backends.kvm.conditions import ConditionError, parse
+    from kdash.backends.kvm.condition_words import ConditionError
+    from kdash.backends.kvm.conditions import parse
 
     session = pane.session
     try:

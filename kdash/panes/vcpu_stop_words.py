@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from kdash.backends.kvm.conditions import number_of
+from kdash.backends.kvm.condition_words import number_of
 from kdash.backends.kvm.facts import Registers, StopKind
 from kdash.backends.kvm.stop_requests import ExitFilter, StopError, Wanted, exit_filter
 from kdash.widgets.pane import CommandError

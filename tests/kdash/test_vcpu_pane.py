@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Footer, Static
 
 from kdash.app import KdashApp, Place
-from kdash.backends.kvm.conditions import ConditionError
+from kdash.backends.kvm.condition_words import ConditionError
 from kdash.backends.kvm.facts import (
     KEY_WANTED,
     GuestError,

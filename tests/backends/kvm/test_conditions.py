@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdash.backends.kvm.condition_words import ConditionError
 from kdash.backends.kvm.conditions import (
     CannotEvaluate,
-    ConditionError,
     parse,
 )
 from kdash.backends.kvm.facts import Registers, Segment

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kdash.backends.kvm.conditions import ConditionError
+from kdash.backends.kvm.condition_words import ConditionError
 from kdash.backends.kvm.facts import Mode, Outcome, RunState, Snapshot, StopKind
 from kdash.backends.kvm.guests import flat
 from kdash.backends.kvm.session import VcpuSession

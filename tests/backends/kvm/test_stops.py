@@ -6,9 +6,10 @@ import pytest
 
 from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, Registers, Segment, StopKind
 from kdash.backends.kvm.moments import Moment
+from kdash.backends.kvm.stop_events import Arrival
 from kdash.backends.kvm.stop_requests import StopError, Wanted, again, exit_filter
 from kdash.backends.kvm.stop_table import Change
-from kdash.backends.kvm.stops import Arrival, Stops
+from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.symbols import Symbols
 
 BREAK, WATCH, ACCESS, EXIT = StopKind.BREAKPOINT, StopKind.WATCH, StopKind.ACCESS, StopKind.EXIT
