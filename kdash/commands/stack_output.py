@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from kdash.backends.stack.formats import Form, Summary
     from kdash.commands.stack_progress import Progress
 
+#: Files of which it is told how the frame pointer rules were decided; of more, the numbers.
+MOST_DECISIONS: Final = 3
 FORMS: Final = ("text", "json", "sarif", "summary")
 
 
@@ -45,12 +48,13 @@ def print_reports(
     started = time.monotonic()
     summary = Summary()
     complete = False
+    narrator = _Narrator()
     _print(form.head())
     try:
         for report in reports:
             summary.add(report)
-            with progress.aside() if progress and _says(report) else nullcontext():
-                _narrate(report)
+            with progress.aside() if progress and narrator.speaks(report) else nullcontext():
+                narrator.tell(report)
                 _print(form.of(report))
             if progress:
                 progress.done(report.file, sum(summary.findings.values()))
@@ -58,13 +62,9 @@ def print_reports(
     finally:
         if progress:
             progress.end()
+        narrator.end()
         _print(form.tail(summary, time.monotonic() - started, complete=complete))
     return summary
-
-
-def _says(report: FileReport) -> bool:
-    """Whether anything may be printed about it."""
-    return bool(report.error or report.findings or report.frame_pointer_reason)
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -80,11 +80,35 @@ def status_of(summary: Summary) -> int:
     return int(ExitStatus.FINDINGS if summary.errors else ExitStatus.OK)
 
 
-def _narrate(report: FileReport) -> None:
-    from kdash.backends.stack.printable import printable
+class _Narrator:
+    """Tells on standard error what is no finding."""
 
-    if report.error:
-        print(printable(f"{report.file}: {report.error}"), file=sys.stderr)  # noqa: T201
-    elif report.frame_pointer_reason:
-        text = f"{report.file}: frame pointer rules {report.frame_pointer_reason}"
+    def __init__(self) -> None:
+        self._decided: Counter[bool] = Counter()  # frame pointer rules, by auto
+
+    def speaks(self, report: FileReport) -> bool:
+        """Whether anything may be printed about a report."""
+        return bool(report.error or report.findings or self._is_told(report))
+
+    def tell(self, report: FileReport) -> None:
+        """Say why a file could not be read, or how the frame pointer rules were decided."""
+        if report.error:
+            self._say(f"{report.file}: {report.error}")
+        elif report.frame_pointer_reason:
+            if self._is_told(report):
+                self._say(f"{report.file}: frame pointer rules {report.frame_pointer_reason}")
+            self._decided[report.frame_pointer] += 1
+
+    def end(self) -> None:
+        """Sum up what was not told of each file."""
+        if self._decided.total() > MOST_DECISIONS:
+            numbers = f"on in {self._decided[True]} files, off in {self._decided[False]}"
+            self._say(f"frame pointer rules (auto): {numbers}")
+
+    def _is_told(self, report: FileReport) -> bool:
+        return bool(report.frame_pointer_reason) and self._decided.total() < MOST_DECISIONS
+
+    def _say(self, text: str) -> None:
+        from kdash.backends.stack.printable import printable
+
         print(printable(text), file=sys.stderr)  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -332,3 +333,12 @@ def test_levels_that_were_set_beat_those_of_a_log(
     assert [json.loads(line).get("kind") for line in capsys.readouterr().out.splitlines()] == [
         *("other", None),
     ]
+
+
+def test_of_many_files_it_is_told_how_often_the_frame_pointer_rules_were_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(["check", str(Path(SAMPLE).parent), "--format", "summary"])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert re.fullmatch(r"frame pointer rules \(auto\): on in \d files, off in \d", lines[-1])
