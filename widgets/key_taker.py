@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -10,6 +11,17 @@ class KeyTaker(Widget):
     """A widget to which every key goes, before all bindings, while it says so."""
 
     takes_keys = False  # now
+
+    def on_key(self, event: events.Key) -> None:
+        """Give a key to `take_key` alone; other classes' `on_key` is for the other times."""
+        if self.takes_keys:
+            event.stop()
+            event.prevent_default()
+            self.take_key(event)
+
+    def take_key(self, event: events.Key) -> None:
+        """Do what a key means while something is typed."""
+        raise NotImplementedError
 
 
 def takes_keys(widget: Widget | None) -> bool:

@@ -81,13 +81,8 @@ class ConsolePart(LinePart, KeyTaker):
             return WANTED
         return ", ".join(filter(None, (usual, "Enter types" if self.has_focus else "")))
 
-    def on_key(self, event: events.Key) -> None:
+    def take_key(self, event: events.Key) -> None:
         """Send a key to the guest; nothing else sees it."""
-        if not self.takes_keys:
-            super().on_key(event)
-            return
-        event.stop()
-        event.prevent_default()
         if event.key == LEAVE:
             self._set_typing(False)
         elif data := serial_bytes(event.key, event.character):

@@ -224,13 +224,11 @@ class MemoryView(LinePart, KeyTaker):
             self.refresh_bindings()
             self.lay_out()
 
-    def on_key(self, event: events.Key) -> None:
+    def take_key(self, event: events.Key) -> None:
         """While a value is being set, digits belong to it."""
-        if not self.takes_keys or self._what is None:
-            super().on_key(event)
+        if self._what is None:  # there is nothing to set any more
+            self._stop_editing()
             return
-        event.stop()
-        event.prevent_default()
         moves = {"left": -1, "right": 1, "up": -self._row, "down": self._row}
         typed = (event.character or "").lower()
         if event.key in ("escape", "enter"):

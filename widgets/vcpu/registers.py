@@ -202,13 +202,8 @@ class RegisterView(LinePart, KeyTaker):
             self.refresh_bindings()
             self.lay_out()
 
-    def on_key(self, event: events.Key) -> None:
+    def take_key(self, event: events.Key) -> None:
         """While a register is being set, digits belong to it."""
-        if not self.takes_keys:
-            super().on_key(event)
-            return
-        event.stop()
-        event.prevent_default()
         typed = (event.character or "").lower()
         if event.key == "enter":
             if self._typed:
