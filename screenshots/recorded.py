@@ -202,6 +202,12 @@ class RecordedSampler:
         """The last reading recorded."""
         return self._readings[-1]
 
+    def trace_callers(self, on: bool) -> None:
+        """A recording calls nothing."""
+
+    def measure_hwrng(self) -> None:
+        """A recording has no hardware."""
+
     def stop(self) -> None:
         """Nothing to stop."""
 

@@ -76,6 +76,26 @@ class DeviceHolder:
 
 
 @dataclass(frozen=True, slots=True)
+class GetrandomCaller:
+    """A thread that called getrandom since the reading before."""
+
+    pid: int  # of the thread
+    name: str  # its command, at most 16 bytes
+    calls: int
+    nbytes: int  # asked for
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareRate:
+    """How fast the hardware source gave bytes when it was measured."""
+
+    bytes_per_second: float
+    nbytes: int  # read
+    seconds: float  # it took
+    monotonic: float  # when, CLOCK_MONOTONIC
+
+
+@dataclass(frozen=True, slots=True)
 class Holders:
     """Who holds the random devices; callers of getrandom hold none."""
 
@@ -122,6 +142,8 @@ class Reading:
     uptime_seconds: float | None = None
     throughput: tuple[Throughput, ...] = ()  # by size of a call
     holders: Holders | None = None
+    callers: tuple[GetrandomCaller, ...] | None = None  # None: not traced
+    hwrng_rate: HardwareRate | None = None
     events: tuple[GeneratorEvent, ...] = ()  # the newest, by time
     forced_reseeds: int = 0  # seen since sampling began
     vm_forks: int = 0  # told by the kernel log since boot, or seen since sampling began

@@ -122,7 +122,7 @@ def _raw_source(root: Root, system: System) -> Probe:
     if not root.exists("dev/hwrng"):
         return Probe(name, "warning", "there is none", "needs a hardware source")
     if system.readable(root.path("dev/hwrng")):
-        return Probe(name, "ok", "may be read; it is on request alone")
+        return Probe(name, "ok", "may be read; kdash entropy --hwrng measures it")
     return Probe(name, "warning", "needs root", "run kdash as root to measure the raw source")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kdash.backends.entropy.facts import (
     GeneratorEvent,
+    GetrandomCaller,
     GetrandomLatency,
     HardwareSource,
     Holders,
@@ -40,6 +41,8 @@ def reading_json(reading: Reading) -> Json:
         "blocked_readers": reading.blocked_readers,
         "uptime_seconds": reading.uptime_seconds,
         "irq_per_second_by_cpu": [round(rate, 3) for rate in reading.irq_per_second_by_cpu] or None,
+        "callers": _callers(reading.callers),
+        "hwrng_rate": _rounded(reading.hwrng_rate.bytes_per_second) if reading.hwrng_rate else None,
         "holders": _holders(reading.holders),
         "forced_reseeds": reading.forced_reseeds if reading.reseed else None,
         "vm_forks": reading.vm_forks,
@@ -115,6 +118,15 @@ def _holders(holders: Holders | None) -> Json | None:
             {"device": held.device, "pid": held.pid, "name": held.name} for held in holders.found
         ],
     }
+
+
+def _callers(callers: Sequence[GetrandomCaller] | None) -> list[Json] | None:
+    if callers is None:
+        return None
+    return [
+        {"pid": caller.pid, "name": caller.name, "calls": caller.calls, "bytes": caller.nbytes}
+        for caller in callers
+    ]
 
 
 def _event(event: GeneratorEvent) -> Json:

@@ -70,6 +70,22 @@ class EntropySampler:
         """The newest reading, None before the first."""
         return self._latest
 
+    def trace_callers(self, on: bool) -> None:
+        """Count the callers of getrandom from now on, or stop.
+
+        Raises:
+            Unavailable: They can't be counted.
+        """
+        self._reader.trace_callers(on)
+
+    def measure_hwrng(self) -> None:
+        """Measure the raw hardware source; a later reading tells the rate.
+
+        Raises:
+            Unavailable: It can't be read.
+        """
+        self._reader.measure_hwrng()
+
     def stop(self) -> None:
         """Stop sampling, put the history into its file and end what was started."""
         self._stop.set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,12 +18,21 @@ from typing import TypeVar
 from kdash.backends.entropy import era as eras
 from kdash.backends.entropy import history_file
 from kdash.backends.entropy.alerts import alerts_of
-from kdash.backends.entropy.facts import Era, HardwareSource, Holders, Reading, Reseed
+from kdash.backends.entropy.facts import (
+    Era,
+    GetrandomCaller,
+    HardwareSource,
+    Holders,
+    Reading,
+    Reseed,
+)
 from kdash.backends.entropy.generator_events import EventGatherer
+from kdash.backends.entropy.getrandom_callers import CallerTrace
 from kdash.backends.entropy.history_file import Memory
 from kdash.backends.entropy.holders import HolderMeter
 from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
 from kdash.backends.entropy.hwrng import read_hwrng
+from kdash.backends.entropy.hwrng_rate import RateMeter
 from kdash.backends.entropy.interrupts import InterruptMeter
 from kdash.backends.entropy.kernel_log import KernelLog
 from kdash.backends.entropy.procfs import (
@@ -70,6 +80,8 @@ class SignalReader:
         self._reseed_clock = ReseedClock()
         self._kernel_log = KernelLog(self._root)
         self._holders = HolderMeter(self._root, self._system.monotonic)
+        self._rate_meter = RateMeter(self._root, self._system)
+        self._caller_trace = CallerTrace(self._root)
         self._first = True  # what takes longer waits for the second reading
         self._gatherer = EventGatherer()
         self._forced = 0  # forced reseeds told so far
@@ -95,7 +107,6 @@ class SignalReader:
         rates = self._try("irq_per_second", self._interrupts.rates)
         hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
         reseed, calls = self._vdso_facts(era, now)
-        self._hwrng_rate()
         self._gather(hwrng, now)
         reading = Reading(
             monotonic=now,
@@ -117,6 +128,8 @@ class SignalReader:
             latency=calls.latency if calls else None,
             throughput=calls.throughput if calls else (),
             holders=self._look_round(),
+            callers=self._try("callers", self._callers),
+            hwrng_rate=self._try("hwrng_rate", self._rate_meter.rate),
             random_readable=self._try("random_poll", lambda: self._poll(era)),
             blocked_readers=self._blocked_readers(era, avail, read_wakeup),
             uptime_seconds=self._try("uptime", self._root.uptime),
@@ -152,6 +165,7 @@ class SignalReader:
         """Let go of what answers in the background and of what is kept open."""
         self._vdso.close()
         self._kernel_log.close()
+        self._caller_trace.close()
         self._system.close()
 
     def _try(self, signal: str, read: Callable[[], _T]) -> _T | None:
@@ -274,10 +288,31 @@ class SignalReader:
         """Who holds the devices; looked for from the second reading on."""
         return None if self._first else self._try("holders", self._holders.holders)
 
-    def _hwrng_rate(self) -> None:
-        """The raw source is measured on request alone; here only whether it could be."""
-        path = self._root.path("dev/hwrng")
-        if not self._root.exists("dev/hwrng"):
-            self._unavailable["hwrng_rate"] = NOT_ON_THIS_KERNEL
-        elif not self._system.readable(path):
-            self._unavailable["hwrng_rate"] = "needs root"
+    def measure_hwrng(self) -> None:
+        """Measure the raw hardware source in the background; a later reading tells the rate.
+
+        Raises:
+            Unavailable: It can't be read.
+        """
+        self._rate_meter.start()
+
+    def wait_for_hwrng(self, seconds: float) -> None:
+        """Wait until the raw source has been measured, at most so long."""
+        self._rate_meter.wait(seconds)
+
+    def trace_callers(self, on: bool) -> None:
+        """Count the callers of getrandom from now on, in a trace instance of our own, or stop.
+
+        Raises:
+            Unavailable: They can't be counted.
+        """
+        if not on:
+            self._caller_trace.close()
+        elif not self._caller_trace.running:
+            self._caller_trace.start()
+
+    def _callers(self) -> tuple[GetrandomCaller, ...]:
+        if not self._caller_trace.running:
+            self._caller_trace.check()
+        ours = {os.getpid(), self._vdso.process_id or 0}  # the probe times calls
+        return self._caller_trace.read(ours)

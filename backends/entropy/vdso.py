@@ -42,6 +42,10 @@ class VdsoFacts:
 class VdsoSource(Protocol):
     """Who tells the generation."""
 
+    @property
+    def process_id(self) -> int | None:
+        """The process that asks, where it is another than this one."""
+
     def has_symbol(self) -> bool:
         """Whether the vDSO has getrandom."""
         ...
@@ -65,6 +69,8 @@ class VdsoSource(Protocol):
 
 class NoVdso:
     """For roots that present another machine: the vDSO of this one says nothing about it."""
+
+    process_id = None
 
     def has_symbol(self) -> bool:
         """Never."""

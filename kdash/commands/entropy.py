@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kdash.backends.entropy.facts import Reading
     from kdash.backends.entropy.signals import SignalReader
 
+HWRNG_SECONDS = 15.0  # the raw source may take to be measured; a slow one gives nothing for 10
 SETTLING_SECONDS = 0.2  # between the two looks a rate needs
 
 ONCE_EPILOG = """\
@@ -39,6 +40,7 @@ further commands:
 examples:
   kdash entropy
   kdash entropy --format json | jq .meaning
+  kdash entropy --hwrng
   kdash entropy --check || echo "the generator needs attention"
 
 Exit status: 0, 1 with --check and an alert, 2 usage, 3 when nothing can be read.
@@ -46,6 +48,7 @@ Exit status: 0, 1 with --check and an alert, 2 usage, 3 when nothing can be read
 WATCH_EPILOG = """\
 example:
   kdash entropy watch --interval 5 --format json >> entropy.log
+  kdash entropy watch --callers
 
 Ends after --count samples, or with SIGINT (130), SIGTERM (143), SIGHUP (129).
 """
@@ -76,6 +79,9 @@ def run(argv: list[str]) -> int:
 
 def _once(argv: list[str]) -> int:
     parser = Parser("kdash entropy", "Tell the facts about the generator once.", ONCE_EPILOG)
+    parser.add_argument(
+        "--hwrng", action="store_true", help="measure the raw hardware source too (root)"
+    )
     parser.add_argument("--check", action="store_true", help="exit with status 1 on an alert")
     parser.add_argument(
         "command",
@@ -87,15 +93,31 @@ def _once(argv: list[str]) -> int:
     if arguments.command:
         parser.error(f"{arguments.command} comes first: kdash entropy {arguments.command} ...")
     with _reader() as reader:
+        if arguments.hwrng and not _allowed(reader.measure_hwrng, "--hwrng"):
+            return ExitStatus.ENVIRONMENT
         reading = reader.read()
         try:
             time.sleep(SETTLING_SECONDS)
+            reader.wait_for_hwrng(HWRNG_SECONDS)
             reading = reader.read()
         except Stopped:
             _print_reading(reading, arguments.format)  # what is known so far
             raise
     _print_reading(reading, arguments.format)
     return status_of(reading, check=arguments.check)
+
+
+def _allowed(ask: Callable[[], None], option: str) -> bool:
+    """Ask for what an option wants; False, and told why, where it can't be had."""
+    from kdash.backends.entropy.procfs import Unavailable
+
+    try:
+        ask()
+    except Unavailable as error:
+        remedy = "; kdash doctor says what to do" if "root" not in str(error) else ""
+        sys.stderr.write(f"kdash entropy: {option}: {error}{remedy}\n")
+        return False
+    return True
 
 
 def status_of(reading: Reading, *, check: bool) -> ExitStatus:
@@ -116,8 +138,15 @@ def _watch(argv: list[str]) -> int:
         help="seconds between samples (1)",
     )
     parser.add_argument("--count", type=sample_count, metavar="N", help="end after N samples")
+    parser.add_argument(
+        "--callers",
+        action="store_true",
+        help="tell who calls getrandom (root; makes a trace instance of its own in tracefs)",
+    )
     arguments = parser.parse_args(argv)
     with _reader() as reader:
+        if arguments.callers and not _allowed(lambda: reader.trace_callers(True), "--callers"):
+            return ExitStatus.ENVIRONMENT
         reader.read()  # what the first rate is measured from
         due = time.monotonic() + SETTLING_SECONDS
         printed = 0

@@ -32,6 +32,7 @@ def reading_text(reading: Reading) -> str:
         ("interrupts", _interrupts(reading)),
         ("thresholds", _thresholds(reading)),
         ("blocked readers", "" if reading.blocked_readers is None else _blocked(reading)),
+        ("callers", _callers(reading)),
         ("device holders", _holders(reading)),
         ("boot", reading.boot_id),
     ]
@@ -57,6 +58,7 @@ def reading_line(reading: Reading, when: datetime) -> str:
         f"irq {_interrupts(reading)}" if reading.irq_per_second is not None else "",
         f"source {reading.hwrng.current}" if reading.hwrng else "",
         f"getrandom {_latency(reading)}" if reading.latency else "",
+        f"callers {_callers(reading)}" if reading.callers is not None else "",
         *(f"ALERT {alert}" for alert in reading.alerts),
     ]
     return escaped("  ".join(part for part in parts if part)) + "\n"
@@ -113,8 +115,10 @@ def _hardware(reading: Reading) -> str:
     source = reading.hwrng
     if source is None:
         return ""
+    rate = reading.hwrng_rate
+    speed = f", gives {rate.bytes_per_second / 1e3:.1f} kB/s" if rate else ""
     quality = "" if source.quality is None else f", quality {source.quality} of 1024"
-    return f"{source.current}{quality}"
+    return f"{source.current}{quality}{speed}"
 
 
 def _latency(reading: Reading) -> str:
@@ -160,6 +164,17 @@ def _throughput(reading: Reading) -> str:
             speeds = ", ".join(f"{speed / 1e6:.0f} MB/s at {nbytes} B" for nbytes, speed in known)
             told.append(f"{name} {speeds}")
     return "; ".join(told)
+
+
+def _callers(reading: Reading) -> str:
+    """Who called getrandom since the reading before."""
+    callers = reading.callers
+    if callers is None:
+        return ""
+    shown = [f"{c.name} ({c.pid}) {c.calls} x, {c.nbytes} B" for c in callers[:_HOLDERS]]
+    if len(callers) > len(shown):
+        shown.append(f"{len(callers) - len(shown)} more")
+    return "; ".join(shown) or "none"
 
 
 def _holders(reading: Reading) -> str:

@@ -312,6 +312,10 @@ class EntropyPane(Pane):
                 return self._plot(series)
             case words.Zoom(seconds):
                 return self._zoom(seconds)
+            case words.Callers(on):
+                return self._trace_callers(on)
+            case words.MeasureHwrng():
+                return self._measure_hwrng()
             case words.Interval(seconds):
                 return self._set_interval(seconds)
             case words.Step(count):
@@ -332,6 +336,24 @@ class EntropyPane(Pane):
         view.plot(series)
         self._reveal(KERNEL)
         return ""
+
+    def _trace_callers(self, on: bool) -> str:
+        self._ask(lambda sampler: sampler.trace_callers(on), "callers")
+        return "who calls getrandom is counted" if on else "callers are no longer counted"
+
+    def _measure_hwrng(self) -> str:
+        self._ask(lambda sampler: sampler.measure_hwrng(), "hwrng")
+        return "reading the hardware source for a second"
+
+    def _ask(self, what: Callable[[Sampler], None], name: str) -> None:
+        from kdash.backends.entropy.procfs import Unavailable
+
+        assert self._sampler is not None
+        try:
+            what(self._sampler)
+        except Unavailable as error:
+            raise CommandError(f"{name}: {error}") from None
+        self._reveal(KERNEL)
 
     def _zoom(self, seconds: float | None) -> str:
         if seconds is None:

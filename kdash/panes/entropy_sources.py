@@ -24,6 +24,12 @@ class Sampler(Protocol):
     def latest(self) -> Reading | None:
         """The newest reading."""
 
+    def trace_callers(self, on: bool) -> None:
+        """Count the callers of getrandom from now on, or stop; raises what the backend does."""
+
+    def measure_hwrng(self) -> None:
+        """Measure the raw hardware source; raises what the backend does."""
+
     def stop(self) -> None:
         """End the thread."""
 

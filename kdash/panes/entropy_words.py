@@ -24,6 +24,8 @@ WORDS = (
     CommandWord("model credit", "model credit BITS", "credit its input pool; negative: debit"),
     CommandWord("plot", "plot NAME", "plot " + ", ".join(series.name for series in SERIES)),
     CommandWord("zoom", "zoom SPAN", "time the plot shows: 90s, 10m, 24h; now: follow again"),
+    CommandWord("callers", "callers on|off", "tell who calls getrandom (root, through tracefs)"),
+    CommandWord("hwrng", "hwrng", "measure how fast the hardware source gives bytes (root)"),
     CommandWord("interval", "interval SECONDS", "seconds between two looks at the kernel"),
 )
 
@@ -71,6 +73,18 @@ class Zoom:
 
 
 @dataclass(frozen=True, slots=True)
+class Callers:
+    """Count the callers of getrandom, or stop."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureHwrng:
+    """Measure the raw hardware source."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """Look at the kernel this often."""
 
@@ -78,7 +92,7 @@ class Interval:
 
 
 ModelCommand = Step | Extract | Mix | Credit
-Command = ModelCommand | Plot | Zoom | Interval
+Command = ModelCommand | Plot | Zoom | Callers | MeasureHwrng | Interval
 
 
 def parse(line: str) -> Command:
@@ -94,6 +108,12 @@ def parse(line: str) -> Command:
         return Plot(_series(_only(rest, "plot NAME", _names())))
     if first == "zoom":
         return Zoom(_span(_only(rest, "zoom SPAN", "90s, 10m, 24h or now")))
+    if first == "callers":
+        return Callers(_switch(_only(rest, "callers on|off", "on or off"), "callers"))
+    if first == "hwrng":
+        if rest:
+            raise CommandError("hwrng: one argument too many; it takes none")
+        return MeasureHwrng()
     if first == "interval":
         return Interval(_seconds(_only(rest, "interval SECONDS", "0.25 to 60")))
     return parse(" ".join((meant(first, WORDS).word, *rest)))
@@ -168,6 +188,12 @@ def _series(name: str) -> Series:
     if series is None:
         raise CommandError(f"plot: no series {name!r}; {_names()}")
     return series
+
+
+def _switch(word: str, name: str) -> bool:
+    if word not in ("on", "off"):
+        raise CommandError(f"{name}: {word[:16]!r} is neither on nor off")
+    return word == "on"
 
 
 def _span(word: str) -> float | None:

@@ -19,6 +19,7 @@ from kdash.backends.entropy.facts import Reading
 from kdash.backends.entropy.health import sources
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel, Sample
+from kdash.backends.entropy.procfs import Unavailable
 from kdash.panes.entropy import EntropyPane
 from kdash.panes.entropy_laboratory import Experiment
 from kdash.panes.entropy_sources import Model, Sampler, status
@@ -43,6 +44,7 @@ class GivenSampler:
         self.error = error
         self.running = False
         self.interval = 1.0
+        self.measured = False
 
     def start(self) -> None:
         self.running = True
@@ -55,6 +57,12 @@ class GivenSampler:
     @property
     def history(self) -> History:
         return trend(self.readings)
+
+    def trace_callers(self, on: bool) -> None:
+        raise Unavailable("needs root")
+
+    def measure_hwrng(self) -> None:
+        self.measured = True
 
     def stop(self) -> None:
         self.running = False
@@ -281,6 +289,14 @@ async def test_another_interval_is_set_in_the_sampler_that_runs() -> None:
     async with opened([MODERN]) as (pane, _):
         assert "0.5 s" in pane.run_command("interval 0.5")
         assert (pane.intervals, pane.given.interval) == ([1.0], 0.5)
+
+
+async def test_what_needs_root_is_refused_in_words_and_what_does_not_is_done() -> None:
+    async with opened([MODERN]) as (pane, _):
+        with pytest.raises(CommandError, match="callers: needs root"):
+            pane.run_command("callers on")
+        assert "reading the hardware source" in pane.run_command("hwrng")
+        assert pane.given.measured
 
 
 async def test_zoom_plots_at_least_the_time_asked_for() -> None:

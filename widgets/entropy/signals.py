@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kdash.backends.entropy.facts import (
     DeviceHolder,
     Era,
+    GetrandomCaller,
     HardwareSource,
     Holders,
     Percentiles,
@@ -38,9 +39,11 @@ NAMES = {  # of signals that are not available, where the name is too long for i
     "hwrng_rate": "hardware rate",
     "reseed": "last reseed",
     "vm_fork": "machine forks",
+    "callers": "getrandom by",
     "getrandom": "getrandom 16 B",
 }
 
+CALLERS = 4  # the most frequent ones
 HOLDERS = 3  # the first ones
 EVENTS = 3  # the newest ones
 GRAVE = frozenset({"vm-fork", "hwrng-lost", "hwrng-silent"})  # kinds of events
@@ -61,10 +64,11 @@ def signals(reading: Reading) -> tuple[Signal, ...]:
 
 
 def _told(reading: Reading) -> Iterator[Signal]:
-    if reading.hwrng is not None:
-        yield _hardware(reading.hwrng)
     if reading.reseed is not None:
         yield _reseed(reading, reading.reseed)
+    yield from _events(reading)
+    if reading.hwrng is not None:
+        yield _hardware(reading, reading.hwrng)
     if reading.irq_per_second is not None:
         yield Signal("interrupts", _interrupts(reading))
     if reading.latency is not None:
@@ -73,7 +77,8 @@ def _told(reading: Reading) -> Iterator[Signal]:
         if reading.latency.vdso:
             yield Signal("", "vDSO " + _percentiles(reading.latency.vdso))
     yield from _throughput(reading)
-    yield from _thresholds(reading)
+    if reading.callers is not None:
+        yield Signal("getrandom by", _callers(reading.callers))
     if reading.holders is not None:
         yield Signal("device holders", _holders(reading.holders))
     if reading.random_readable is not None:
@@ -83,18 +88,25 @@ def _told(reading: Reading) -> Iterator[Signal]:
     if reading.blocked_readers is not None:
         count = reading.blocked_readers
         yield Signal("blocked readers", str(count), "warning" if count else "")
+    yield from _thresholds(reading)
     if reading.uptime_seconds is not None:
         yield Signal("uptime", duration(reading.uptime_seconds))
+
+
+def _events(reading: Reading) -> Iterator[Signal]:
+    """The newest events, the last one first."""
     for place, event in enumerate(reading.events[-1 : -EVENTS - 1 : -1]):
         ago = duration(max(0.0, reading.monotonic - event.monotonic))
         tone = "bad" if event.kind in GRAVE else ""
         yield Signal("" if place else "events", f"{ago} ago: {event.text}", tone)
 
 
-def _hardware(source: HardwareSource) -> Signal:
+def _hardware(reading: Reading, source: HardwareSource) -> Signal:
     told = source.current
     if source.quality is not None:
         told += f", quality {source.quality}/1024"
+    if reading.hwrng_rate is not None:
+        told += f", {number(reading.hwrng_rate.bytes_per_second / 1e3)} kB/s"
     others = [name for name in source.available if name != source.current]
     if others:
         told += f" (also {', '.join(others)})"
@@ -152,6 +164,14 @@ def _holders(holders: Holders) -> str:
         shown.append(f"{holders.count - len(shown)} more")
     hidden = f" ({holders.hidden} processes hidden from you)" if holders.hidden else ""
     return (", ".join(shown) or "none seen") + hidden
+
+
+def _callers(callers: tuple[GetrandomCaller, ...]) -> str:
+    """Who called since the reading before."""
+    shown = [f"{c.name} {c.pid} x{c.calls}" for c in callers[:CALLERS]]
+    if len(callers) > len(shown):
+        shown.append(f"{len(callers) - len(shown)} more")
+    return ", ".join(shown) or "nobody through the system call"
 
 
 def _device(held: DeviceHolder) -> str:

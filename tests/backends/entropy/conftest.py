@@ -87,6 +87,7 @@ class PresentedVdso:
     symbol: bool = True
     refusal: str = ""
     closed: bool = False
+    process_id: int | None = None
     latency: GetrandomLatency = LATENCY
 
     def has_symbol(self) -> bool:
