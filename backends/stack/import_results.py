@@ -7,12 +7,21 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from kdash.backends.stack.archives import MAGIC, THIN_MAGIC
 from kdash.backends.stack.beside import report_on
-from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, ResultsError
+from kdash.backends.stack.compression import GZIP, XZ, ZSTANDARD, expand
+from kdash.backends.stack.facts import (
+    CheckOptions,
+    FileReport,
+    Finding,
+    ObjectError,
+    ResultsError,
+)
 from kdash.backends.stack.places import Places
 from kdash.backends.stack.result_kinds import HEAD, kind_of_results
 
-_LARGEST_LOG: Final = 256 << 20  # bytes of a SARIF log, which is read as a whole
+_OBJECTS: Final = (b"\x7fELF", MAGIC, THIN_MAGIC)  # how objects and archives begin
+_LARGEST_LOG: Final = 256 << 20  # bytes of what is read as a whole: SARIF, compressed files
 _LONGEST_LINE: Final = 1 << 24  # bytes of a line of results
 _LONGEST_LOG_LINE: Final = 1 << 16  # bytes of a line of a build log that are looked at
 
@@ -87,7 +96,13 @@ def read_results(stream: io.BufferedReader) -> Iterator[Finding | FileReport]:
     Raises:
         ResultsError: it is malformed; what stood before the fault has been given.
     """
-    kind = kind_of_results(stream.peek(HEAD)[:HEAD])
+    head = stream.peek(HEAD)[:HEAD]
+    if head.startswith((GZIP, XZ, ZSTANDARD)):
+        stream = _expanded(stream)
+        head = stream.peek(HEAD)[:HEAD]
+    if head.startswith(_OBJECTS):
+        raise ResultsError("an object, where results are needed; kdash stack check validates it")
+    kind = kind_of_results(head)
     if kind == "baseline":
         raise ResultsError("a baseline, where results are needed")
     if kind == "sarif":
@@ -104,6 +119,15 @@ def read_results(stream: io.BufferedReader) -> Iterator[Finding | FileReport]:
     from kdash.backends.stack.log_findings import log_findings
 
     return log_findings(_lines(stream, _LONGEST_LOG_LINE))
+
+
+def _expanded(stream: io.BufferedReader) -> io.BufferedReader:
+    """What a compressed stream holds."""
+    try:
+        data = expand(stream.read(_LARGEST_LOG), _LARGEST_LOG)
+    except ObjectError as error:
+        raise ResultsError(str(error)) from None
+    return io.BufferedReader(io.BytesIO(data))
 
 
 def _lines(stream: io.BufferedReader, longest: int) -> Iterator[str]:

@@ -19,6 +19,7 @@ _BUILD: Final = re.compile(
     re.MULTILINE,
 )
 _LOG_NAMES: Final = (".log", ".sarif")
+_COMPRESSED: Final = tuple(f"{name}{end}" for name in _LOG_NAMES for end in (".gz", ".xz", ".zst"))
 
 
 def kind_of_results(head: bytes) -> str:
@@ -43,10 +44,13 @@ def holds_results(name: str, file: BinaryIO) -> bool:
     """Whether an open file is results or a build log, and no guest and no object.
 
     Args:
-        name: of the file; a text called *.log or *.sarif is taken at its word.
+        name: of the file; a text called *.log or *.sarif is taken at its word, and so is a
+            compressed file called *.log.gz and the like.
         file: read from its start, at most 4 MiB of it.
     """
     head = file.read(HEAD)
+    if name.endswith(_COMPRESSED):
+        return True
     if not head or not _is_text(head):
         return False
     if name.endswith(_LOG_NAMES) or kind_of_results(head) != "log":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import lzma
 import os
 import threading
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +56,8 @@ def test_the_kind_is_told_by_what_a_file_holds(head: bytes, kind: str) -> None:
         ("build.log", "ünd\n".encode() * 3000, True),
         ("x", json_line(FULL).encode(), True),
         ("x", b'{"kdash": "stack baseline", "version": 1, "findings": 0}\n', True),
+        ("build.log.gz", b"\x1f\x8b\x08\x00", True),
+        ("vmlinux.gz", b"\x1f\x8b\x08\x00", False),
         ("x", b"", False),
         ("x.log", b"\xf4" * 512, False),
         ("x", b"plain words\n", False),
@@ -72,6 +77,20 @@ def test_all_kinds_are_read_to_the_same_findings() -> None:
     (finding,) = found_in(WARNING)
     assert isinstance(finding, Finding)
     assert (finding.kind, finding.origin) == ("undefined-state", "objtool")
+
+
+def test_compressed_files_are_expanded_and_damaged_ones_refused() -> None:
+    for compress in (gzip.compress, lzma.compress, zstandard.compress):
+        data = compress(WARNING * 2)
+        assert len(found_in(data)) == 1
+        with pytest.raises(ResultsError, match=r"truncated|damaged"):
+            found_in(data[:-6])
+
+
+def test_an_object_is_no_results() -> None:
+    for data in (b"\x7fELF\x02", b"!<arch>\n"):
+        with pytest.raises(ResultsError, match="kdash stack check validates it"):
+            found_in(data)
 
 
 def test_what_stands_before_a_fault_is_reported_before_it_is_named(tmp_path: Path) -> None:
