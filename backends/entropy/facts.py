@@ -140,6 +140,7 @@ class Reading:
     random_readable: bool | None = None  # poll(/dev/random) says IN; not asked on old eras
     blocked_readers: int | None = None  # tasks asleep in the generator; looked for on old eras
     uptime_seconds: float | None = None
+    kernel_generators: tuple[str, ...] = ()  # of the crypto API: "jitterentropy_rng", ...
     throughput: tuple[Throughput, ...] = ()  # by size of a call
     holders: Holders | None = None
     callers: tuple[GetrandomCaller, ...] | None = None  # None: not traced

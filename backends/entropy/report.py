@@ -41,6 +41,7 @@ def reading_json(reading: Reading) -> Json:
         "blocked_readers": reading.blocked_readers,
         "uptime_seconds": reading.uptime_seconds,
         "irq_per_second_by_cpu": [round(rate, 3) for rate in reading.irq_per_second_by_cpu] or None,
+        "kernel_generators": list(reading.kernel_generators) or None,
         "callers": _callers(reading.callers),
         "hwrng_rate": _rounded(reading.hwrng_rate.bytes_per_second) if reading.hwrng_rate else None,
         "holders": _holders(reading.holders),

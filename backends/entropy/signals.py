@@ -18,6 +18,7 @@ from typing import TypeVar
 from kdash.backends.entropy import era as eras
 from kdash.backends.entropy import history_file
 from kdash.backends.entropy.alerts import alerts_of
+from kdash.backends.entropy.crypto_api import kernel_generators
 from kdash.backends.entropy.facts import (
     Era,
     GetrandomCaller,
@@ -82,6 +83,7 @@ class SignalReader:
         self._holders = HolderMeter(self._root, self._system.monotonic)
         self._rate_meter = RateMeter(self._root, self._system)
         self._caller_trace = CallerTrace(self._root)
+        self._crypto: tuple[str, ...] | None = None
         self._first = True  # what takes longer waits for the second reading
         self._gatherer = EventGatherer()
         self._forced = 0  # forced reseeds told so far
@@ -101,7 +103,7 @@ class SignalReader:
         poolsize = self._sysctl("poolsize")
         # Before the number: a generator that turns ready in between shows a full one.
         ready = self._try("ready", lambda: self._ready(poolsize))
-        avail = self._sysctl("entropy_avail")
+        avail = self._available()
         read_wakeup = self._sysctl("read_wakeup_threshold")
         era = self._era(poolsize, avail, ready, read_wakeup)
         rates = self._try("irq_per_second", self._interrupts.rates)
@@ -133,6 +135,7 @@ class SignalReader:
             random_readable=self._try("random_poll", lambda: self._poll(era)),
             blocked_readers=self._blocked_readers(era, avail, read_wakeup),
             uptime_seconds=self._try("uptime", self._root.uptime),
+            kernel_generators=self._generators(),
             events=self._gatherer.events,
             forced_reseeds=self._reseed_clock.forced,
             vm_forks=self._gatherer.vm_forks,
@@ -184,6 +187,17 @@ class SignalReader:
             self._unavailable[name] = "holds no plausible number"
             return None
         return value
+
+    def _available(self) -> int | None:
+        """entropy_avail, by ioctl where /proc does not show it."""
+        avail = self._sysctl("entropy_avail")
+        if avail is None and self._random_device() == eras.RANDOM_DEVICE:
+            with suppress(OSError):
+                count = self._system.entropy_count()
+                if 0 <= count <= _PLAUSIBLE_BITS:
+                    del self._unavailable["entropy_avail"]
+                    return count
+        return avail
 
     def _ready(self, poolsize: int | None) -> bool:
         """Whether getrandom would answer at once; 0 bytes are asked where bytes are debited."""
@@ -283,6 +297,12 @@ class SignalReader:
         self._gatherer.reseeded(forced - self._forced, now)
         self._forced = forced
         self._gatherer.hardware(hwrng, now)
+
+    def _generators(self) -> tuple[str, ...]:
+        """The generators of the kernel's crypto API; they hardly ever change."""
+        if self._crypto is None and not self._first:
+            self._crypto = self._try("kernel_generators", lambda: kernel_generators(self._root))
+        return self._crypto or ()
 
     def _look_round(self) -> Holders | None:
         """Who holds the devices; looked for from the second reading on."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import select
 import stat
+import sys
 import time
+from fcntl import ioctl
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from kdash.backends.entropy.uevents import Uevents
 
 GRND_NONBLOCK = 0x1  # include/uapi/linux/random.h
 GRND_INSECURE = 0x4
+RNDGETENTCNT = 0x80045200
 
 
 class System(Protocol):
@@ -28,6 +31,10 @@ class System(Protocol):
 
     def poll_random(self) -> int:
         """What poll(2) reports for /dev/random, without waiting."""
+        ...
+
+    def entropy_count(self) -> int:
+        """Bits as RNDGETENTCNT tells them: the number of entropy_avail, without /proc."""
         ...
 
     def device(self, path: Path) -> tuple[int, int]:
@@ -64,13 +71,24 @@ class LiveSystem:
 
     def poll_random(self) -> int:
         """What poll(2) reports for /dev/random, without waiting."""
-        fd = os.open(self._random, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = self._open()
         try:
             poller = select.poll()
             poller.register(fd, select.POLLIN | select.POLLOUT)
             return dict(poller.poll(0)).get(fd, 0)
         finally:
             os.close(fd)
+
+    def entropy_count(self) -> int:
+        """Bits as RNDGETENTCNT tells them."""
+        fd = self._open()
+        try:
+            return int.from_bytes(ioctl(fd, RNDGETENTCNT, bytes(4)), sys.byteorder, signed=True)
+        finally:
+            os.close(fd)
+
+    def _open(self) -> int:
+        return os.open(self._random, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def device(self, path: Path) -> tuple[int, int]:
         """Major and minor of a character device; (0, 0) when the file is none."""

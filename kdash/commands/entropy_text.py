@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _LABEL_WIDTH = 16
 _TEXT_WIDTH = 88
 _LONGEST_VALUE = 64
+_CPUS = 8  # the busiest ones
 _HOLDERS = 8  # the first ones
 _EVENTS = 8  # the newest ones
 
@@ -34,6 +35,7 @@ def reading_text(reading: Reading) -> str:
         ("blocked readers", "" if reading.blocked_readers is None else _blocked(reading)),
         ("callers", _callers(reading)),
         ("device holders", _holders(reading)),
+        ("crypto API", ", ".join(reading.kernel_generators)),
         ("boot", reading.boot_id),
     ]
     rows += [
@@ -134,7 +136,13 @@ def _way(way: Percentiles) -> str:
 
 
 def _interrupts(reading: Reading) -> str:
-    return "" if reading.irq_per_second is None else f"{reading.irq_per_second:.1f}/s"
+    if reading.irq_per_second is None:
+        return ""
+    by_cpu = list(enumerate(reading.irq_per_second_by_cpu))
+    busiest = sorted(by_cpu, key=lambda rate: -rate[1])[:_CPUS]
+    cpus = ", ".join(f"CPU {cpu} {rate:.1f}" for cpu, rate in sorted(busiest))
+    of = f", busiest of {len(by_cpu)}" if len(by_cpu) > _CPUS else ""
+    return f"{reading.irq_per_second:.1f}/s" + (f" ({cpus}{of})" if len(by_cpu) > 1 else "")
 
 
 def _thresholds(reading: Reading) -> str:

@@ -43,6 +43,7 @@ NAMES = {  # of signals that are not available, where the name is too long for i
     "getrandom": "getrandom 16 B",
 }
 
+CPUS = 8  # that are listed one by one
 CALLERS = 4  # the most frequent ones
 HOLDERS = 3  # the first ones
 EVENTS = 3  # the newest ones
@@ -89,6 +90,8 @@ def _told(reading: Reading) -> Iterator[Signal]:
         count = reading.blocked_readers
         yield Signal("blocked readers", str(count), "warning" if count else "")
     yield from _thresholds(reading)
+    if reading.kernel_generators:
+        yield Signal("crypto API", ", ".join(reading.kernel_generators))
     if reading.uptime_seconds is not None:
         yield Signal("uptime", duration(reading.uptime_seconds))
 
@@ -135,9 +138,11 @@ def _interrupts(reading: Reading) -> str:
     by_cpu = reading.irq_per_second_by_cpu
     if len(by_cpu) < 2:
         return total
-    shown = " ".join(number(rate) for rate in by_cpu[:8])
-    more = f" ... {len(by_cpu)} CPUs" if len(by_cpu) > 8 else ""
-    return f"{total} (by CPU: {shown}{more})"
+    if len(by_cpu) <= CPUS:
+        return f"{total} (by CPU: {' '.join(number(rate) for rate in by_cpu)})"
+    busiest = sorted(range(len(by_cpu)), key=lambda cpu: -by_cpu[cpu])[: CPUS // 2]
+    shown = " ".join(f"#{cpu} {number(by_cpu[cpu])}" for cpu in sorted(busiest))
+    return f"{total} (busiest of {len(by_cpu)} CPUs: {shown})"
 
 
 def _percentiles(call: Percentiles) -> str:

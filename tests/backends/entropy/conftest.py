@@ -41,6 +41,7 @@ class PresentedSystem:
     now: float = 100.0
     asked: list[tuple[int, int]] = field(default_factory=list)
     polled: int = 0
+    count: int | None = None  # what RNDGETENTCNT tells
     messages: list[bytes] = field(default_factory=list)  # object events to hand out
     closed: bool = False
 
@@ -59,6 +60,11 @@ class PresentedSystem:
         if self.poll_error:
             raise OSError(self.poll_error, "presented")
         return self.poll_mask
+
+    def entropy_count(self) -> int:
+        if self.count is None:
+            raise OSError(errno.ENOTTY, "presented")
+        return self.count
 
     def device(self, path: Path) -> tuple[int, int]:
         if self.random_device is None:

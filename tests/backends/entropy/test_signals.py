@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kdash.backends.entropy.facts import Era, Percentiles
 from kdash.backends.entropy.procfs import reason
 from kdash.backends.entropy.signals import SignalReader
+from kdash.backends.entropy.system import LiveSystem
 
 from .conftest import BOOT_ID, HWRNG, INTERRUPTS, RANDOM, Present, PresentedSystem, PresentedVdso
 
@@ -201,6 +202,37 @@ def test_an_empty_root_gives_a_clear_state(tmp_path: Path) -> None:
     assert reading.entropy_avail is None
     assert reading.unavailable["entropy_avail"] == "not on this kernel"
     assert reading.alerts == ()
+
+
+def test_without_proc_the_number_comes_by_ioctl(tmp_path: Path) -> None:
+    system = PresentedSystem(count=230)
+    reading = SignalReader(tmp_path, system, PresentedVdso(symbol=False)).read()
+    assert reading.entropy_avail == 230
+    assert "entropy_avail" not in reading.unavailable
+
+
+@pytest.mark.parametrize("answers", [{"count": -1}, {"count": 230, "random_device": (10, 1)}])
+def test_an_ioctl_that_tells_nothing_of_the_kernels_own_generator_is_not_believed(
+    tmp_path: Path, answers: dict[str, Any]
+) -> None:
+    system = PresentedSystem(**answers)
+    reading = SignalReader(tmp_path, system, PresentedVdso(symbol=False)).read()
+    assert reading.entropy_avail is None
+
+
+def test_the_ioctl_agrees_with_proc_on_this_machine() -> None:
+    assert 0 <= LiveSystem().entropy_count() <= 4096
+
+
+def test_generators_of_the_crypto_api_are_named_once(present: Present) -> None:
+    text = "".join(
+        f"name         : {name}\ndriver       : {driver}\ntype         : rng\n\n"
+        for name, driver in (("stdrng", "drbg_nopr_sha512"), ("jitterentropy_rng",) * 2)
+    )
+    aes = "name         : aes\ndriver       : aes-generic\ntype         : cipher\n\n"
+    reader = present(files={"proc/crypto": text + aes + text}).reader()
+    assert reader.read().kernel_generators == ()
+    assert reader.read().kernel_generators == ("drbg_*", "jitterentropy_rng")
 
 
 def test_folders_in_place_of_files_give_a_clear_state(present: Present) -> None:

@@ -75,8 +75,11 @@ def test_interrupts_are_told_by_cpu() -> None:
 
 
 def test_many_cpus_are_counted_rather_than_listed() -> None:
-    many = replace(MODERN, irq_per_second_by_cpu=(1.0,) * 256)
-    assert named(many)["interrupts"].value.endswith("... 256 CPUs)")
+    rates = [0.0] * 256
+    rates[200], rates[7] = 300.0, 45.0
+    many = replace(MODERN, irq_per_second_by_cpu=tuple(rates))
+    told = named(many)["interrupts"].value
+    assert told == "12.5/s (busiest of 256 CPUs: #0 0 #1 0 #7 45 #200 300)"
 
 
 def test_a_long_value_goes_on_below_itself() -> None:
