@@ -26,6 +26,8 @@ class Rule:
     level: Level
     protects: str  # one or two sentences: what goes wrong at run time
     respond: str  # what to do about it, one or two sentences
+    bad: str = ""  # an example that breaks it, in lines
+    good: str = ""  # the same code, mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,38 @@ class Verdict:
     def in_force(self, today: date) -> bool:
         """Whether it counts on a day."""
         return not self.expires or today <= date.fromisoformat(self.expires)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowBlock:
+    """Instructions that are run one after the other, entered at the first alone."""
+
+    label: str  # of its first instruction: "+1d", or "x.cold+3" outside of the function itself
+    lines: tuple[Line, ...]  # `site` marks the instruction of the finding
+    leaves: str = ""  # how the function is left at its end: "returns", "goes to kfree()", ...
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEdge:
+    """A way from one block to another."""
+
+    source: int  # index of the block
+    line: int  # of the source block, that it leaves from
+    target: int  # index of the block
+    kind: str  # as of PathStep.edge, and "next"
+    feature: str = ""  # CPU feature of an alternative
+    on_path: bool = False  # the path to the finding takes it
+    offending: bool = False  # the finding is about what comes this way
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The control flow of the function around a finding."""
+
+    function: str  # or section, where the finding is outside of functions
+    blocks: tuple[FlowBlock, ...]
+    edges: tuple[FlowEdge, ...] = ()
+    cut: int = 0  # blocks left out, because there are too many
 
 
 class ObjectError(Exception):

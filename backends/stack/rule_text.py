@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import textwrap
+from dataclasses import replace
 
-from kdash.backends.stack.facts import MITIGATIONS
+from kdash.backends.stack.facts import MITIGATIONS, Rule
 from kdash.backends.stack.rule_examples import BAD_AND_GOOD
 from kdash.backends.stack.rules import RULES
 
@@ -34,6 +35,14 @@ def explain_rule(kind: str) -> str:
     ]
     parts += ["", _paragraph(f"{_applies(kind)} Another level: --rule {kind}=warning or =off.")]
     return "\n".join(parts)
+
+
+def rules_with_examples() -> dict[str, Rule]:
+    """All rules, each with an example that breaks it and one that does not."""
+    return {
+        kind: replace(rule, bad=BAD_AND_GOOD[kind][0], good=BAD_AND_GOOD[kind][1])
+        for kind, rule in RULES.items()
+    }
 
 
 def rule_as_json(kind: str) -> str:

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, Flow, ObjectError
+from kdash.backends.stack.flow_wire import decode_flow
 from kdash.backends.stack.object_files import object_files
 from kdash.backends.stack.wire import NO_CACHE, WireError, decode, encode_request
 
@@ -87,6 +88,28 @@ async def import_results(
             yield decode(line.decode("ascii"))
         if status := await worker.wait():
             yield FileReport(path, error=f"reading it crashed the importer ({_how(status)})")
+    finally:
+        await _to_the_end(asyncio.ensure_future(_end(worker)))
+
+
+async def flow_around(finding: Finding, options: CheckOptions) -> Flow:
+    """The control flow around a finding, worked out in a worker process.
+
+    Raises:
+        ObjectError: the object can't be validated any more, or the worker failed.
+    """
+    try:
+        worker = await _started("flow_worker", finding.section, str(finding.address), finding.kind)
+    except (OSError, ValueError) as error:
+        raise ObjectError(f"can't start a worker process: {error}") from None
+    try:
+        request = encode_request(finding.file, options) + "\n"
+        line, _ = await worker.communicate(request.encode("ascii"))
+        if worker.returncode:
+            raise ObjectError(f"the validator crashed on it ({_how(worker.returncode)})")
+        return decode_flow(line.decode("ascii"))
+    except WireError as error:
+        raise ObjectError(str(error)) from None
     finally:
         await _to_the_end(asyncio.ensure_future(_end(worker)))
 

@@ -24,14 +24,14 @@ def trail(walk: Walk, listing: Listing, violation: Violation) -> tuple[PathStep,
     """The steps to a violation: the entry, both ends of every jump and edge, the site."""
     if violation.state < 0:
         return ()
-    jumps = _jumps(walk, violation)
+    jumps = jumps_to(walk, violation)
     events = walk.events
     steps: list[tuple[int, str, str]] = []
     entry = jumps[0][1] if jumps else violation.event
     steps.append((int(events.instruction[entry]), "fallthrough", ""))
     for source, target in jumps[1:]:
         steps.append((int(events.instruction[source]), "fallthrough", ""))
-        edge, feature = _edge(walk, source, target)
+        edge, feature = edge_between(walk, source, target)
         steps.append((int(events.instruction[target]), edge, feature))
     steps.append((violation.instruction, "fallthrough", ""))
     return tuple(
@@ -41,8 +41,8 @@ def trail(walk: Walk, listing: Listing, violation: Violation) -> tuple[PathStep,
     )
 
 
-def _jumps(walk: Walk, violation: Violation) -> list[tuple[int, int]]:
-    """Pairs (event jumped from, event jumped to), from the entry on; the entry's from is -1."""
+def jumps_to(walk: Walk, violation: Violation) -> list[tuple[int, int]]:
+    """The jumps of a path: pairs (event jumped from, event jumped to); the entry's from is -1."""
     jumps: list[tuple[int, int]] = []
     event = violation.event
     seen: set[int] = set()
@@ -67,7 +67,8 @@ def _jumps(walk: Walk, violation: Violation) -> list[tuple[int, int]]:
     return jumps
 
 
-def _edge(walk: Walk, source: int, target: int) -> tuple[str, str]:
+def edge_between(walk: Walk, source: int, target: int) -> tuple[str, str]:
+    """How one event leads to another: kind of edge, and CPU feature of an alternative."""
     kind = walk.events.code[source]
     if kind in (EDGES, SWITCH):
         for way in walk.events.ways.get(source, []):

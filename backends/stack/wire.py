@@ -76,10 +76,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "path": [[step.offset, step.text, step.edge, step.feature] for step in finding.path],
         "related": [[site.kind, site.offset] for site in finding.related],
         "origin": finding.origin,
-        "disassembly": [
-            [line.offset, line.code.hex(), line.text, line.site, line.state, line.symbol]
-            for line in finding.disassembly
-        ],
+        "disassembly": [line_as_list(line) for line in finding.disassembly],
         "agrees": finding.agrees,
         "verdict": finding.verdict,
         "ours": [[site.kind, site.offset] for site in finding.ours],
@@ -95,10 +92,19 @@ def _read_finding(data: dict[str, Any]) -> Finding:
     data["path"] = tuple(PathStep(*step) for step in data["path"])
     data["related"] = tuple(Related(*site) for site in data["related"])
     data["ours"] = tuple(Related(*site) for site in data["ours"])
-    data["disassembly"] = tuple(
-        Line(offset, bytes.fromhex(code), *rest) for offset, code, *rest in data["disassembly"]
-    )
+    data["disassembly"] = tuple(map(line_of_list, data["disassembly"]))
     return Finding(**data)
+
+
+def line_as_list(line: Line) -> list[Any]:
+    """A line of disassembly as JSON can hold it."""
+    return [line.offset, line.code.hex(), line.text, line.site, line.state, line.symbol]
+
+
+def line_of_list(data: list[Any]) -> Line:
+    """The line of disassembly that a list is of."""
+    offset, code, *rest = data
+    return Line(offset, bytes.fromhex(code), *rest)
 
 
 def encode_request(path: str, options: CheckOptions, *, sample: bool = False) -> str:

@@ -104,14 +104,14 @@ class Checking(Pane):
 
     @work(group="validate", exclusive=True, exit_on_error=False)
     async def _validate(self) -> None:
-        from kdash.backends.stack.rules import RULES
+        from kdash.backends.stack.rule_text import rules_with_examples
 
         if not self.browser_shown:
             await self.recompose()
             if self.has_class("-active"):
                 self.focus_content()
         self._pending = []
-        self.browser.rules = RULES
+        self.browser.rules = rules_with_examples()
         self.browser.begin(f"checking {self.check.subject}")
         self.prepare()
         self.report_status("checking")

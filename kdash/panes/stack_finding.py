@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from textual import on
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from kdash.backends.stack.facts import FileReport, Finding
+from kdash.backends.stack.facts import FileReport, Finding, Flow
 from kdash.backends.stack.formats import text_line
 from kdash.editor import editor_command, find_source
 from kdash.panes.stack_verdicts import VerdictKeys
+from kdash.widgets.stack.detail import Detail
+
+LINGER = 0.15  # seconds on a finding before its control flow is worked out
+MOST_FLOWS = 64  # kept
 
 
 class FindingKeys(VerdictKeys):
@@ -73,6 +78,37 @@ class FindingKeys(VerdictKeys):
                 self.say(self.noreturn([finding.callee]))
             else:
                 self.say("this finding names no function that is called", failed=True)
+
+    @on(Detail.FlowWanted)
+    def _flow_wanted(self, event: Detail.FlowWanted) -> None:
+        event.stop()
+        self.run_worker(
+            self._show_flow(event.finding), group="flow", exclusive=True, exit_on_error=False
+        )
+
+    async def _show_flow(self, finding: Finding) -> None:
+        """Work out the control flow, for whoever stays with the finding for a moment."""
+        from kdash.backends.stack.facts import ObjectError
+        from kdash.backends.stack.service import flow_around
+
+        key = (finding.file, finding.section, finding.address, finding.kind, self.check.options)
+        known = self._flows.get(key)
+        if known is None:
+            await asyncio.sleep(LINGER)
+            try:
+                known = await flow_around(finding, self.check.options)
+            except ObjectError as error:
+                known = str(error)
+            if len(self._flows) >= MOST_FLOWS:
+                self._flows.pop(next(iter(self._flows)))
+            self._flows[key] = known
+        if self.browser_shown:
+            self.browser.show_flow(finding, known)
+
+    def prepare(self) -> None:
+        """What was worked out may be of other files."""
+        super().prepare()
+        self._flows: dict[object, Flow | str] = {}
 
     def action_livepatch(self) -> None:
         """Tell whether the function can be patched live, and which tasks are inside of it."""

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -265,12 +266,14 @@ async def test_keys_that_need_a_finding_say_so_when_there_is_none(tmp_path: Path
 
 
 def workers_alive() -> list[int]:
-    return [
-        child.pid
-        for child in psutil.Process().children(recursive=True)
-        if child.status() != psutil.STATUS_ZOMBIE
-        and "kdash.backends.stack.worker" in child.cmdline()
-    ]
+    return [child.pid for child in psutil.Process().children(recursive=True) if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it ends while it is looked at
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return alive and "kdash.backends.stack.worker" in process.cmdline()
+    return False
 
 
 async def all_workers_gone() -> None:
@@ -356,3 +359,22 @@ async def test_o_finds_other_objects_and_takes_folders_as_a_whole(
             await pilot.pause(0.01)
         await pilot.press("up", "up", "enter")
         assert chosen == [tmp_path]
+
+
+async def test_the_flow_view_draws_the_function_once_it_is_worked_out(tmp_path: Path) -> None:
+    app = PaneApp(assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME))
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        app.pane.show_view(app.pane.VIEWS.index("Flow"))
+        for _ in range(1000):
+            await pilot.pause()
+            if "bad: 1 blocks" in app.text():
+                break
+            await asyncio.sleep(0.01)
+        assert "┌─ +0x0 " in app.text()
+        assert "returns ─┘" in app.text()
+        (tmp_path / "bad.o").unlink()
+        app.pane.prepare()
+        app.pane.show_view(app.pane.VIEWS.index("Code"))
+        assert "call helper" in app.text()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
+from rich.cells import cell_len
+
 from kdash.backends.stack.facts import Rule
 from kdash.widgets.stack.entry import Entry
-from kdash.widgets.stack.lines_view import LinesView, Span, Spans, labelled
+from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled
 
 UNREADABLE_WHY = "The other files were checked; this one was not."
 UNREADABLE_HOW = "Give an x86-64 relocatable object (.o, .ko) that can be read."
@@ -40,7 +44,27 @@ class Advice(LinesView):
         related = [f"{site.kind} at +{site.offset:x}" for site in entry.finding.related]
         if related:
             lines += labelled("related", [Span(", ".join(related))], width)
+        if self._rule is not None and self._rule.bad:
+            lines += _examples(self._rule, width)
         return lines + labelled("rules", [Span(_frame_pointer(entry), "muted")], width)
+
+
+def _examples(rule: Rule, width: int) -> list[Spans]:
+    """What breaks the rule and what mends it, side by side where there is room."""
+    bad, good = rule.bad.splitlines(), rule.good.splitlines()
+    left = max(map(cell_len, bad)) + 3
+    if MARGIN + left + max(map(cell_len, good)) <= width:
+        titles = Spans((Span("example".ljust(MARGIN), "label"), Span("bad".ljust(left), "bad"),
+                        Span("good", "strong")))  # fmt: skip
+        pairs = zip_longest(bad, good, fillvalue="")
+        return [titles] + [
+            Spans((Span(" " * MARGIN), Span(one.ljust(left)), Span(other))) for one, other in pairs
+        ]
+    lines: list[Spans] = []
+    for title, tone, example in (("bad", "bad", bad), ("good", "strong", good)):
+        lines.append(Spans((Span(title.ljust(MARGIN), tone), Span(example[0]))))
+        lines += [Spans((Span(" " * MARGIN), Span(text))) for text in example[1:]]
+    return lines
 
 
 def _frame_pointer(entry: Entry) -> str:

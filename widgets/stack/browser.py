@@ -13,7 +13,7 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Rule
+from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Flow, Rule
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import printable
@@ -158,6 +158,10 @@ class Browser(Container):
         """Filter the list without opening the filter line for typing."""
         self._bar.set_filter(text)
 
+    def show_flow(self, finding: Finding, flow: Flow | str) -> None:
+        """Show the control flow around a finding (`Detail.FlowWanted`), or why there is none."""
+        self._detail.show_flow(finding, flow)
+
     def show_view(self, index: int) -> None:
         """Show one of the sub-views of the detail."""
         self._detail.show_view(index)
@@ -200,7 +204,7 @@ class Browser(Container):
         """Which of the rows is shown."""
         heading = self.findings.heading
         if heading is not None:
-            return f"first of {heading.count} below {'the heading' if heading.count > 1 else 'it'}"
+            return f"first of {heading.count}"
         if self.findings.grouping:
             return count(self.findings.row_count, "finding")
         return f"{self.findings.cursor + 1} of {self.findings.row_count}"

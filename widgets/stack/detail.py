@@ -5,15 +5,18 @@ from __future__ import annotations
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 
-from kdash.backends.stack.facts import Rule
+from kdash.backends.stack.facts import Finding, Flow, Rule
 from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.disassembly import Disassembly
 from kdash.widgets.stack.entry import Entry
+from kdash.widgets.stack.flow import FlowView
 from kdash.widgets.stack.head import Head
 from kdash.widgets.stack.steps import Steps
 
-VIEWS = ("Overview", "Code", "Path", "Rule")
+VIEWS = ("Overview", "Code", "Path", "Flow", "Rule")
+WITH_FLOW = ("Code", "Flow")  # views that show more once the control flow is known
 TALL = 16  # lines; from here on the overview shows the path as a list
 TALLER = 24  # lines; from here on also what the rule protects
 
@@ -36,23 +39,39 @@ class Detail(Vertical):
     Detail.-path Steps { height: 1fr; max-height: 100%; }
     Detail.-rule Advice { display: block; height: 1fr; max-height: 100%; }
 
-    Detail.-plain Disassembly, Detail.-plain Steps { display: none; }
+    Detail FlowView { display: none; }
+    Detail.-flow FlowView { display: block; height: 1fr; max-height: 100%; }
+    Detail.-flow Steps, Detail.-flow Disassembly, Detail.-flow Advice { display: none; }
+    Detail.-flow Head { height: 1; }
+
+    Detail.-plain Disassembly, Detail.-plain FlowView, Detail.-plain Steps { display: none; }
     Detail.-plain Advice { display: block; }
     """
+
+    class FlowWanted(Message):
+        """The control flow around a finding is to be shown."""
+
+        def __init__(self, finding: Finding) -> None:
+            super().__init__()
+            self.finding = finding
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._head = Head()
         self._code = Disassembly()
         self._steps = Steps()
+        self._flow = FlowView()
         self._advice = Advice()
         self._entry: Entry | None = None
+        self._view = 0
+        self._flow_of: Finding | None = None  # whose control flow is shown, or asked for
 
     def compose(self) -> ComposeResult:
         """Lay out the parts below each other."""
         yield self._head
         yield self._code
         yield self._steps
+        yield self._flow
         yield self._advice
 
     def show(self, entry: Entry | None, rule: Rule | None, note: str = "") -> None:
@@ -75,11 +94,35 @@ class Detail(Vertical):
         self._code.show(finding)
         self._steps.show(finding)
         self._advice.show(entry, rule)
+        self._ask_for_flow()
 
     def show_view(self, index: int) -> None:
         """Give one part all the room; 0 is the overview."""
+        self._view = index
         for number, name in enumerate(VIEWS):
             self.set_class(number == index and number > 0, f"-{name.lower()}")
+        self._code.tell_states(VIEWS[index] == "Code")
+        self._ask_for_flow()
+
+    def _ask_for_flow(self) -> None:
+        finding = self._entry.finding if self._entry else None
+        if VIEWS[self._view] not in WITH_FLOW or finding is None or finding is self._flow_of:
+            return
+        self._flow_of = finding
+        self._flow.tell("working out the control flow")
+        self.post_message(self.FlowWanted(finding))
+
+    def show_flow(self, finding: Finding, flow: Flow | str) -> None:
+        """Show the control flow that was asked for, or why there is none."""
+        if self._entry is None or self._entry.finding is not finding:
+            return
+        if isinstance(flow, str):
+            self._flow.tell(flow)
+            return
+        self._flow.show(flow)
+        own = tuple(line for block in flow.blocks for line in block.lines)
+        if own and not flow.cut:
+            self._code.show_all(own)
 
     def step(self, by: int) -> None:
         """Go along the path: an earlier (-1) or later (1) step."""
@@ -87,7 +130,7 @@ class Detail(Vertical):
 
     def focus_part(self) -> None:
         """Give the keyboard to the largest part."""
-        for part in (self._code, self._steps, self._advice):
+        for part in (self._code, self._steps, self._flow, self._advice):
             if part.display:
                 part.focus()
                 return

@@ -27,18 +27,33 @@ class Disassembly(LinesView):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._finding: Finding | None = None
+        self._whole: tuple[Line, ...] = ()  # the function, where it is known
+        self._tells_states = False  # below the site: what was expected and found
         self._path: frozenset[int] = frozenset()
         self._step: int | None = None  # bytes from the section's start
 
     def show(self, finding: Finding | None) -> None:
         """Show another finding's surroundings, its site in the middle."""
         self._finding = finding
+        self._whole = ()
         start = finding.address - finding.offset if finding else 0
         path = finding.path if finding else ()
         self._path = frozenset(start + step.offset for step in path)
         self._step = None
         self.renew()
         self.call_after_refresh(self.center)
+
+    def show_all(self, lines: tuple[Line, ...]) -> None:
+        """Show the whole function that the finding is in."""
+        self._whole = lines
+        self.renew()
+        self.call_after_refresh(self.center)
+
+    def tell_states(self, tell: bool) -> None:
+        """Tell below the site what state was expected and which was found."""
+        if tell is not self._tells_states:
+            self._tells_states = tell
+            self.renew()
 
     def show_step(self, offset: int | None) -> None:
         """Mark the instruction `offset` bytes from the section's start as the step looked at."""
@@ -60,20 +75,23 @@ class Disassembly(LinesView):
     def lay_out(self, width: int) -> list[Spans]:
         """One line an instruction, one a symbol, under a heading."""
         finding = self._finding
-        if finding is None or not finding.disassembly:
+        shown = self._whole or (finding.disassembly if finding else ())
+        if finding is None or not shown:
             return [Spans((Span("  no disassembly for this one", "muted"),))] if finding else []
         has_bytes = width >= BYTES_FROM
         room = width - 10 - (BYTES + 1 if has_bytes else 0)
-        longest = max(cell_len(printable(line.text)) for line in finding.disassembly)
+        longest = max(cell_len(printable(line.text)) for line in shown)
         columns = (BYTES if has_bytes else 0, min(longest + 2, int(room * TEXT_SHARE)))
         lines: list[Spans] = []
         base = finding.address - finding.offset if finding.function else None
         state = ""
-        for line in finding.disassembly:
+        for line in shown:
             if line.symbol:
                 base = line.offset
                 lines.append(Spans((Span(f"   {line.symbol}:", "strong"),)))
             lines.append(self._instruction(line, base, state, columns))
+            if line.site and self._tells_states:
+                lines += _states(finding, width - room + columns[1] + 1)
             state = line.state
         return lines
 
@@ -105,3 +123,13 @@ class Disassembly(LinesView):
 def brief(state: str) -> str:
     """A stack state in fewer cells: "CFA=rbp+16, rbp@CFA-16"."""
     return state.replace("CFA is ", "CFA=").replace(" saved at ", "@")
+
+
+def _states(finding: Finding, column: int) -> list[Spans]:
+    """Below the site: the state that was expected, and the one that was found."""
+    pairs = (("expected", finding.expected, "muted"), ("found", finding.found, "bad"))
+    return [
+        Spans((Span(name.rjust(column - 2) + "  ", tone), Span(brief(state), tone)))
+        for name, state, tone in pairs
+        if state
+    ]

@@ -9,6 +9,7 @@ from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.browser import Browser
 from kdash.widgets.stack.detail import Detail
 from kdash.widgets.stack.disassembly import Disassembly
+from kdash.widgets.stack.flow import FlowView
 from kdash.widgets.stack.head import Head
 from kdash.widgets.stack.steps import Steps
 from tests.widgets.stack.made import RULE, finding, mixed, report
@@ -202,7 +203,8 @@ async def test_brackets_do_nothing_where_there_is_no_path() -> None:
         (0, (Head, Disassembly, Steps), (Advice,)),
         (1, (Head, Disassembly), (Steps, Advice)),
         (2, (Head, Steps), (Disassembly, Advice)),
-        (3, (Head, Advice), (Disassembly, Steps)),
+        (3, (Head, FlowView), (Disassembly, Steps, Advice)),
+        (4, (Head, Advice), (Disassembly, Steps, FlowView)),
     ],
 )
 async def test_a_sub_view_gives_one_part_the_room(

@@ -1,0 +1,276 @@
+"""The control flow of a function as a picture of text: blocks as boxes, edges in lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from kdash.backends.stack.facts import Flow, FlowBlock, FlowEdge, Line
+from kdash.widgets.columns import fit
+from kdash.widgets.printable import printable
+from kdash.widgets.stack.disassembly import SITE, brief
+from kdash.widgets.stack.lines_view import LinesView, Span, Spans
+from kdash.widgets.stack.steps import EDGES, FEATURE
+
+LONG = 9  # instructions; of a longer block the middle is left out
+ENDS = 3  # instructions of such a block shown at either end
+MOST_LANES = 12
+LANE = 2  # cells
+NARROW = 100  # cells; below this width there is less room for lanes
+NEXT = "next"
+PLAIN = {
+    "down": "│", "right": "─", "top": "╭", "bottom": "╰", "cross": "┼", "top join": "┬",
+    "bottom join": "┴",
+}  # fmt: skip
+HEAVY = {
+    "down": "┃", "right": "━", "top": "┏", "bottom": "┗", "cross": "╋", "top join": "┳",
+    "bottom join": "┻",
+}  # fmt: skip
+#: What becomes of a sign that an edge goes across.
+ACROSS = {
+    **dict.fromkeys("│┃┼╋", "cross"),
+    **dict.fromkeys("╭┏┬┳", "top join"),
+    **dict.fromkeys("╰┗┴┻", "bottom join"),
+}
+
+
+@dataclass(slots=True)
+class _Row:
+    """One line of the picture, right of the lanes."""
+
+    spans: tuple[Span, ...]
+    block: int = -1
+    line: int = -1  # of the block, that an edge may leave from
+    head: bool = False  # the first line of its box
+
+
+class FlowView(LinesView):
+    """Boxes in the order of the code; what is not simply next goes through a lane at the left."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._flow: Flow | None = None
+        self._message = ""
+
+    def show(self, flow: Flow) -> None:
+        """Show a function, the site of the finding in the middle."""
+        self._flow, self._message = flow, ""
+        self.renew()
+        self.call_after_refresh(self.center)
+
+    def tell(self, message: str) -> None:
+        """Show a line in place of a picture."""
+        self._flow, self._message = None, message
+        self.renew()
+
+    def center(self) -> None:
+        """Scroll to the site."""
+        for at, line in enumerate(self._lines):
+            if any(SITE in span.text for span in line.spans):
+                self.reveal(at, center=True)
+                return
+
+    def on_resize(self) -> None:
+        """Keep the site in the middle."""
+        self.call_after_refresh(self.center)
+
+    def lay_out(self, width: int) -> list[Spans]:
+        """The picture, for a width."""
+        flow = self._flow
+        if flow is None:
+            return [Spans((Span(f"  {self._message}", "muted"),))] if self._message else []
+        most = MOST_LANES if width >= NARROW else MOST_LANES // 2
+        wanted = [edge for edge in flow.edges if not _plain_next(edge)]
+        rows = _rows(flow, max(30, width - LANE * min(most, len(wanted)) - 2))
+        lanes = _assign(wanted, rows, most)
+        count = 1 + max(lanes.values(), default=-1)
+        gutters = _gutters(wanted, lanes, rows, count)
+        title = f"{printable(flow.function)}: {len(flow.blocks)} blocks, {len(flow.edges)} edges"
+        lines = [Spans((Span(title, "strong"), Span(_legend(flow), "muted")))]
+        lines += [Spans((*gutter, *row.spans)) for gutter, row in zip(gutters, rows, strict=True)]
+        if flow.cut:
+            lines.append(Spans((Span(f"  {flow.cut} more blocks are not drawn", "muted"),)))
+        return lines
+
+
+def _legend(flow: Flow) -> str:
+    if any(edge.offending for edge in flow.edges):
+        return "   heavy line: the way with the other state"
+    if any(edge.on_path for edge in flow.edges):
+        return "   heavy line: the path to the finding"
+    return ""
+
+
+def _plain_next(edge: FlowEdge) -> bool:
+    """Whether an edge leads to the box below, and is drawn between the two."""
+    return edge.kind == NEXT and edge.target == edge.source + 1
+
+
+def _heavy(edge: FlowEdge, any_offends: bool) -> bool:
+    return edge.offending if any_offends else edge.on_path
+
+
+# --- boxes
+
+
+def _rows(flow: Flow, width: int) -> list[_Row]:
+    rows: list[_Row] = []
+    leaving: dict[int, list[FlowEdge]] = {}
+    for edge in flow.edges:
+        leaving.setdefault(edge.source, []).append(edge)
+    for number, block in enumerate(flow.blocks):
+        own = leaving.get(number, [])
+        rows += _box(flow, number, block, own, width)
+        for edge in own:
+            if _plain_next(edge):
+                tone = "bad" if edge.offending else "accent" if edge.on_path else "muted"
+                mark = "┃" if edge.offending else "│"
+                text = f"   {mark} next" + ("  ← with the other state" if edge.offending else "")
+                rows.append(_Row((Span(text, tone),)))
+    return rows
+
+
+def _box(
+    flow: Flow, number: int, block: FlowBlock, edges: Sequence[FlowEdge], width: int
+) -> list[_Row]:
+    inner = width - 4
+    label = f" {printable(block.label)} "
+    top = "┌─" + fit(label, min(cell_len(label), inner - 2))
+    rows = [_Row((Span(top + "─" * (width - cell_len(top) - 1) + "┐", "muted"),), number, -1, True)]
+    shown = _shown_lines(block, edges)
+    before = -1
+    texts = [printable(line.text) for line in block.lines]
+    room = min(max(map(cell_len, texts), default=0) + 1, inner * 3 // 5)
+    for at in shown:
+        if at != before + 1:
+            skipped = f"… {at - before - 1} instructions"
+            rows.append(_Row((Span("│ " + fit(skipped, inner) + " │", "muted"),)))
+        leaving = [edge for edge in edges if edge.line == at and not _plain_next(edge)]
+        rows.append(_Row(_instruction(flow, block.lines[at], leaving, room, inner), number, at))
+        before = at
+    left = f" {block.leaves} " if block.leaves else ""
+    left = fit(printable(left), min(cell_len(printable(left)), inner))
+    bottom = "└" + "─" * max(0, width - 2 - cell_len(left) - 1)
+    rows.append(_Row((Span(bottom, "muted"), Span(left, "accent"), Span("─┘", "muted"))))
+    return rows
+
+
+def _shown_lines(block: FlowBlock, edges: Iterable[FlowEdge]) -> list[int]:
+    count = len(block.lines)
+    if count <= LONG:
+        return list(range(count))
+    kept = {*range(ENDS), *range(count - ENDS, count), *(edge.line for edge in edges)}
+    for at, line in enumerate(block.lines):
+        if line.site:
+            kept |= {at - 1, at, at + 1}
+    return sorted(at for at in kept if 0 <= at < count)
+
+
+def _instruction(
+    flow: Flow, line: Line, edges: Sequence[FlowEdge], room: int, inner: int
+) -> tuple[Span, ...]:
+    mark = SITE if line.site else " "
+    tone = "site" if line.site else ""
+    spans = [Span("│", "muted"), Span(f"{mark} ", tone)]
+    goes = "  ".join(_words(flow, edge) for edge in edges)
+    state = brief(line.state) if line.state else "not reached"
+    text = fit(printable(line.text), room)
+    left = max(0, inner - 1 - room)
+    note = f"→ {goes}" if goes else state
+    spans.append(Span(text + " ", tone))
+    loud = any(edge.offending for edge in edges)
+    note_tone = ("bad" if loud else "accent") if goes else tone or "muted"
+    spans += [Span(fit(note, left), note_tone), Span("│", "muted")]
+    return tuple(spans)
+
+
+def _words(flow: Flow, edge: FlowEdge) -> str:
+    """Where an edge leads, and why."""
+    why = EDGES.get(edge.kind, edge.kind)
+    feature = f" {edge.feature.removeprefix(FEATURE)}" if edge.feature else ""
+    return f"{printable(flow.blocks[edge.target].label)} {why}{feature}"
+
+
+# --- lanes
+
+
+def _assign(edges: Sequence[FlowEdge], rows: Sequence[_Row], most: int) -> dict[int, int]:
+    """The lane of each edge, 0 the one next to the boxes; short edges first, marked ones always."""
+    spans = {n: _extent(edge, rows) for n, edge in enumerate(edges)}
+    order = sorted(
+        spans, key=lambda n: (not (edges[n].offending or edges[n].on_path), _length(spans[n]))
+    )
+    taken: list[list[tuple[int, int]]] = [[] for _ in range(most)]
+    lanes: dict[int, int] = {}
+    for n in order:
+        first, last = sorted(spans[n])
+        for lane, others in enumerate(taken):
+            if all(last < a or first > b for a, b in others):
+                others.append((first, last))
+                lanes[n] = lane
+                break
+    return lanes
+
+
+def _length(span: tuple[int, int]) -> int:
+    return abs(span[1] - span[0])
+
+
+def _extent(edge: FlowEdge, rows: Sequence[_Row]) -> tuple[int, int]:
+    """The rows an edge leaves from and leads to."""
+    leaves = next(
+        n for n, row in enumerate(rows) if row.block == edge.source and row.line == edge.line
+    )
+    target = next(n for n, row in enumerate(rows) if row.block == edge.target and row.head)
+    return leaves, target
+
+
+def _gutters(
+    edges: Sequence[FlowEdge], lanes: dict[int, int], rows: Sequence[_Row], count: int
+) -> list[tuple[Span, ...]]:
+    """What stands left of each row."""
+    width = count * LANE + 1
+    cells = [[(" ", "")] * width for _ in rows]
+    any_offends = any(edge.offending for edge in edges)
+    quiet_first = sorted(lanes, key=lambda n: (edges[n].offending, edges[n].on_path))
+    for n in quiet_first:
+        edge = edges[n]
+        heavy = _heavy(edge, any_offends)
+        tone = "bad" if edge.offending else "accent" if edge.on_path else "muted"
+        _draw(cells, _extent(edge, rows), (count - 1 - lanes[n]) * LANE, (heavy, tone))
+    return [_spans_of(row) for row in cells]
+
+
+def _draw(
+    cells: list[list[tuple[str, str]]],
+    extent: tuple[int, int],
+    column: int,
+    look: tuple[bool, str],
+) -> None:
+    heavy, tone = look
+    signs = HEAVY if heavy else PLAIN
+    source, target = extent
+    top, bottom = min(extent), max(extent)
+    for row in range(top + 1, bottom):
+        across = cells[row][column][0] in "─━┼╋"
+        cells[row][column] = (signs["cross"] if across else signs["down"], tone)
+    for row in {source, target}:
+        corner = "top" if row == top else "bottom"
+        joined = cells[row][column][0] in "─━┬┳┴┻╭╰┏┗"
+        cells[row][column] = (signs[f"{corner} join" if joined else corner], tone)
+        for at in range(column + 1, len(cells[row])):
+            cells[row][at] = (signs[ACROSS.get(cells[row][at][0], "right")], tone)
+    cells[target][-1] = ("▶", tone)
+
+
+def _spans_of(cells: Iterable[tuple[str, str]]) -> tuple[Span, ...]:
+    """Neighbouring cells of one tone as one span."""
+    spans: list[Span] = []
+    for text, tone in cells:
+        if spans and spans[-1].tone == tone:
+            spans[-1] = Span(spans[-1].text + text, tone)
+        else:
+            spans.append(Span(text, tone))
+    return tuple(spans)
