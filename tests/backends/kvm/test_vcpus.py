@@ -231,7 +231,7 @@ def test_more_vcpus_than_kvm_has_are_refused_with_the_capability() -> None:
 def test_stacks_that_do_not_fit_are_refused() -> None:
     with pytest.raises(GuestError, match="the stacks of 29 VCPUs at 0xe00-0x7fff; --stack moves"):
         guest("f4", 29)
-    with pytest.raises(GuestError, match="the stacks of 40 VCPUs, 0x400 bytes each, don't fit"):
+    with pytest.raises(GuestError, match="the stacks of 40 VCPUs, 1 KiB each, don't fit"):
         guest("f4", 40, load=0x9000)
 
 
