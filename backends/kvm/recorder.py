@@ -18,7 +18,8 @@ from kdash.backends.kvm.exit_codec import pack
 from kdash.backends.kvm.facts import KvmError, RecordingView
 from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.recorded_contents import devices_of, text_of
-from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Area, Recording
+from kdash.backends.kvm.recorded_moment import Area
+from kdash.backends.kvm.recording import EDIT, JUMP, LIMIT, STEP, Recording
 from kdash.backends.kvm.records import Record
 from kdash.backends.kvm.rewinding import VM_STATE
 from kdash.backends.kvm.vcpu import Vcpu
