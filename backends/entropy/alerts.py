@@ -5,6 +5,7 @@ from __future__ import annotations
 from kdash.backends.entropy.era import DRAINING
 from kdash.backends.entropy.facts import Era, HardwareSource, Reading
 from kdash.backends.entropy.hwrng import is_lost
+from kdash.backends.entropy.stream_watch import is_failing
 
 SEEDING_SECONDS = 30.0  # a machine that is not seeded this long after boot will not be soon
 RESEED_SECONDS = 180.0  # the kernel reseeds every 60 s (CRNG_RESEED_INTERVAL, 5.18 on)
@@ -16,6 +17,7 @@ ALERTS = {  # name: when it is raised
     "not-seeded": f"not seeded {SEEDING_SECONDS:.0f} s after boot",
     "reseed-late": f"no reseed for more than {RESEED_SECONDS:.0f} s",
     "hwrng-lost": "the hardware source is gone",
+    "stream-failing": "tests of getrandom's stream fail more often than chance explains",
     "vm-fork": f"the virtual machine was cloned or restored within {FORK_SECONDS:.0f} s",
     "starving": "readers of /dev/random sleep below its threshold (kernels up to 5.5)",
 }
@@ -40,6 +42,11 @@ def alerts_of(reading: Reading, last_hwrng: HardwareSource | None) -> tuple[str,
     if is_lost(last_hwrng, reading.hwrng):
         name = last_hwrng.current if last_hwrng else ""
         alerts.append(f"hwrng-lost: the hardware source {name} is gone")
+    if reading.stream is not None and is_failing(reading.stream):
+        alerts.append(
+            f"stream-failing: {reading.stream.failures} of the last {reading.stream.blocks} "
+            "blocks of getrandom failed FIPS 140-2; one in 1250 would be chance"
+        )
     forked = next((e for e in reversed(reading.events) if e.kind == "vm-fork"), None)
     if forked is not None and reading.monotonic - forked.monotonic <= FORK_SECONDS:
         ago = max(0.0, reading.monotonic - forked.monotonic)

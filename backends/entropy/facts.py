@@ -67,6 +67,14 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamRate:
+    """How many of the last blocks of getrandom's stream failed a test of FIPS 140-2."""
+
+    blocks: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceHolder:
     """A process that has a random device open."""
 
@@ -142,6 +150,7 @@ class Reading:
     uptime_seconds: float | None = None
     kernel_generators: tuple[str, ...] = ()  # of the crypto API: "jitterentropy_rng", ...
     throughput: tuple[Throughput, ...] = ()  # by size of a call
+    stream: StreamRate | None = None  # tested from the fifth sample on
     holders: Holders | None = None
     callers: tuple[GetrandomCaller, ...] | None = None  # None: not traced
     hwrng_rate: HardwareRate | None = None

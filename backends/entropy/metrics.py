@@ -177,6 +177,15 @@ def _latency(reading: Reading) -> Iterator[Metric]:
 
 
 def _states(reading: Reading) -> Iterator[Metric]:
+    if reading.stream is not None:
+        yield _gauge(
+            "stream_blocks", "Newest blocks of getrandom under FIPS 140-2.", reading.stream.blocks
+        )
+        yield _gauge(
+            "stream_failed_blocks",
+            "Of these, the ones that failed; one in 1250 is chance.",
+            reading.stream.failures,
+        )
     if reading.holders is not None:
         yield _gauge(
             "device_holders",

@@ -42,6 +42,9 @@ def reading_json(reading: Reading) -> Json:
         "uptime_seconds": reading.uptime_seconds,
         "irq_per_second_by_cpu": [round(rate, 3) for rate in reading.irq_per_second_by_cpu] or None,
         "kernel_generators": list(reading.kernel_generators) or None,
+        "stream": {"blocks": reading.stream.blocks, "failures": reading.stream.failures}
+        if reading.stream
+        else None,
         "callers": _callers(reading.callers),
         "hwrng_rate": _rounded(reading.hwrng_rate.bytes_per_second) if reading.hwrng_rate else None,
         "holders": _holders(reading.holders),

@@ -129,6 +129,7 @@ class SignalReader:
             reseed=reseed,
             latency=calls.latency if calls else None,
             throughput=calls.throughput if calls else (),
+            stream=calls.stream if calls else None,
             holders=self._look_round(),
             callers=self._try("callers", self._callers),
             hwrng_rate=self._try("hwrng_rate", self._rate_meter.rate),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kdash.backends.entropy.facts import GetrandomLatency, Percentiles, Throughput
+from kdash.backends.entropy.facts import GetrandomLatency, Percentiles, StreamRate, Throughput
 from kdash.backends.entropy.procfs import Unavailable
 from kdash.backends.entropy.vdso_image import has_getrandom
 
@@ -37,6 +37,7 @@ class VdsoFacts:
     latency: GetrandomLatency | None = None
     latency_missing: str = ""  # why there is no latency
     throughput: tuple[Throughput, ...] = ()
+    stream: StreamRate | None = None
 
 
 class VdsoSource(Protocol):
@@ -236,7 +237,18 @@ def facts_of(line: bytes) -> VdsoFacts:
         else None,
         latency_missing=str(answer.get("latency_missing", "")),
         throughput=tuple(_throughput(*sized) for sized in answer.get("costs") or ()),
+        stream=_stream_rate(answer.get("stream")),
     )
+
+
+def _stream_rate(pair: object) -> StreamRate | None:
+    if pair is None:
+        return None
+    if not isinstance(pair, list) or len(pair) != 2 or not all(type(n) is int for n in pair):
+        raise ValueError("stream")
+    if not 0 <= pair[1] <= pair[0]:
+        raise ValueError("stream")
+    return StreamRate(pair[0], pair[1])
 
 
 def _throughput(nbytes: object, syscall: object, vdso: object) -> Throughput:

@@ -17,12 +17,14 @@ from contextlib import suppress
 
 from kdash.backends.entropy.latency import LatencyWindow
 from kdash.backends.entropy.procfs import NOT_ON_THIS_KERNEL
+from kdash.backends.entropy.stream_watch import StreamWatch
 from kdash.backends.entropy.vdso_image import GETRANDOM_SYMBOL, read_vdso
 
 _STATE_BYTES = 144
 _GENERATION_OFFSET = 128
 _SAMPLE_BYTES = 16
 _PR_SET_NAME = 15  # include/uapi/linux/prctl.h
+_TESTED_FROM = 5  # samples after which the stream is tested
 _TRIES = 3  # the kernel may drop the state's page at any time, which leaves generation 0
 
 
@@ -126,7 +128,8 @@ def main() -> int:
         window = LatencyWindow(vdso.address, vdso.state, _STATE_BYTES) if vdso else LatencyWindow()
     except ImportError:
         latency_missing = "the native part is not built"
-    for _ in sys.stdin:
+    stream: StreamWatch | None = None
+    for asked, _ in enumerate(sys.stdin, 1):
         answer: dict[str, object] = {}
         try:
             if vdso:
@@ -137,10 +140,16 @@ def main() -> int:
         if window:
             answer["latency"] = window.sample()
             answer["costs"] = window.costs()
+        if stream:
+            with suppress(OSError):
+                answer["stream"] = stream.sample()
         try:
             print(json.dumps(answer), flush=True)  # noqa: T201
         except BrokenPipeError:
             return 0
+        if asked == _TESTED_FROM:  # numpy takes its time: between two samples
+            with suppress(ImportError, OSError):
+                stream = StreamWatch()
     return 0
 
 

@@ -30,6 +30,7 @@ def reading_text(reading: Reading) -> str:
         ("hardware source", _hardware(reading)),
         ("getrandom", _latency(reading)),
         ("throughput", _throughput(reading)),
+        ("stream", _stream(reading)),
         ("interrupts", _interrupts(reading)),
         ("thresholds", _thresholds(reading)),
         ("blocked readers", "" if reading.blocked_readers is None else _blocked(reading)),
@@ -172,6 +173,13 @@ def _throughput(reading: Reading) -> str:
             speeds = ", ".join(f"{speed / 1e6:.0f} MB/s at {nbytes} B" for nbytes, speed in known)
             told.append(f"{name} {speeds}")
     return "; ".join(told)
+
+
+def _stream(reading: Reading) -> str:
+    stream = reading.stream
+    if stream is None:
+        return ""
+    return f"{stream.failures} of {stream.blocks} blocks failed; says nothing about seeding"
 
 
 def _callers(reading: Reading) -> str:

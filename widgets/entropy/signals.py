@@ -72,14 +72,7 @@ def _told(reading: Reading) -> Iterator[Signal]:
         yield _hardware(reading, reading.hwrng)
     if reading.irq_per_second is not None:
         yield Signal("interrupts", _interrupts(reading))
-    if reading.latency is not None:
-        if reading.latency.syscall:
-            yield Signal("getrandom 16 B", "syscall " + _percentiles(reading.latency.syscall))
-        if reading.latency.vdso:
-            yield Signal("", "vDSO " + _percentiles(reading.latency.vdso))
-    yield from _throughput(reading)
-    if reading.callers is not None:
-        yield Signal("getrandom by", _callers(reading.callers))
+    yield from _getrandom(reading)
     if reading.holders is not None:
         yield Signal("device holders", _holders(reading.holders))
     if reading.random_readable is not None:
@@ -94,6 +87,22 @@ def _told(reading: Reading) -> Iterator[Signal]:
         yield Signal("crypto API", ", ".join(reading.kernel_generators))
     if reading.uptime_seconds is not None:
         yield Signal("uptime", duration(reading.uptime_seconds))
+
+
+def _getrandom(reading: Reading) -> Iterator[Signal]:
+    """What calls of getrandom cost and give, and who makes them."""
+    if reading.latency is not None:
+        if reading.latency.syscall:
+            yield Signal("getrandom 16 B", "syscall " + _percentiles(reading.latency.syscall))
+        if reading.latency.vdso:
+            yield Signal("", "vDSO " + _percentiles(reading.latency.vdso))
+    yield from _throughput(reading)
+    if reading.stream is not None:
+        tested, failed = reading.stream.blocks, reading.stream.failures
+        told = f"FIPS 140-2: {failed} of {tested} blocks failed (tells nothing of seeding)"
+        yield Signal("stream", told)
+    if reading.callers is not None:
+        yield Signal("getrandom by", _callers(reading.callers))
 
 
 def _events(reading: Reading) -> Iterator[Signal]:

@@ -3,7 +3,14 @@ import dataclasses
 import pytest
 
 from kdash.backends.entropy.alerts import ALERTS, alerts_of
-from kdash.backends.entropy.facts import Era, GeneratorEvent, HardwareSource, Reading, Reseed
+from kdash.backends.entropy.facts import (
+    Era,
+    GeneratorEvent,
+    HardwareSource,
+    Reading,
+    Reseed,
+    StreamRate,
+)
 
 GOOD = Reading(
     monotonic=5000.0, era=Era.SINCE_5_19, ready=True, entropy_avail=256, poolsize=256,
@@ -31,6 +38,9 @@ def names(before: HardwareSource | None = None, **changes: object) -> list[str]:
         ({"reseed": Reseed(80, 180.0, "vdso", 180.0)}, []),
         ({"reseed": Reseed(80, 181.0, "vdso", 181.0)}, ["reseed-late"]),
         ({"reseed": Reseed(80, None, "vdso", 181.0)}, ["reseed-late"]),
+        ({"stream": StreamRate(600, 3)}, []),
+        ({"stream": StreamRate(3, 3)}, ["stream-failing"]),
+        ({"stream": StreamRate(600, 30)}, ["stream-failing"]),
         ({"events": (FORK,)}, ["vm-fork"]),
         ({"events": (FORK,), "monotonic": 5501.0}, []),
         (STARVING, ["starving"]),
