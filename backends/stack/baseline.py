@@ -20,6 +20,8 @@ from kdash.backends.stack.record_file import (
     write_records,
 )
 
+ORIGIN: Final = "baseline"  # of what was accepted
+
 
 class BaselineError(RecordFileError):
     """A file that is no baseline, or a damaged one; the file stays as it is."""
@@ -47,6 +49,7 @@ class Accepted:
             function, section = "", function
         return Finding(
             *(self.file, section, function, 0, 0, self.kind, level, self.message),
+            origin=ORIGIN,
             fingerprint=self.fingerprint,
         )
 

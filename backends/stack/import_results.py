@@ -29,15 +29,21 @@ _LONGEST_LOG_LINE: Final = 1 << 16  # bytes of a line of a build log that are lo
 def import_file(
     path: str, build_dir: str = "", options: CheckOptions | None = None
 ) -> Iterator[FileReport]:
-    """The results in a file, see `import_stream`; their paths may start beside it, too.
+    """The results in a file, see `import_stream`, or what a baseline accepts.
+
+    Their paths may start beside the file, too.
 
     Raises:
         OSError: it can't be read.
         ResultsError: it is malformed; what stood before the fault has been given.
+        BaselineError: it is a damaged baseline.
     """
     if os.path.exists(path) and not os.path.isfile(path) and not _is_pipe(path):
         raise ResultsError("neither a file nor a pipe")
     places = Places(build_dir, os.path.dirname(path))
+    if os.path.isfile(path) and is_baseline(path):
+        yield from beside_ours(_accepted(path), places, options)
+        return
     with open(path, "rb") as file:
         yield from beside_ours(read_results(file), places, options)
 
@@ -56,13 +62,17 @@ def read_run(path: str) -> Iterator[FileReport]:
         BaselineError: it is a damaged baseline.
         ResultsError: it is malformed; what stood before the fault has been given.
     """
+    if is_baseline(path):
+        yield from by_object(_accepted(path))
+        return
     with open(path, "rb") as file:
-        if kind_of_results(file.peek(HEAD)[:HEAD]) != "baseline":
-            yield from by_object(read_results(file))
-            return
+        yield from by_object(read_results(file))
+
+
+def _accepted(path: str) -> Iterator[Finding]:
     from kdash.backends.stack.baseline import read_baseline
 
-    yield from by_object(one.finding for one in read_baseline(path).accepted)
+    return (one.finding for one in read_baseline(path).accepted)
 
 
 def is_baseline(path: str) -> bool:

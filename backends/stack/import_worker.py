@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from kdash.backends.stack.baseline import BaselineError
 from kdash.backends.stack.facts import FileReport, ResultsError
 from kdash.backends.stack.import_results import import_file
 from kdash.backends.stack.wire import decode_request, encode
@@ -25,7 +26,7 @@ def main(request: str, build_dir: str) -> int:
         return 0
     except OSError as error:
         _write(FileReport(path, error=error.strerror or str(error)))
-    except ResultsError as error:
+    except (ResultsError, BaselineError) as error:
         _write(FileReport(path, error=str(error)))
     except ValueError as error:
         _write(FileReport(path, error=f"no usable path: {error}"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, Level, ResultsError
 from kdash.commands.stack_options import add_check_options, check_options
+from kdash.commands.stack_progress import Progress
 from kdash.commands.stack_reports import jobs, reports_on
 from kdash.exit_status import ExitStatus
 from kdash.targets import is_results
@@ -97,9 +99,11 @@ class _Run:
         from kdash.backends.stack.import_results import is_baseline
 
         found: list[Finding] = []
-        for report in reports:
-            self._note(report)
-            found += report.findings
+        with self._progress(path) as done:
+            for report in reports:
+                self._note(report)
+                found += report.findings
+                done(report.file, len(found))
         self._comparison = Comparison(found, placed=not is_baseline(path))
 
     def take_newer(self, path: str, reports: Iterable[FileReport]) -> None:
@@ -110,10 +114,14 @@ class _Run:
         assert comparison is not None
         newer: list[FileReport] = []
         fixed: list[FileReport] = []
+        findings = 0
         try:
-            for report in reports:
-                self._note(report)
-                newer.append(comparison.classified(report))
+            with self._progress(path) as done:
+                for report in reports:
+                    self._note(report)
+                    newer.append(comparison.classified(report))
+                    findings += len(report.findings)
+                    done(report.file, findings)
             newer = [comparison.settled_report(report) for report in newer]
             whole = Path(path).is_dir() or is_results(Path(path))
             fixed = comparison.fixed(None if whole else looked_at(newer))
@@ -129,6 +137,16 @@ class _Run:
                 summed = self._form == "summary"
                 print(told, file=sys.stdout if summed else sys.stderr)
             sys.stdout.flush()
+
+    @contextmanager
+    def _progress(self, path: str) -> Iterator[Callable[[str, int], None]]:
+        """What is to be called for every file of a run, with the number of findings."""
+        progress = Progress.on(sys.stderr, [] if is_results(Path(path)) else [path])
+        try:
+            yield progress.done if progress else lambda _file, _findings: None
+        finally:
+            if progress:
+                progress.end()
 
     def _note(self, report: FileReport) -> None:
         if report.error:

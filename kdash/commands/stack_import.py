@@ -11,6 +11,7 @@ from typing import Any
 from kdash.backends.stack.facts import CheckOptions, FileReport, ResultsError
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
+from kdash.commands.stack_progress import Progress
 from kdash.exit_status import ExitStatus
 
 EXAMPLE = """examples:
@@ -37,7 +38,7 @@ def add_import(commands: Any) -> None:
         nargs="?",
         default="-",
         help="a build log with the warnings of objtool or stacktool, a SARIF 2.1.0 log, or what"
-        " check --format json printed; stdin unless given",
+        " check --format json printed, or a baseline; stdin unless given",
     )
     command.add_argument(
         "--build-dir", metavar="DIR", default="", help="where the paths in the file start"
@@ -50,14 +51,19 @@ def carry_out_import(arguments: argparse.Namespace) -> int:
     """Print what the file says; returns the exit status."""
     if arguments.build_dir and not Path(arguments.build_dir).is_dir():
         return _complain(f"--build-dir {arguments.build_dir}: no such folder", ExitStatus.USAGE)
+    from kdash.backends.stack.baseline import BaselineError
+
     options = check_options(arguments)
     try:
         reports = _reports(arguments.log, arguments.build_dir, options)
-        summary = print_reports(reports, form_named(arguments.format, options))
+        form = form_named(arguments.format, options)
+        summary = print_reports(reports, form, Progress.on(sys.stderr, []))
     except OSError as error:
         return _complain(f"{arguments.log}: {error.strerror}", ExitStatus.ENVIRONMENT)
     except ResultsError as error:
         return _complain(f"{_name(arguments.log)}: {error}", ExitStatus.USAGE)
+    except BaselineError as error:
+        return _complain(str(error), ExitStatus.USAGE)
     if not summary.files:
         text = f"no warning of objtool or stacktool in {_name(arguments.log)}"
         print(f"kdash stack import: {text}", file=sys.stderr)  # noqa: T201

@@ -27,7 +27,10 @@ class Progress:
 
     @classmethod
     def on(cls, stream: TextIO, paths: list[str]) -> Progress | None:
-        """The progress over the files that paths mean; none where nobody looks at it."""
+        """The progress over the files that paths mean; none where nobody looks at it.
+
+        Without paths nobody knows how many files there are: then only what is done is told.
+        """
         if not stream.isatty():
             return None
         from kdash.backends.stack.object_files import object_files
@@ -62,12 +65,17 @@ class Progress:
     def _drawn(self, file: str, findings: int) -> str:
         from kdash.backends.stack.printable import printable
 
-        total = max(self._total, self._done)
-        full = BAR * self._done // total
-        head = f"[{'#' * full}{'.' * (BAR - full)}] {self._done}/{total}, {findings} findings"
+        head = f"{self._bar()}{self._done} files, {findings} findings"
         room = shutil.get_terminal_size().columns - len(head) - 3
         name = printable(file)
         return f"{head}  {name[len(name) - room :] if len(name) > room > 0 else name[:room]}"
+
+    def _bar(self) -> str:
+        if not self._total:
+            return ""
+        total = max(self._total, self._done)
+        full = BAR * self._done // total
+        return f"[{'#' * full}{'.' * (BAR - full)}] of {total}: "
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

@@ -41,13 +41,16 @@ def test_a_short_run_draws_nothing() -> None:
     assert terminal.getvalue() == ""
 
 
-def test_it_tells_files_and_findings_and_fits_the_terminal(terminal: Terminal) -> None:
+def test_it_tells_files_and_findings_and_fits_the_terminal(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
     progress = Progress(terminal, 4)
     progress.done("a/very/long/path/that/does/not/fit/x\x1b.o", 3)
     line = terminal.getvalue().removeprefix(ERASE)
-    assert line.startswith("[######..................] 1/4, 3 findings  ")
+    assert line.startswith("[######..................] of 4: 1 files, 3 findings  ")
     assert line.endswith("x\\x1b.o")
-    assert len(line) < 60
+    assert len(line) < 70
 
 
 def test_findings_are_printed_where_it_stood_and_nothing_of_it_stays(
@@ -58,5 +61,12 @@ def test_findings_are_printed_where_it_stood_and_nothing_of_it_stays(
     print_reports(reports, TextForm(), progress)
     assert capsys.readouterr().out.count("\n") == 1
     drawn = terminal.getvalue()
-    assert drawn.count("1/2") == 2  # drawn, and again behind the finding
+    assert drawn.count("of 2: 1 files") == 2  # drawn, and again behind the finding
     assert drawn.endswith(ERASE)
+
+
+def test_where_the_number_of_files_is_not_known_there_is_no_bar(terminal: Terminal) -> None:
+    progress = Progress.on(terminal, [])
+    assert progress is not None
+    progress.done("x.o", 2)
+    assert terminal.getvalue() == f"{ERASE}1 files, 2 findings  x.o"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kdash.backends.stack.baseline import accept, write_baseline
 from kdash.backends.stack.check import Checker
 from kdash.backends.stack.formats import Summary, json_line
 from kdash.backends.stack.object_files import sample_paths
@@ -84,6 +85,23 @@ async def test_sarif_and_json_lines_open_as_logs_do(tmp_path: Path) -> None:
         assert app.kinds() == expected
         rows = app.pane.browser.findings.shown_rows
         assert {entry.ours for entry in rows} == {"same"}
+
+
+async def test_a_baseline_opens_as_what_it_accepts(tmp_path: Path) -> None:
+    shutil.copy(SAMPLE, tmp_path)
+    report = Checker().check(str(tmp_path / SAMPLE.name))
+    write_baseline(str(tmp_path / "base"), accept(report.findings))
+    (tmp_path / "cut").write_text((tmp_path / "base").read_text()[:-40])
+    app = PaneApp(tmp_path / "base")
+    async with app.run_test(size=SMALL):
+        await app.checked()
+        assert sorted(app.kinds()) == sorted(one.kind for one in report.findings)
+        rows = list(app.pane.browser.findings.shown_rows)
+        assert all(row.ours.startswith("same") for row in rows)
+        assert {row.finding.origin for row in rows if row.finding} == {"baseline"}
+        app.pane.run_command(f"open {tmp_path / 'cut'}")
+        await app.checked()
+        assert app.kinds() == ["unreadable"]
 
 
 async def test_results_and_objects_open_together(log: Path) -> None:

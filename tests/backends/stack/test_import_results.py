@@ -102,7 +102,7 @@ def test_what_stands_before_a_fault_is_reported_before_it_is_named(tmp_path: Pat
         next(reports)
 
 
-def test_a_baseline_is_no_results(tmp_path: Path) -> None:
+def test_a_baseline_is_no_stream_of_results(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="a baseline, where results are needed"):
         found_in(b'{"kdash": "stack baseline", "version": 1, "findings": 0}\n')
 
