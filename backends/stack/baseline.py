@@ -39,7 +39,7 @@ class Accepted:
 
     @property
     def finding(self) -> Finding:
-        """What was accepted, as far as is known: it has no offset."""
+        """What was accepted; where in its function is not known."""
         from kdash.backends.stack.rules import RULES
 
         rule = RULES.get(self.kind)
@@ -51,6 +51,7 @@ class Accepted:
             *(self.file, section, function, 0, 0, self.kind, level, self.message),
             origin=ORIGIN,
             fingerprint=self.fingerprint,
+            placed=False,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kdash.backends.stack.facts import OWN, CheckOptions, FileReport, Finding, Level, Related
+from kdash.backends.stack.facts import OWN, CheckOptions, FileReport, Finding, Level, Line, Related
 from kdash.backends.stack.places import Places
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
         offset=place.offset,
         address=place.address,
         source=place.source or theirs.source,
-        disassembly=place.disassembly,
+        disassembly=place.disassembly if theirs.placed else _unmarked(place.disassembly),
     )
     here = [one for one in ours if _same_function(one, base)]
     here.sort(key=lambda one: (not _same_kind(one, base), abs(one.offset - base.offset)))
@@ -95,13 +95,19 @@ def _same_kind(one: Finding, other: Finding) -> bool:
 
 
 def _same_function(one: Finding, other: Finding) -> bool:
+    """Whether `one` of ours is about the place of `other`, as far as that is known."""
     if one.function or other.function:
         return one.function == other.function
-    return one.section == other.section and one.address == other.address
+    return one.section == other.section and (one.address == other.address or not other.placed)
+
+
+def _unmarked(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Disassembly of which nobody says what the site is."""
+    return tuple(replace(line, site=False) for line in lines)
 
 
 def _agreeing(base: Finding, own: Finding) -> Finding:
-    there = own.offset == base.offset
+    there = own.offset == base.offset or not base.placed
     return replace(
         own if there else base,
         file=base.file,

@@ -25,11 +25,9 @@ class Comparison:
 
     Args:
         older: the findings of the older run.
-        placed: whether their offsets are known; a baseline has none.
     """
 
-    def __init__(self, older: Iterable[Finding], *, placed: bool = True) -> None:
-        self._placed = placed
+    def __init__(self, older: Iterable[Finding]) -> None:
         #: Not matched yet: by key, and by the name of the object.
         self._left: dict[str, dict[str, list[Finding]]] = {}
         for finding in older:
@@ -81,16 +79,12 @@ class Comparison:
             return replace(finding, change="new")
         if self._same_place(old, finding):
             return replace(finding, change="same")
-        return replace(finding, change="moved", was=self._place(old))
-
-    def _place(self, old: Finding) -> str:
-        offset = f"+{old.offset:#x}" if self._placed else ""
-        return f"{old.file}: {old.function or old.section}{offset}"
+        return replace(finding, change="moved", was=f"{old.file}: {old.place}")
 
     def _same_place(self, old: Finding, new: Finding) -> bool:
         if object_name(old.file) != object_name(new.file):
             return False
-        if not self._placed:
+        if not (old.placed and new.placed):
             return (old.function or old.section) == (new.function or new.section)
         return (old.function, old.offset) == (new.function, new.offset)
 

@@ -102,6 +102,13 @@ class Finding:
     fingerprint: str = ""  # equal for the same finding after a rebuild; see fingerprints.py
     change: str = ""  # against an older run: one of CHANGES; "" where there is none
     was: str = ""  # moved: where the older run has it, "x.o: f+0x10"
+    placed: bool = True  # whether offset and address are known; else they are 0
+
+    @property
+    def place(self) -> str:
+        """Where it is, as far as is known: "x_probe+0x1d"; outside functions ".text+0x4d"."""
+        name = self.function or self.section
+        return f"{name}+{self.offset:#x}" if self.placed else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ UNNAMED = "(unnamed object)"  # a log that doesn't say which
 
 def text_line(finding: Finding) -> str:
     """One finding as one line; control characters in names are escaped."""
-    place = f"{finding.function or finding.section}+{finding.offset:#x}"
-    text = f"{place}: {finding.level.value}: {finding.kind}: {finding.message}"
+    place = f"{finding.place}: " if finding.place else ""
+    text = f"{place}{finding.level.value}: {finding.kind}: {finding.message}"
     if finding.verdict:
         text = f"{text} ({finding.verdict})"
     if finding.source is None:
@@ -33,9 +33,9 @@ def json_line(finding: Finding) -> str:
     data: dict[str, Any] = {"file": finding.file, "section": finding.section}
     if finding.function:
         data["function"] = finding.function
+    if finding.placed:
+        data |= {"offset": finding.offset, "address": f"{finding.address:#x}"}
     data |= {
-        "offset": finding.offset,
-        "address": f"{finding.address:#x}",
         "kind": finding.kind,
         "level": finding.level.value,
         "message": finding.message,

@@ -82,6 +82,7 @@ def _finding(data: dict[str, Any], at: int) -> Finding:
         or fingerprint(kind, function or section, (message,)),
         change=change if change in CHANGES else "",
         was=text(data.get("was")),
+        placed="offset" in data,
     )
 
 

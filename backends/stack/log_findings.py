@@ -36,6 +36,7 @@ def _finding(warning: LogWarning) -> Finding:
         cause=_cause(warning),
         path=warning.path,
         origin=ORIGIN,
+        placed=warning.offset is not None,
         fingerprint=fingerprint(
             meaning.kind, warning.function or warning.section, (warning.message,)
         ),

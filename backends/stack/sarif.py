@@ -158,8 +158,7 @@ def _notification(report: FileReport) -> dict[str, Any]:
 
 
 def _message(finding: Finding) -> str:
-    place = f"{finding.function or finding.section}+{finding.offset:#x}"
-    texts = [f"{place}: {finding.message}"]
+    texts = [f"{finding.place}: {finding.message}" if finding.place else finding.message]
     if finding.expected:
         texts.append(f"expected {finding.expected}")
     if finding.found:
@@ -176,7 +175,7 @@ def _location(finding: Finding) -> dict[str, Any]:
         if finding.source.line > 0:
             physical["region"] = {"startLine": finding.source.line}
     else:
-        physical = _in_object(finding, finding.offset)
+        physical = _in_object(finding, finding.offset if finding.placed else None)
     location: dict[str, Any] = {"physicalLocation": physical}
     if finding.function:
         name = printable(finding.function)
@@ -184,16 +183,18 @@ def _location(finding: Finding) -> dict[str, Any]:
     return location
 
 
-def _in_object(finding: Finding, offset: int) -> dict[str, Any]:
-    """A place in the object (3.29, 3.32); `offset` counts as the finding's does."""
+def _in_object(finding: Finding, offset: int | None) -> dict[str, Any]:
+    """A place in the object (3.29, 3.32); `offset` counts as the finding's does, if known."""
     section = printable(finding.section)
-    place = f"{printable(finding.function) or section}+{offset:#x}"
-    address: dict[str, Any] = {"offsetFromParent": offset, "fullyQualifiedName": place}
+    address: dict[str, Any] = {}
     if section:
         address |= {"name": section, "kind": "section"}
-    at = finding.address - finding.offset + offset
-    if section and at >= 0:
-        address["relativeAddress"] = at
+    if offset is not None:
+        place = f"{printable(finding.function) or section}+{offset:#x}"
+        address |= {"offsetFromParent": offset, "fullyQualifiedName": place}
+        at = finding.address - finding.offset + offset
+        if section and finding.placed and at >= 0:
+            address["relativeAddress"] = at
     artifact = {"artifactLocation": {"uri": _uri(finding.file)}} if finding.file else {}
     return artifact | {"address": address}
 
@@ -220,11 +221,11 @@ def _properties(finding: Finding) -> dict[str, Any]:
     """What SARIF has no place for, in the words of the JSON lines."""
     data: dict[str, Any] = {
         "section": printable(finding.section),
-        "offset": finding.offset,
-        "address": f"{finding.address:#x}",
         "message": printable(finding.message),
         "origin": printable(finding.origin),
     }
+    if finding.placed:
+        data |= {"offset": finding.offset, "address": f"{finding.address:#x}"}
     texts = {
         "expected": finding.expected,
         "found": finding.found,

@@ -89,7 +89,8 @@ class _Run:
         kind = kind if kind in RULES else understood.kind
         function = _function(location)
         section = text(ours.get("section")) or text(address.get("name"))
-        offset = number(ours.get("offset"), number(address.get("offsetFromParent")))
+        offset = number(ours.get("offset"), number(address.get("offsetFromParent"), -1))
+        placed, offset = offset >= 0, max(offset, 0)
         cause = text(mapping(result.get("partialFingerprints")).get(CAUSE))
         known = text(mapping(result.get("fingerprints")).get(FINGERPRINT))
         level = self._level(result, rule)
@@ -116,6 +117,7 @@ class _Run:
             fingerprint=known or fingerprint(kind, function or section or where, (said,)),
             change=_CHANGES.get(text(result.get("baselineState")), ""),
             was=text(ours.get("was")),
+            placed=placed,
         )  # fmt: skip
 
     def _rule(self, result: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "fingerprint": finding.fingerprint,
         "change": finding.change,
         "was": finding.was,
+        "placed": finding.placed,
     }
 
 

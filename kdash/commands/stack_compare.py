@@ -96,7 +96,6 @@ class _Run:
     def take_older(self, path: str, reports: Iterable[FileReport]) -> None:
         """The older run, from `path`."""
         from kdash.backends.stack.compare import Comparison
-        from kdash.backends.stack.import_results import is_baseline
 
         found: list[Finding] = []
         with self._progress(path) as done:
@@ -104,7 +103,7 @@ class _Run:
                 self._note(report)
                 found += report.findings
                 done(report.file, len(found))
-        self._comparison = Comparison(found, placed=not is_baseline(path))
+        self._comparison = Comparison(found)
 
     def take_newer(self, path: str, reports: Iterable[FileReport]) -> None:
         """The newer run, from `path`; what is known of it is printed also when a signal ends it."""

@@ -45,9 +45,7 @@ class Comparing(Checking):
         except OSError as error:
             self.say(f"{older}: {error.strerror or error}", failed=True)
             return
-        from kdash.backends.stack.import_results import is_baseline
-
-        self._comparison = Comparison(found, placed=not is_baseline(str(older)))
+        self._comparison = Comparison(found)
 
     async def _older_findings(self, older: Path) -> list[Finding]:
         from kdash.backends.stack.import_results import read_run

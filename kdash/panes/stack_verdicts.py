@@ -87,7 +87,7 @@ class VerdictKeys(Comparing):
             self.say("no finding under the cursor")
             return
         one = chosen[0]
-        subject = f"{one.kind}  {one.function or one.section}+{one.offset:#x}"
+        subject = f"{one.kind}  {one.place}"
         if len(chosen) > 1:
             subject = f"{len(chosen)} findings, the first: {subject}"
 

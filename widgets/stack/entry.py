@@ -42,9 +42,7 @@ class Entry:
     @property
     def place(self) -> str:
         """Where it is: "x_probe+0x1d", outside functions ".text+0x4d"."""
-        if self.finding is None:
-            return ""
-        return f"{self.finding.function or self.finding.section}+{self.finding.offset:#x}"
+        return self.finding.place if self.finding else ""
 
     @property
     def ours(self) -> str:

@@ -39,7 +39,8 @@ def cells(entry: Entry) -> Sequence[Cell]:
     """The cells of one row."""
     mark = SAMPLE if entry.report.sample else ""
     place = entry.place or "(not checked)"
-    offset = f"+{entry.finding.offset:#x}" if entry.finding else ""
+    at = entry.finding
+    offset = f"+{at.offset:#x}" if at and at.placed else ""
     quiet = entry.settled
     return (
         Cell(entry.letter, "muted" if quiet else TONES[entry.letter]),

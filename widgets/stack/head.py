@@ -80,7 +80,8 @@ def _whereabouts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
     """Source line and object, on one line if they fit."""
     room = width - MARGIN
     file = f"sample {entry.base_name}" if entry.report.sample else finding.file
-    where = f"  {finding.section}+{finding.address:#x}"
+    at = f"+{finding.address:#x}" if finding.placed else ""
+    where = f"  {finding.section}{at}"
     if finding.source is None:
         return labelled("object", [Span(tail(file, room - len(where)) + where, "muted")], width)
     source = f"{finding.source.file}:{finding.source.line}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kdash.backends.stack.facts import FileReport, Finding
+from kdash.backends.stack.formats import json_line, text_line
 from kdash.backends.stack.import_results import beside_ours
 from kdash.backends.stack.log_findings import log_findings
 from kdash.backends.stack.places import Places
@@ -128,3 +130,23 @@ def test_findings_of_one_object_stand_together(build: Path) -> None:
     assert [(report.file, len(report.findings)) for report in reports] == [
         ("unit.o", 2), ("other.o", 1),
     ]  # fmt: skip
+
+
+def test_where_the_log_names_no_instruction_ours_tells_the_place(build: Path) -> None:
+    _, finding = imported(
+        build, "unit.o: warning: objtool: broken(): return with modified stack frame"
+    )
+    assert (finding.agrees, finding.placed, finding.offset) == (True, True, 7)
+
+
+def test_a_place_that_is_not_known_is_not_invented(build: Path) -> None:
+    _, finding = imported(
+        build, "unit.o: warning: objtool: fine() falls through to next function g()"
+    )
+    assert (finding.agrees, finding.placed, finding.place) == (False, False, "fine")
+    assert finding.disassembly
+    assert not any(line.site for line in finding.disassembly)
+    assert "offset" not in json.loads(json_line(finding))
+    assert ": fine: warning: fallthrough: " in text_line(finding)
+    _, section = imported(build, "x.o: warning: objtool: .text: unexpected end of section")
+    assert section.place == ".text"

@@ -72,12 +72,10 @@ def test_files_that_were_not_looked_at_have_nothing_fixed() -> None:
 
 
 def test_where_no_offsets_are_known_the_function_is_the_place() -> None:
-    accepted = replace(ONE, offset=0)
-    assert told(Comparison([accepted], placed=False).classified(here(ONE))) == [("same", "")]
-    other = replace(ONE, function="g")
-    assert told(Comparison([other], placed=False).classified(here(ONE))) == [
-        ("moved", "old/x.o: g")
-    ]
+    accepted = replace(ONE, offset=0, placed=False)
+    assert told(Comparison([accepted]).classified(here(ONE))) == [("same", "")]
+    other = replace(accepted, function="g")
+    assert told(Comparison([other]).classified(here(ONE))) == [("moved", "old/x.o: g")]
 
 
 def test_without_a_fingerprint_kind_function_and_message_tell() -> None:
