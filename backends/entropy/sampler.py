@@ -48,7 +48,7 @@ class EntropySampler:
         self.interval = max(interval, SHORTEST_INTERVAL)
         system = system or LiveSystem(root)
         self._clock = system.monotonic
-        self._reader = SignalReader(root, system, vdso or default_vdso(root))
+        self._reader = SignalReader(root, system, vdso or default_vdso(root), kept)
         self.history = History()
         self._kept = kept
         self._boot_id = ""
@@ -98,9 +98,9 @@ class EntropySampler:
     def _run(self) -> None:
         while not self._stop.is_set():
             reading = self._read()
-            if self._kept is not None and reading.boot_id and not self._boot_id:
+            first = self._latest is None  # the view should not wait for what follows
+            if self._kept is not None and reading.boot_id and not self._boot_id and not first:
                 self._load(self._kept, reading)
-                reading = self._read()  # with what the earlier process knew
             if self._keeping:
                 told = reading.unavailable | {"history": self._keeping}
                 reading = dataclasses.replace(reading, unavailable=told)
@@ -114,11 +114,10 @@ class EntropySampler:
         """Go on from what an earlier dashboard of this boot left."""
         self._boot_id, self._saved = reading.boot_id, reading.monotonic
         try:
-            before, memory = history_file.load(path, reading.boot_id, reading.monotonic)
+            before, _ = history_file.load(path, reading.boot_id, reading.monotonic)
         except history_file.NoHistoryError:
             return  # it begins now; the file is written anew
         self.history.merge(before)
-        self._reader.resume(memory)
 
     def _save(self) -> None:
         """Put the history into its file, with what another dashboard put there meanwhile."""
@@ -126,10 +125,14 @@ class EntropySampler:
             return
         self._saved = now = self._clock()
         whole = self.history.copy()
+        memory = self._reader.memory
         with suppress(history_file.NoHistoryError):
-            whole.merge(history_file.load(self._kept, self._boot_id, now)[0])
+            other, remembered = history_file.load(self._kept, self._boot_id, now)
+            whole.merge(other)
+            if memory.generation is None:  # another dashboard saw a reseed, this one not yet
+                memory = dataclasses.replace(remembered, hwrng=memory.hwrng or remembered.hwrng)
         try:
-            history_file.save(self._kept, self._boot_id, whole, self._reader.memory)
+            history_file.save(self._kept, self._boot_id, whole, memory)
         except OSError as error:
             self._keeping = f"not kept for the next start: {error.strerror}"
         else:

@@ -253,7 +253,7 @@ class SignalReader:
         kept, self._kept = self._kept, None
         if kept is not None and boot_id:
             with suppress(history_file.NoHistoryError):
-                self.resume(history_file.load(kept, boot_id, now)[1])
+                self.resume(history_file.load_memory(kept, boot_id, now))
 
     def _boot_id(self) -> str:
         text = self._root.text(f"{RANDOM_SYSCTLS}/boot_id").strip()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdash.backends.entropy.facts import Era, Reseed
-from kdash.backends.entropy.sampler import EntropySampler
+from kdash.backends.entropy.sampler import SAVED_EVERY, EntropySampler
 
 from .conftest import RANDOM, Machine, Present, PresentedSystem
 
@@ -72,6 +72,7 @@ def run_once(machine: Machine, kept: Path) -> EntropySampler:
     sampler = sampler_of(machine, kept)
     sampler.start()
     wait_for_another(sampler)
+    wait_for_another(sampler)
     sampler.stop()
     return sampler
 
@@ -118,6 +119,7 @@ def test_two_dashboards_at_once_keep_what_both_saw(present: Present, tmp_path: P
     first = sampler_of(machine, kept)
     first.start()
     wait_for_another(first)
+    wait_for_another(first)
     machine.system.now += 50
     run_once(machine, kept)
     first.stop()
@@ -130,12 +132,12 @@ def test_a_history_that_cannot_be_kept_is_told_and_the_signals_go_on(
     present: Present, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    sampler = sampler_of(present(), tmp_path / "file" / "entropy-history")
-    sampler._saved = -1000.0
+    machine = present()
+    sampler = sampler_of(machine, tmp_path / "file" / "entropy-history")
     sampler.start()
-    sampler._save()
-    wait_until(lambda: bool((now := sampler.latest()) and now.boot_id))
-    sampler._save()
+    wait_for_another(sampler)
+    wait_for_another(sampler)
+    machine.system.now += SAVED_EVERY + 1
     wait_until(lambda: bool((now := sampler.latest()) and "history" in now.unavailable))
     reading = sampler.latest()
     sampler.stop()
