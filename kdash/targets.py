@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 ET_REL = 1  # ELF: relocatable file (System V gABI, "ELF header")
@@ -42,3 +43,13 @@ def is_results(path: Path) -> bool:
             return holds_results(path.name, file)
     except OSError:
         return False
+
+
+def covers(older: Path, newer: Sequence[Path]) -> bool:
+    """Whether a newer run looks at all that an older one did: what it has no report on is gone.
+
+    Results tell no clean files; of folders the newer one stands for the older one.
+    """
+    if any(is_results(path) for path in newer):
+        return True
+    return older.is_dir() and any(path.is_dir() for path in newer)

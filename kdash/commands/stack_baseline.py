@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any
 
 from kdash.backends.stack.baseline import BaselineError, accept, read_baseline, write_baseline
-from kdash.backends.stack.facts import FileReport, Finding, Level
+from kdash.backends.stack.compare import object_name
+from kdash.backends.stack.facts import FileReport, Finding
+from kdash.commands.stack_changes import FORMS_OF_CHANGES, Changes
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_reports import jobs, named, reports_on
 from kdash.exit_status import ExitStatus
@@ -39,6 +40,7 @@ def add_baseline(commands: Any) -> None:
     command.add_argument("paths", metavar="PATH", nargs="+", help="as of check")
     add_check_options(command)
     command.add_argument("--jobs", metavar="N", type=jobs, default=1)
+    command.add_argument("--format", choices=FORMS_OF_CHANGES, default="text", help="of diff")
 
 
 class Comparison:
@@ -58,7 +60,7 @@ class Comparison:
         """The reports with the findings that are not accepted."""
         for report in reports:
             if not report.error:
-                self._checked.add(PurePath(report.file).name)
+                self._checked.add(object_name(report.file))
             yield replace(report, findings=self._baseline.new_in(report))
 
     def fixed(self) -> list[str]:
@@ -66,7 +68,7 @@ class Comparison:
         return [
             f"{one.file}: {one.function}: {one.kind}: {one.message}"
             for one in self._baseline.fixed
-            if one.file in self._checked
+            if object_name(one.file) in self._checked
         ]
 
     def told(self) -> str:
@@ -86,7 +88,7 @@ def carry_out_baseline(arguments: argparse.Namespace) -> int:
     try:
         if arguments.action == "write":
             return _write(arguments.baseline, reports)
-        return _diff(Comparison(arguments.baseline), reports)
+        return _diff(arguments.baseline, reports, paths, arguments.format)
     except (BaselineError, OSError) as error:
         return refused(arguments.baseline, error, "baseline")
 
@@ -104,24 +106,14 @@ def _write(path: str, reports: Iterable[FileReport]) -> int:
     return int(ExitStatus.OK)
 
 
-def _diff(comparison: Comparison, reports: Iterable[FileReport]) -> int:
-    from kdash.backends.stack.formats import text_line
-    from kdash.backends.stack.printable import printable
+def _diff(path: str, reports: Iterable[FileReport], paths: list[str], form: str) -> int:
+    from kdash.backends.stack.import_results import read_run
 
-    unreadable = errors = 0
-    for report in comparison.new(reports):
-        if report.error:
-            unreadable += 1
-            _say(f"{report.file}: {report.error}")
-        for finding in report.findings:
-            errors += finding.level is Level.ERROR
-            print(f"new: {text_line(finding)}")  # noqa: T201
-    for line in comparison.fixed():
-        print(printable(f"fixed: {line}"))  # noqa: T201
-    _say(comparison.told())
-    if unreadable:
-        return int(ExitStatus.ENVIRONMENT)
-    return int(ExitStatus.FINDINGS if errors else ExitStatus.OK)
+    read_baseline(path)  # anything else is refused
+    changes = Changes(form)
+    changes.take_older(read_run(path), [])
+    changes.take_newer(reports, paths, whole=False)
+    return changes.status
 
 
 def refused(path: str, error: BaselineError | OSError, command: str) -> int:

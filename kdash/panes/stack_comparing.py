@@ -11,8 +11,7 @@ from kdash.backends.stack.baseline import BaselineError, accept, write_baseline
 from kdash.backends.stack.compare import Comparison, looked_at
 from kdash.backends.stack.facts import FileReport, Finding, ResultsError
 from kdash.panes.stack_checking import Checking
-from kdash.panes.stack_results import results_among
-from kdash.targets import is_results
+from kdash.targets import covers, is_results
 from kdash.widgets.pane import CommandError
 from kdash.widgets.stack.tally import count
 
@@ -75,8 +74,7 @@ class Comparing(Checking):
         if self._comparison is None:
             return
         self.browser.settle(self._comparison.settled)
-        paths = self.check.paths
-        whole = any(path.is_dir() for path in paths) or bool(results_among(paths))
+        whole = self.check.older is not None and covers(self.check.older, self.check.paths)
         fixed = self._comparison.fixed(None if whole else looked_at(self._reported))
         if fixed:
             self.browser.add(fixed)

@@ -18,12 +18,13 @@ def sample(name: str) -> str:
 
 @pytest.fixture
 def builds(tmp_path: Path) -> tuple[Path, Path]:
-    """An old build with two objects, and a new one in which one is fixed and another broken."""
+    """An old build, and a new one in which one object stays, one is changed, and one came."""
     old, new = tmp_path / "old", tmp_path / "new"
     for folder in (old, new):
         folder.mkdir()
         shutil.copy(sample("idle_enter.o"), folder / "stays.o")
     shutil.copy(sample("copy_words.o"), old / "fixed.o")
+    shutil.copy(sample("uart_irq.o"), new / "fixed.o")
     shutil.copy(sample("journal.o"), new / "broken.o")
     return old, new
 
@@ -47,7 +48,7 @@ def test_new_and_fixed_findings_of_two_builds_are_told(
     assert run(["compare", old, new]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert {line.partition(": ")[0] for line in lines} == {"new", "fixed"}
-    assert all("broken.o" in line for line in lines if line.startswith("new"))
+    assert not any("stays.o" in line for line in lines)
     assert all("fixed.o" in line for line in lines if line.startswith("fixed"))
     assert run(["compare", new, new]) == 0
 
@@ -113,3 +114,28 @@ def test_what_cant_be_read_or_is_malformed_is_refused(
     assert "gone: no such file or folder" in err
     assert "cut: line 1 is no JSON; truncated?" in err
     assert "junk.o: not an ELF file" in err
+
+
+def test_what_is_gone_is_fixed_between_folders_and_unknown_elsewhere(
+    builds: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = builds
+    (new / "fixed.o").unlink()
+    run(["check", str(old), "--format", "json"])
+    (tmp_path / "before").write_text(capsys.readouterr().out)
+    for older, fixed in ((old, True), (tmp_path / "before", False)):
+        run(["compare", str(older), str(new), "--format", "json"])
+        assert (changes_of(capsys.readouterr().out)["fixed"] > 0) is fixed
+
+
+def test_a_baseline_is_compared_in_text_and_json(
+    builds: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = builds
+    base = str(tmp_path / "base")
+    assert run(["baseline", "write", base, str(old)]) == 0
+    assert run(["baseline", "diff", base, str(new), "--format", "json"]) == 1
+    counts = changes_of(capsys.readouterr().out)
+    assert counts["new"] > 0 < counts["fixed"]
+    assert run(["baseline", "diff", base, str(old), "--format", "json"]) == 0
+    assert changes_of(capsys.readouterr().out)["new"] == 0

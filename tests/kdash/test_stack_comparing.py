@@ -23,12 +23,13 @@ def sample(name: str) -> str:
 
 @pytest.fixture
 def builds(tmp_path: Path) -> tuple[Path, Path]:
-    """An old build with two objects, and a new one in which one is fixed and another broken."""
+    """An old build, and a new one in which one object stays, one is changed, and one came."""
     old, new = tmp_path / "old", tmp_path / "new"
     for folder in (old, new):
         folder.mkdir()
         shutil.copy(sample("idle_enter.o"), folder / "stays.o")
     shutil.copy(sample("copy_words.o"), old / "fixed.o")
+    shutil.copy(sample("uart_irq.o"), new / "fixed.o")
     shutil.copy(sample("journal.o"), new / "broken.o")
     return old, new
 
@@ -42,7 +43,7 @@ def shown(app: PaneApp) -> dict[str, set[str]]:
     return found
 
 
-CHANGES = {"stays.o": {"same"}, "broken.o": {"new"}, "fixed.o": {"fixed"}}
+CHANGES = {"stays.o": {"same"}, "broken.o": {"new"}, "fixed.o": {"new", "fixed"}}
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -58,7 +59,7 @@ async def test_what_is_new_fixed_and_the_same_stands_in_the_list(
         await app.checked()
         await settle(pilot)
         assert shown(app) == CHANGES
-        assert app.pane.browser.tally.files == 2
+        assert app.pane.browser.tally.files == 3
         text = app.text()
         for part in ("fixed, 0 moved)", "new ", "same "):
             assert part in text, part
@@ -69,7 +70,7 @@ async def test_what_is_new_fixed_and_the_same_stands_in_the_list(
         app.pane.run_command("compare")
         app.pane.run_command("filter")
         await app.checked()
-        assert shown(app) == {"stays.o": {""}, "broken.o": {""}}
+        assert shown(app) == {"stays.o": {""}, "broken.o": {""}, "fixed.o": {""}}
 
 
 async def test_results_of_an_earlier_run_are_an_older_run(
@@ -100,10 +101,10 @@ async def test_what_is_there_is_accepted_and_only_new_and_fixed_shown(
         app.pane.run_command(f"check {new}")
         app.pane.run_command(f"baseline '{baseline}'")
         await app.checked()
-        assert shown(app) == {"broken.o": {"new"}, "fixed.o": {"fixed"}}
+        assert shown(app) == {"broken.o": {"new"}, "fixed.o": {"new", "fixed"}}
         app.pane.run_command("baseline")
         await app.checked()
-        assert shown(app) == {"stays.o": {""}, "broken.o": {""}}
+        assert shown(app) == {"stays.o": {""}, "broken.o": {""}, "fixed.o": {""}}
 
 
 async def test_a_finding_that_went_to_another_file_moved(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ async def test_what_is_no_older_run_is_told_and_the_check_goes_on(
     async with app.run_test(size=SMALL):
         app.pane.run_command(f"compare {tmp_path / 'cut'}")
         await app.checked()
-        assert set(shown(app)) == {"stays.o", "broken.o"}
+        assert set(shown(app)) == {"stays.o", "broken.o", "fixed.o"}
         messages = [one.message for one in app._notifications]
         assert messages == [f"{tmp_path / 'cut'}: line 1 is no finding: it has no 'kind'"]
 
@@ -170,7 +171,7 @@ async def test_the_command_line_compares_from_the_start(
     app.settings = read_settings(["--baseline", str(tmp_path / "base"), str(new)])
     async with app.run_test(size=SMALL):
         await app.checked()
-        assert shown(app) == {"broken.o": {"new"}, "fixed.o": {"fixed"}}
+        assert shown(app) == {"broken.o": {"new"}, "fixed.o": {"new", "fixed"}}
     with pytest.raises(OSError, match="gone"):
         read_settings(["--compare", str(tmp_path / "gone"), str(new)])
     with pytest.raises(ValueError, match="not allowed with"):
