@@ -14,6 +14,7 @@ from kdash.backends.stack.reading import member_path
 
 #: Names of objects, modules and archives; modules may be compressed.
 SUFFIXES: Final = (".o", ".ko", ".ko.gz", ".ko.xz", ".ko.zst", ".a")
+Signature = tuple[int, int, int]  # inode, size, time of the last change in nanoseconds
 _SAMPLES: Final = Path(__file__).parent / "samples"
 
 
@@ -87,3 +88,16 @@ def _magic(path: str) -> bytes:
 def sample_paths() -> tuple[str, ...]:
     """The bundled objects, each with known findings."""
     return tuple(sorted(str(path) for path in _SAMPLES.glob("*.o")))
+
+
+def signatures(files: Iterable[str]) -> dict[str, Signature]:
+    """What tells whether a file is another one; files that are not there are left out."""
+    found: dict[str, Signature] = {}
+    for file in files:
+        archive = file.partition("(")[0] if file.endswith(")") else file
+        try:
+            stat = os.stat(archive)
+        except (OSError, ValueError):
+            continue
+        found[file] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return found

@@ -22,6 +22,8 @@ from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.stack.browser import Browser
 from kdash.widgets.stack.tally import count
 
+Signature = tuple[int, int, int]  # see object_files.signatures
+
 BEAT = 0.1  # seconds between two pictures while findings stream in
 
 
@@ -56,6 +58,7 @@ class Checking(Pane):
         self._pending: list[FileReport] = []
         self._total = 0  # files to validate
         self._left: list[str] = []  # files that have no report yet
+        self.checked: dict[str, Signature] = {}  # files as they were when they were checked
         self._checking: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -82,6 +85,11 @@ class Checking(Pane):
     def is_whole(self) -> bool:
         """Whether all files were checked."""
         return self._checking is not None and self._checking.is_finished and not self._left
+
+    @property
+    def compared(self) -> bool:
+        """Whether findings are compared with an older run."""
+        return False
 
     @property
     def browser_shown(self) -> bool:
@@ -115,7 +123,7 @@ class Checking(Pane):
         self.browser.begin(f"checking {self.check.subject}")
         self.prepare()
         self.report_status("checking")
-        self._left = await asyncio.to_thread(self._files)
+        self._left, self.checked = await asyncio.to_thread(self._files)
         self._total = len(self._left)
         await self.begin()
         await self._stream()
@@ -133,12 +141,13 @@ class Checking(Pane):
     def prepare(self) -> None:
         """The browser is empty and a check begins; subclasses give it what it shows besides."""
 
-    def _files(self) -> list[str]:
-        from kdash.backends.stack.object_files import object_files, sample_paths
+    def _files(self) -> tuple[list[str], dict[str, Signature]]:
+        """What there is to validate, and as what."""
+        from kdash.backends.stack.object_files import object_files, sample_paths, signatures
 
-        if not self.check.paths:
-            return list(sample_paths())
-        return list(object_files(map(str, self.check.paths)))
+        paths = self.check.paths
+        files = list(object_files(map(str, paths)) if paths else sample_paths())
+        return files, signatures(files)
 
     @work(group="validate", exclusive=True, exit_on_error=False)
     async def _go_on(self) -> None:
@@ -160,7 +169,7 @@ class Checking(Pane):
                 self._left = list(left)
         self._show_pending()
         self.end()
-        self._show_outcome(check)
+        self.end_of_check()
 
     def action_stop_or_go_on(self) -> None:
         """Stop the check that is under way, or go on where one was stopped."""
@@ -199,7 +208,9 @@ class Checking(Pane):
             self.browser.progress(done, f"{done} in {self.check.subject}: no finding so far")
             self.report_status(done)
 
-    def _show_outcome(self, check: Check) -> None:
+    def end_of_check(self) -> None:
+        """Say what came of it."""
+        check = self.check
         tally = self.browser.tally
         outcome = tally.outcome()
         numbers = f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}"

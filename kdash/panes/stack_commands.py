@@ -103,6 +103,16 @@ def _verdict(pane: StackPane, rest: str) -> str:
     return pane.verdict_command(rest)
 
 
+def _export(pane: StackPane, rest: str) -> str:
+    from kdash.panes.stack_export import export
+
+    return export(list(pane.browser.findings.shown_rows), _names("export", rest))
+
+
+def _watch(pane: StackPane, rest: str) -> str:
+    return pane.set_watching(words.one_of("watch", rest or "on", words.ON_OFF) == "on")
+
+
 def _livepatch(pane: StackPane, name: str) -> None:
     if name:
         pane.livepatch(name)
@@ -120,6 +130,8 @@ COMMANDS: Mapping[str, Command] = {
     "compare": _compare,
     "baseline": _baseline,
     "verdict": _verdict,
+    "export": _export,
+    "watch": _watch,
     "livepatch": _livepatch,
     "frame-pointer": _frame_pointer,
     "noreturn": _noreturn,
@@ -129,13 +141,14 @@ COMMANDS: Mapping[str, Command] = {
 def complete(pane: StackPane, line: str) -> Sequence[str]:
     """Completions of a line behind its first word, best first."""
     word, _, rest = line.partition(" ")
-    if word in ("check", "open", "compare", "baseline"):
+    if word in ("check", "open", "compare", "baseline", "export"):
         stem = rest.rpartition(" ")[2]
         return words.complete_last(line, words.path_completions(stem))
     first = " " not in rest
     choices: Mapping[str, Callable[[], Sequence[str]]] = {
         "sort": lambda: tuple(ORDERS),
         "group": lambda: (*GROUPINGS, "none"),
+        "watch": lambda: words.ON_OFF,
         "frame-pointer": lambda: words.FRAME_POINTER,
         "filter": pane.browser.filter_values,
         "verdict": lambda: (*VERDICTS, "none") if first else ("until",),

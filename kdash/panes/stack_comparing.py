@@ -62,6 +62,11 @@ class Comparing(Checking):
                 found += report.findings
         return found
 
+    @property
+    def compared(self) -> bool:
+        """Whether there is an older run to compare with."""
+        return self._comparison is not None
+
     def seen(self, report: FileReport) -> FileReport:
         """A report whose findings say what they are to the older run."""
         if self._comparison is None:

@@ -15,14 +15,14 @@ from textual.binding import Binding, BindingType
 from kdash.backends.stack.facts import FileReport, Finding, Flow
 from kdash.backends.stack.formats import text_line
 from kdash.editor import editor_command, find_source
-from kdash.panes.stack_verdicts import VerdictKeys
+from kdash.panes.stack_watching import Watching
 from kdash.widgets.stack.detail import Detail
 
 LINGER = 0.15  # seconds on a finding before its control flow is worked out
 MOST_FLOWS = 64  # kept
 
 
-class FindingKeys(VerdictKeys):
+class FindingKeys(Watching):
     """What can be done with the finding under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

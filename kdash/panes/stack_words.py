@@ -11,6 +11,7 @@ from kdash.widgets.command_words import CommandError, CommandWord, meant
 from kdash.widgets.stack.entry import GROUPINGS, ORDERS
 
 FRAME_POINTER = ("auto", "on", "off")
+ON_OFF = ("on", "off")
 WORDS = (
     CommandWord("check", "check PATH...", "validate these files and folders"),
     CommandWord("open", "open FILE... [--build-dir DIR]", "a build log, SARIF, results or objects"),
@@ -25,6 +26,9 @@ WORDS = (
     CommandWord("verdict", "verdict VERDICT [until DAY|Nd] [NOTE]",
                 f"decide about the finding: {', '.join(VERDICTS)}, none"),
     CommandWord("goto", "goto FUNCTION", "the first finding in this function"),
+    CommandWord("watch", "watch [on|off]", "check a file again when it changes on disk"),
+    CommandWord("export", "export FILE [text|json|annotations]",
+                "write the findings shown; annotations: what silences them in the kernel"),
     CommandWord("livepatch", "livepatch [FUNCTION]",
                 "are traces through it reliable, and which tasks are inside of it now"),
     CommandWord("frame-pointer", "frame-pointer auto|on|off", "check again with these rules"),

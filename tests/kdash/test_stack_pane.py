@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 from textual.widgets import Static
 
 from kdash.backends.stack import service
 from kdash.backends.stack.facts import FileReport
+from kdash.panes import stack_watching
 from kdash.panes.stack import StackPane
 from kdash.panes.stack_files import object_dialog
 from kdash.settings import Settings
@@ -378,3 +381,69 @@ async def test_the_flow_view_draws_the_function_once_it_is_worked_out(tmp_path: 
         app.pane.prepare()
         app.pane.show_view(app.pane.VIEWS.index("Code"))
         assert "call helper" in app.text()
+
+
+async def test_a_file_that_changes_is_checked_again_while_it_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack_watching, "POLL", 0.02)
+    assemble(tmp_path, "other", CALLS_WITHOUT_FRAME)
+    path = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    app = PaneApp(tmp_path)
+    async with app.run_test(size=SMALL) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        assert app.kinds() == ["call-without-frame"] * 2
+        assert app.pane.run_command("watch") == "watching: a file that changes is checked again"
+        clean = assemble(tmp_path / "..", path.stem + "-clean", CLEAN)
+        clean.replace(path)
+        await shown(app, pilot, lambda: app.kinds() == ["call-without-frame"])
+        assert app.pane.browser.tally.files == 2
+        assemble(tmp_path, "new", CALLS_WITHOUT_FRAME)
+        await shown(app, pilot, lambda: len(app.kinds()) == 2)
+        assert app.pane.run_command("watch off") == "files are watched no longer"
+
+
+async def shown(app: PaneApp, pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    for _ in range(1500):
+        await pilot.pause()
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"it did not come to be: {app.text()}")
+
+
+async def test_samples_are_not_watched() -> None:
+    app = PaneApp()
+    async with app.run_test(size=SMALL):
+        await app.checked()
+        with pytest.raises(CommandError, match="only objects can be watched"):
+            app.pane.run_command("watch")
+
+
+async def test_the_findings_shown_are_exported_and_nothing_is_written_over(
+    tmp_path: Path,
+) -> None:
+    app = PaneApp(assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME))
+    async with app.run_test(size=SMALL):
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        lines, text, notes = (tmp_path / name for name in ("a.json", "a.txt", "a.suppress"))
+        assert "1 finding written to" in app.pane.run_command(f"export {lines}")
+        assert json.loads(lines.read_text().splitlines()[0])["kind"] == "call-without-frame"
+        assert "summary" in json.loads(lines.read_text().splitlines()[1])
+        app.pane.run_command(f"export {text}")
+        assert text.read_text().count("\n") == 1
+        app.pane.run_command(f"export {notes} annotations")
+        assert "STACK_FRAME_NON_STANDARD bad" in notes.read_text()
+        for line, says in (
+            (f"export {text}", "is there already"),
+            ("export", "give a file"),
+            (f"export {tmp_path}/x pdf", "'pdf' is not one of"),
+            (f"export {tmp_path}/none/x", "No such file or directory"),
+        ):
+            with pytest.raises(CommandError, match=says):
+                app.pane.run_command(line)
+        app.pane.run_command("filter nothing-passes")
+        with pytest.raises(CommandError, match="no finding is shown"):
+            app.pane.run_command(f"export {tmp_path}/y")

@@ -83,6 +83,7 @@ class Browser(Container):
         self._empty = Static("", markup=False, id="stack-empty")
         self.rules: Mapping[str, Rule] = {}
         self.tally = Tally()
+        self._reports: dict[str, FileReport] = {}  # by file, as they came
         self._verdicts: Verdicts = {}
         self._today = date.max
         self._settled = 0  # rows that the user accepts as they are
@@ -112,6 +113,7 @@ class Browser(Container):
         """Start over with an empty list; `message` stands in its place until a row comes."""
         self.tally = Tally()
         self._settled = 0
+        self._reports = {}
         self.findings.set_rows(())
         self.progress("checking", message)
 
@@ -120,11 +122,34 @@ class Browser(Container):
         rows: list[Entry] = []
         for report in reports:
             self.tally.add(report)
+            self._reports[report.file] = report
             rows += entries(report, self._verdicts, self._today)
         self._settled += sum(row.settled for row in rows)
         if rows:
             self.findings.append_rows(rows)
             self._follow()
+        self._refresh_frame()
+
+    def replace(self, reports: Iterable[FileReport]) -> None:
+        """Show new reports in the place of those on the same files; the cursor stays."""
+        before = self.current.finding if self.current else None
+        self._reports |= {report.file: report for report in reports}
+        self.tally = Tally()
+        rows: list[Entry] = []
+        for report in self._reports.values():
+            self.tally.add(report)
+            rows += entries(report, self._verdicts, self._today)
+        self._settled = sum(row.settled for row in rows)
+        self.findings.set_rows(rows)
+        if before is not None and before.fingerprint:
+            self.findings.select(
+                lambda row: (
+                    row.finding is not None
+                    and row.finding.fingerprint == before.fingerprint
+                    and row.finding.file == before.file
+                )
+            )
+        self._follow()
         self._refresh_frame()
 
     def settle(self, settled: Callable[[Finding], Finding]) -> None:
