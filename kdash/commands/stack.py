@@ -138,22 +138,27 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from kdash.backends.stack.baseline import BaselineError
     from kdash.backends.stack.printable import printable
-    from kdash.backends.stack.verdicts import VerdictError
-    from kdash.commands.stack_verdicts import Triaged, refused_verdicts
 
     options = check_options(arguments)
     paths = [path for given in arguments.paths for path in named(given)]
     reports = reports_on(paths, options, arguments.jobs, cache=not arguments.no_cache)
-    try:
-        compared = Comparison(arguments.baseline) if arguments.baseline else None
-    except (BaselineError, OSError) as error:
-        return refused(arguments.baseline, error, "check")
-    try:
-        triaged = Triaged() if arguments.triage else None
-    except (VerdictError, OSError) as error:
-        return refused_verdicts(error)
+    compared = triaged = None
+    if arguments.baseline:
+        from kdash.backends.stack.baseline import BaselineError
+
+        try:
+            compared = Comparison(arguments.baseline)
+        except (BaselineError, OSError) as error:
+            return refused(arguments.baseline, error, "check")
+    if arguments.triage:
+        from kdash.backends.stack.verdicts import VerdictError
+        from kdash.commands.stack_verdicts import Triaged, refused_verdicts
+
+        try:
+            triaged = Triaged()
+        except (VerdictError, OSError) as error:
+            return refused_verdicts(error)
     form = form_named(arguments.format, options)
     reports = triaged.open(reports) if triaged else reports
     reports = compared.new(reports) if compared else reports

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from kdash.backends.stack.baseline import BaselineError, accept, read_baseline, write_baseline
-from kdash.backends.stack.compare import object_name
 from kdash.backends.stack.facts import FileReport, Finding
 from kdash.commands.stack_changes import FORMS_OF_CHANGES, Changes
 from kdash.commands.stack_options import add_check_options, check_options
@@ -52,12 +50,16 @@ class Comparison:
     """
 
     def __init__(self, path: str) -> None:
+        from kdash.backends.stack.baseline import read_baseline
+
         self._path = path
         self._baseline = read_baseline(path)
         self._checked: set[str] = set()
 
     def new(self, reports: Iterable[FileReport]) -> Iterator[FileReport]:
         """The reports with the findings that are not accepted."""
+        from kdash.backends.stack.compare import object_name
+
         for report in reports:
             if not report.error:
                 self._checked.add(object_name(report.file))
@@ -65,6 +67,8 @@ class Comparison:
 
     def fixed(self) -> list[str]:
         """What is accepted in the files that were checked, and is there no more."""
+        from kdash.backends.stack.compare import object_name
+
         return [
             f"{one.file}: {one.function}: {one.kind}: {one.message}"
             for one in self._baseline.fixed
@@ -83,6 +87,8 @@ class Comparison:
 
 def carry_out_baseline(arguments: argparse.Namespace) -> int:
     """Write a baseline or compare with one; returns the exit status."""
+    from kdash.backends.stack.baseline import BaselineError
+
     paths = [path for given in arguments.paths for path in named(given)]
     reports = reports_on(paths, check_options(arguments), arguments.jobs)
     try:
@@ -94,6 +100,8 @@ def carry_out_baseline(arguments: argparse.Namespace) -> int:
 
 
 def _write(path: str, reports: Iterable[FileReport]) -> int:
+    from kdash.backends.stack.baseline import accept, write_baseline
+
     findings: list[Finding] = []
     for report in reports:
         if report.error:
@@ -107,6 +115,7 @@ def _write(path: str, reports: Iterable[FileReport]) -> int:
 
 
 def _diff(path: str, reports: Iterable[FileReport], paths: list[str], form: str) -> int:
+    from kdash.backends.stack.baseline import read_baseline
     from kdash.backends.stack.import_results import read_run
 
     read_baseline(path)  # anything else is refused
@@ -116,12 +125,14 @@ def _diff(path: str, reports: Iterable[FileReport], paths: list[str], form: str)
     return changes.status
 
 
-def refused(path: str, error: BaselineError | OSError, command: str) -> int:
+def refused(path: str, error: Exception, command: str) -> int:
     """Say why a baseline can't be used; the exit status."""
+    from kdash.backends.stack.baseline import BaselineError
+
     if isinstance(error, BaselineError):
         _say(str(error), command)
         return int(ExitStatus.USAGE)
-    _say(f"{path}: {error.strerror or error}", command)
+    _say(f"{path}: {getattr(error, 'strerror', None) or error}", command)
     return int(ExitStatus.ENVIRONMENT)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +62,8 @@ class Progress:
             self._shown = False
 
     def _drawn(self, file: str, findings: int) -> str:
+        import shutil
+
         from kdash.backends.stack.printable import printable
 
         head = f"{self._bar()}{self._done} files, {findings} findings"
