@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.facts import Registers, StopKind
@@ -19,6 +20,9 @@ from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.travel import Search, Travel
 
+if TYPE_CHECKING:
+    from kdash.backends.kvm.lines import Lines
+
 
 class GuestRun(ABC):
     """Used by one thread at a time.
@@ -27,6 +31,9 @@ class GuestRun(ABC):
         symbols: names of the guest's addresses.
         stops: its stop points; they outlive the run.
     """
+
+    #: Source lines of the guest's addresses; None where none are known.
+    lines: Lines | None = None
 
     def __init__(self, symbols: Symbols, stops: Stops | None = None) -> None:
         self.symbols = symbols

@@ -50,6 +50,7 @@ class LiveRun(GuestRun):
         stops: Stops | None = None,
     ) -> None:
         super().__init__(guest.symbols, stops)
+        self.lines = guest.lines
         self._guest = guest
         self._start = start
         self._devices = devices

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from kdash.backends.kvm import device_calls
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import (
+    Instruction,
     Snapshot,
     TextScreen,
 )
@@ -19,6 +20,7 @@ from kdash.backends.kvm.guided import GuidedRun
 from kdash.backends.kvm.output import OnOutput
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.registers import check_register
+from kdash.backends.kvm.snapshots import LINES_WAIT
 from kdash.backends.kvm.start import AS_LOADED, Start
 from kdash.backends.kvm.stop_requests import Wanted, exit_filter
 from kdash.backends.kvm.symbols import Symbols
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from kdash.backends.kvm.inspector import Inspector
 
 _Answer = TypeVar("_Answer")
+
+MASK: Final = (1 << 64) - 1  # linear addresses wrap round
+#: Bytes read for each instruction that is asked for: the mean of code is below 5.
+MEAN_LENGTH: Final = 8
 
 
 class VcpuSession:
@@ -84,6 +90,23 @@ class VcpuSession:
     def symbols(self) -> Symbols:
         """Names of the guest's addresses; empty where none are known."""
         return self._run.symbols
+
+    def code(self, ip: int, count: int) -> tuple[Instruction, ...]:
+        """At most `count` instructions from `ip` on, in the mode the VCPU shown is in.
+
+        Fewer where memory ends or the bytes are no code. Waits as `read_memory`, which raises
+        what this does.
+        """
+        from kdash.backends.kvm import disassembly
+
+        registers = self.snapshot().registers
+        bits, linear = registers.code_bits, (ip + registers.cs.base) & MASK
+        length = count * MEAN_LENGTH + disassembly.LONGEST
+        data = self.read_memory(linear, length)
+        found = disassembly.forward(data, ip, linear, bits, count=count, current=registers.rip)
+        named = disassembly.named(found, self._run.symbols)
+        lines = self._run.lines
+        return named if lines is None else lines.of(named, LINES_WAIT)
 
     def screen(self) -> TextScreen | None:
         """The text screen of the latest snapshot; None: the guest never wrote there."""

@@ -12,6 +12,7 @@ from kdash.panes import vcpu_vocabulary
 from kdash.panes.vcpu_borders import keep_borders, kept_borders
 from kdash.panes.vcpu_console import ConsoleKeys
 from kdash.panes.vcpu_keys import GuestKeys
+from kdash.panes.vcpu_listing import ListingKeys
 from kdash.panes.vcpu_memory import MemoryKeys
 from kdash.panes.vcpu_state import StateViews
 from kdash.widgets.pane import CommandWord
@@ -20,7 +21,7 @@ from kdash.widgets.vcpu.memory_lines import Examine
 from kdash.widgets.vcpu.parts import VcpuParts
 
 
-class VcpuPane(StateViews, ConsoleKeys, MemoryKeys):
+class VcpuPane(StateViews, ConsoleKeys, MemoryKeys, ListingKeys):
     """A guest on a VCPU: step it, run it, look at it."""
 
     WORDS: ClassVar[tuple[CommandWord, ...]] = vcpu_vocabulary.WORDS

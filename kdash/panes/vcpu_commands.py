@@ -94,6 +94,8 @@ def _change(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:
             return _about_stops(pane, snapshot, command)
         case words.Assign(register, value):
             _assign(pane, register, value)
+        case words.ListCode(ip):
+            pane.list_code(ip)
         case words.Walk(address):
             pane.walk(address)
         case words.Info(view):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from kdash.backends.kvm.facts import Snapshot
+from kdash.backends.kvm.facts import Instruction, Snapshot
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 
@@ -25,6 +25,9 @@ class Session(Protocol):
 
     def snapshot(self) -> Snapshot:
         """The latest state; never waits."""
+
+    def code(self, ip: int, count: int) -> tuple[Instruction, ...]:
+        """Instructions from an address on; waits for the guest's thread."""
 
     def step(self, count: int = 1) -> Future[Snapshot]:
         """Do steps."""

@@ -109,6 +109,12 @@ WORDS: Final = (
     ),
     CommandWord("xp", "xp/NFU ADDR", "show guest-physical memory, as QEMU's monitor does", (),
                 "As x, by physical address."),
+    CommandWord(
+        "list", "list [ADDR]", "list the code at ADDR, or at CS:IP again",
+        ("l", "disassemble", "disas"),
+        "list main        b, u and a double click work on what is listed; going down lists more\n\n"
+        + _ADDRESS,
+    ),
     CommandWord("walk", "walk [ADDR]", "show how ADDR is translated, level by level (CS:IP)"),
     CommandWord(
         "info", "info VIEW", "show a view: info stops, info msrs, info cpuid", (),

@@ -58,6 +58,13 @@ class Until:
 
 
 @dataclass(frozen=True, slots=True)
+class ListCode:
+    """List the code at an address."""
+
+    ip: int
+
+
+@dataclass(frozen=True, slots=True)
 class Follow:
     """Let the memory shown follow an expression."""
 
@@ -166,6 +173,7 @@ Command = (
     | Seek
     | Save
     | Print
+    | ListCode
 )
 
 
@@ -243,6 +251,8 @@ def _at_addresses(word: str, rest: str, registers: Registers, lookup: Lookup) ->
             return Follow(rest)
         case "set":
             return _assignment(rest, registers, lookup)
+        case "list":
+            return ListCode(_address("list", rest, registers, lookup) if rest else registers.rip)
         case "walk":
             return Walk(_address("walk", rest, registers, lookup) if rest else None)
         case "info":

@@ -19,6 +19,7 @@ from kdash.backends.kvm.condition_words import ConditionError
 from kdash.backends.kvm.facts import (
     KEY_WANTED,
     GuestError,
+    Instruction,
     KvmError,
     Outcome,
     RecordingView,
@@ -72,6 +73,10 @@ class GivenSession:
 
     def snapshot(self) -> Snapshot:
         return self.snapshots[0]
+
+    def code(self, ip: int, count: int) -> tuple[Instruction, ...]:
+        self.asked.append(("code", ip, count))
+        return ()
 
     def _answer(self, *asked: object) -> Future[Snapshot]:
         self.asked.append(asked if len(asked) > 1 else asked[0])
@@ -1341,3 +1346,70 @@ async def test_a_recording_from_a_file_is_shown_and_goes_on(tmp_path: Path) -> N
         await until(pilot, lambda: state(app) == "ended")
         await pilot.press("S")
         await until(pilot, lambda: "REPLAY moment 6 of 7" in status())
+
+
+#: mov al,1; jmp to the far part, which is 600 bytes on: inc ax; ret, and no code behind it.
+FAR_PART = 0x1000 + 602
+FAR = (
+    b"\xb0\x01"
+    + b"\xe9"
+    + (597).to_bytes(2, "little")
+    + b"\x90" * 597
+    + b"\x40\xc3"
+    + b"\xf4" * 500
+)
+
+
+@pytest.mark.kvm
+async def test_code_elsewhere_is_listed_and_takes_breakpoints_until_the_guest_goes_on(
+    tmp_path: Path,
+) -> None:
+    app = real(tmp_path, FAR)
+    async with app.run_test(size=LARGE) as pilot:
+        code = parts(app).code
+        app.pane.run_command(f"list {FAR_PART:#x}")
+        await until(pilot, lambda: code.cursor == FAR_PART)
+        assert "inc ax" in drawn(code)
+        code.focus()
+        await pilot.press("j", "b")
+        await until(pilot, lambda: "●" in drawn(code))
+        assert code.cursor == FAR_PART + 1
+        await pilot.press("s")
+        await until(pilot, lambda: code.cursor == 0x1002)
+        assert "inc ax" not in drawn(code)
+
+
+@pytest.mark.kvm
+async def test_enter_on_a_jump_lists_its_target_however_far_it_is(tmp_path: Path) -> None:
+    app = real(tmp_path, FAR)
+    async with app.run_test(size=LARGE) as pilot:
+        code = parts(app).code
+        code.focus()
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: code.cursor == FAR_PART)
+        await pilot.press("j", "enter")  # ret has no target: back to CS:IP
+        app.pane.run_command("list")
+        await until(pilot, lambda: code.cursor == 0x1000)
+
+
+@pytest.mark.kvm
+async def test_going_down_lists_what_comes_behind(tmp_path: Path) -> None:
+    app = real(tmp_path, FAR)
+    async with app.run_test(size=LARGE) as pilot:
+        code = parts(app).code
+        code.focus()
+        await pilot.press("G")
+        last = code.cursor
+        assert last is not None
+        await pilot.press("j")
+        await until(pilot, lambda: code.cursor == last + 1)
+
+
+@pytest.mark.kvm
+async def test_where_there_is_no_memory_no_code_is_listed(tmp_path: Path) -> None:
+    app = real(tmp_path, FAR)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        before = drawn(parts(app).code)
+        app.pane.run_command("list 0xffff0000")
+        await until(pilot, lambda: any("no memory at" in n.message for n in app._notifications))
+        assert drawn(parts(app).code) == before

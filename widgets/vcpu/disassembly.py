@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -20,6 +21,7 @@ from kdash.widgets.vcpu.registers import mode_text
 
 ROOMY = 60  # cells; from here on code bytes stand apart
 SEMICOLON = " ; "
+MOST = 4000  # instructions that are listed
 TIGHT = 34  # cells; below this code bytes are left out
 
 
@@ -40,8 +42,17 @@ class DisassemblyView(LinePart):
             super().__init__()
             self.ip = ip
 
+    class Wanted(Message):
+        """Code that is not listed was asked for."""
+
+        def __init__(self, ip: int, *, onward: bool) -> None:
+            super().__init__()
+            self.ip = ip
+            self.onward = onward  # behind what is listed, which stays
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("Code", id=id)
+        self._elsewhere = False  # other code than that around CS:IP is listed
         self._rows: tuple[Instruction, ...] = ()
         self._registers = Registers()
         self._current: int | None = None  # RIP
@@ -64,7 +75,9 @@ class DisassemblyView(LinePart):
     def show(self, snapshot: Snapshot, before: Snapshot | None = None) -> None:
         """Draw the code of `snapshot`; `before` is the stop one step earlier, if it was one."""
         followed = self.on_current
-        self._rows = merged(self._rows, snapshot.disassembly)
+        if not self._elsewhere or before is not None or snapshot.registers.rip != self._current:
+            self._rows = merged(self._rows, snapshot.disassembly)
+            self._elsewhere = False
         self._registers = snapshot.registers
         self._current = snapshot.registers.rip
         self._breakpoints = snapshot.breakpoints
@@ -79,6 +92,21 @@ class DisassemblyView(LinePart):
         self.lay_out()
         if followed:
             self._reveal(self._current)
+
+    def list_code(self, rows: Sequence[Instruction], *, onward: bool) -> None:
+        """List code that was asked for until the guest goes on, `onward` behind what is listed."""
+        if not rows:
+            return
+        last = self._rows[-1].ip if self._rows else -1
+        self._elsewhere = True
+        if onward:
+            self._rows = (*self._rows, *(row for row in rows if row.ip > last))
+            self.lay_out()
+            self.action_move(1)
+            return
+        self._rows = tuple(rows)
+        self.set_title("Code", function_of(rows[0].symbol) or f"at {rows[0].ip:#x}")
+        self.move_to(rows[0].ip)
 
     def lay_out(self) -> None:
         """Make the lines for the room there is."""
@@ -187,8 +215,12 @@ class DisassemblyView(LinePart):
             self.move_to(self._rows[max(0, min(place, len(self._rows) - 1))].ip)
 
     def action_move(self, by: int) -> None:
-        """Move the cursor by instructions."""
-        self._move((self._place(self._cursor) or 0) + by)
+        """Move the cursor by instructions; below the last one, more are asked for."""
+        place = (self._place(self._cursor) or 0) + by
+        if by > 0 and self._rows and place >= len(self._rows) and len(self._rows) < MOST:
+            last = self._rows[-1]
+            self.post_message(self.Wanted(last.ip + len(last.code), onward=True))
+        self._move(place)
 
     def action_edge(self, direction: int) -> None:
         """First or last instruction listed."""
@@ -201,12 +233,7 @@ class DisassemblyView(LinePart):
         if row is None or row.target is None:
             self.move_to(self._registers.rip)
         elif not self.move_to(row.target):
-            name = f" <{printable(row.target_symbol)}>" if row.target_symbol else ""
-            self.notify(
-                f"{row.target:#x}{name} is too far from CS:IP to be listed; "
-                f":break {row.target:#x} stops there, :until {row.target:#x} runs there",
-                markup=False,
-            )
+            self.post_message(self.Wanted(row.target, onward=False))
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the line clicked; a double click toggles a breakpoint there."""

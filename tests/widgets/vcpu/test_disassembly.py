@@ -255,15 +255,32 @@ async def test_before_it_is_known_how_much_room_there_is_nothing_is_said() -> No
     assert view.lines == ()
 
 
-async def test_enter_says_so_where_the_target_of_a_call_is_not_listed() -> None:
+async def test_enter_asks_for_the_target_of_a_call_that_is_not_listed() -> None:
     far = replace(COMPILED[2], target=0x5000, target_symbol="[far]")
     view = DisassemblyView()
-    app = PartApp(view)
-    async with app.run_test(size=(70, 12)) as pilot:
+    asked: list[tuple[int, bool]] = []
+
+    class AskedApp(PartApp):
+        def on_disassembly_view_wanted(self, event: DisassemblyView.Wanted) -> None:
+            asked.append((event.ip, event.onward))
+
+    async with AskedApp(view).run_test(size=(70, 12)) as pilot:
         view.show(snapshot(registers=at(0x1000), disassembly=(COMPILED[0], COMPILED[1], far)))
         view.focus()
-        await pilot.press("G", "enter")
+        await pilot.press("G", "enter", "j")
         await pilot.pause()
-        assert view.cursor == 0x1002
-        (told,) = app._notifications
-        assert told.message.startswith("0x5000 <[far]> is too far")
+        assert asked == [(0x5000, False), (0x1002 + len(far.code), True)]
+
+
+async def test_code_listed_elsewhere_stays_while_the_guest_stands() -> None:
+    view = DisassemblyView()
+    stands = snapshot(registers=at(0x1000), disassembly=COMPILED)
+    elsewhere = tuple(replace(one, ip=one.ip + 0x4000) for one in COMPILED)
+    async with PartApp(view).run_test(size=(70, 12)):
+        view.show(stands)
+        view.list_code(elsewhere, onward=False)
+        view.show(replace(stands, breakpoints=frozenset({elsewhere[0].ip})))
+        assert view.cursor == elsewhere[0].ip
+        assert any("●" in line.text for line in view.lines)
+        view.show(snapshot(registers=at(0x1001), disassembly=COMPILED))
+        assert view.cursor == 0x1001
