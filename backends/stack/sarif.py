@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -47,10 +47,18 @@ _EDGES: Final = {
 
 
 class SarifForm:
-    """Writes one log with one run; a form of output as those in `formats`."""
+    """Writes one log with one run; a form of output as those in `formats`.
 
-    def __init__(self, options: CheckOptions | None = None) -> None:
+    Args:
+        options: how the files were validated.
+        suppressed: why the user accepts findings, by their fingerprints.
+    """
+
+    def __init__(
+        self, options: CheckOptions | None = None, suppressed: Mapping[str, str] | None = None
+    ) -> None:
         self._options = options or CheckOptions()
+        self._suppressed = suppressed or {}
         self._first = True
         self._notifications: list[dict[str, Any]] = []
         self._index = {kind: number for number, kind in enumerate((*RULES, OTHER))}
@@ -103,6 +111,13 @@ class SarifForm:
             result["fingerprints"] = {FINGERPRINT: finding.fingerprint}
         if finding.cause:
             result["partialFingerprints"] = {CAUSE: finding.cause}
+        if (why := self._suppressed.get(finding.fingerprint)) is not None:
+            suppression = {
+                "kind": "external",
+                "status": "accepted",
+                "justification": printable(why),
+            }
+            result["suppressions"] = [suppression]
         if finding.change:
             result["baselineState"] = BASELINE_STATES[finding.change]
         if finding.path:

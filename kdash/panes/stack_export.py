@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdash.backends.stack.facts import Finding
+from kdash.backends.stack.facts import FileReport, Finding
 from kdash.widgets.pane import CommandError
 from kdash.widgets.stack.entry import Entry
 from kdash.widgets.stack.tally import count
 
-FORMATS = ("text", "json", "annotations")
-SUFFIXES = {".json": "json", ".jsonl": "json"}
+FORMATS = ("text", "json", "sarif", "annotations")
+SUFFIXES = {".json": "json", ".jsonl": "json", ".sarif": "sarif"}
 
 
 def export(rows: Sequence[Entry], words: Sequence[str]) -> str:
@@ -26,7 +26,9 @@ def export(rows: Sequence[Entry], words: Sequence[str]) -> str:
         CommandError: The words mean nothing, or the file can't be written.
     """
     if not 1 <= len(words) <= 2:
-        raise CommandError("export: give a file, and text, json or annotations if it is no .json")
+        raise CommandError(
+            "export: give a file, and text, json, sarif or annotations if no suffix tells"
+        )
     path = Path(words[0]).expanduser()
     form = words[1] if len(words) > 1 else SUFFIXES.get(path.suffix, "text")
     if form not in FORMATS:
@@ -48,6 +50,8 @@ def _text(form: str, findings: Sequence[Finding], rows: Sequence[Entry]) -> str:
             if row.finding is not None and row.verdict is not None
         }
         return annotations_for(findings, notes)
+    if form == "sarif":
+        return _sarif(findings, rows)
     from kdash.backends.stack.formats import Summary, json_line, text_line
 
     line_of = json_line if form == "json" else text_line
@@ -57,6 +61,22 @@ def _text(form: str, findings: Sequence[Finding], rows: Sequence[Entry]) -> str:
         summary.files = len({finding.file for finding in findings})
         summary.findings.update(finding.kind for finding in findings)
         lines.append(summary.json_line(0.0))
+    return "\n".join(lines) + "\n"
+
+
+def _sarif(findings: Sequence[Finding], rows: Sequence[Entry]) -> str:
+    """A SARIF log in which findings that the user accepts are suppressed."""
+    from kdash.backends.stack.formats import Summary
+    from kdash.backends.stack.sarif import SarifForm
+
+    accepted = {
+        row.finding.fingerprint: f"{row.verdict.word}: {row.verdict.note}".rstrip(": ")
+        for row in rows
+        if row.finding is not None and row.verdict is not None and row.settled
+    }
+    form = SarifForm(suppressed=accepted)
+    report = FileReport("", tuple(findings))
+    lines = [*form.head(), *form.of(report), *form.tail(Summary(), 0.0, complete=True)]
     return "\n".join(lines) + "\n"
 
 

@@ -27,7 +27,7 @@ WORDS = (
                 f"decide about the finding: {', '.join(VERDICTS)}, none"),
     CommandWord("goto", "goto FUNCTION", "the first finding in this function"),
     CommandWord("watch", "watch [on|off]", "check a file again when it changes on disk"),
-    CommandWord("export", "export FILE [text|json|annotations]",
+    CommandWord("export", "export FILE [text|json|sarif|annotations]",
                 "write the findings shown; annotations: what silences them in the kernel"),
     CommandWord("livepatch", "livepatch [FUNCTION]",
                 "are traces through it reliable, and which tasks are inside of it now"),
