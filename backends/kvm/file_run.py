@@ -51,7 +51,7 @@ class FileRun:
         self._arguments = (guest, path, devices, engine, start)
         self._on_output: OnOutput | None = None
         self.interrupted: Callable[[], bool] = lambda: False  # asked while searching the past
-        self._run: RecordedRun | GuidedRun = RecordedRun(loaded)
+        self._run: RecordedRun | GuidedRun = RecordedRun(loaded, guest.symbols, guest.lines)
         self._run.interrupted = self._is_interrupted
 
     def __getattr__(self, name: str) -> Any:

@@ -124,6 +124,7 @@ def _recorded(data: bytes, title: str, options: Options) -> Guest:
     loaded = load(data, title, options.record_memory or LIMIT)
     recording, about, machine = loaded.recording, loaded.about, loaded.about.machine
     areas = (one for one in recording.areas if one.slot >= 0)
+    lines = None if options.symbols is None else _lines_of(Path(options.symbols))
     try:
         return Guest(
             about.title, b"", load=about.load, memory=machine.memory,
@@ -131,7 +132,7 @@ def _recorded(data: bytes, title: str, options: Options) -> Guest:
             symbols=Symbols.of(about.symbols) if options.symbols is None
             else symbol_file(options.symbols),
             disk=machine.disk, vcpus=recording.vcpu_count, irqchip=machine.irqchip,
-            host_cpuid=machine.host_cpuid, cpuid=machine.cpuid, recorded=loaded,
+            host_cpuid=machine.host_cpuid, cpuid=machine.cpuid, recorded=loaded, lines=lines,
         )  # fmt: skip
     except BaseException:
         recording.close()

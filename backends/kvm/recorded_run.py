@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.facts import (
+    Instruction,
     KvmError,
     NotRecorded,
     Registers,
@@ -25,13 +26,14 @@ from kdash.backends.kvm.recording_file import Loaded, save
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.resumption import has_ended
 from kdash.backends.kvm.runner import Slice
-from kdash.backends.kvm.snapshots import EXITS, SERIAL
+from kdash.backends.kvm.snapshots import EXITS, LINES_WAIT, SERIAL
 from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.travel import Search, Travel
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.inspector import Inspector
+    from kdash.backends.kvm.lines import Lines
 
 _READ_ONLY = "a recording can be looked through, not changed or run on"
 
@@ -41,10 +43,15 @@ class RecordedRun(GuestRun):
 
     Args:
         loaded: it; closed with the run.
+        symbols: names of its addresses; None: those the file has.
+        lines: source lines of its addresses; no file has them.
     """
 
-    def __init__(self, loaded: Loaded) -> None:
-        super().__init__(Symbols.of(loaded.about.symbols))
+    def __init__(
+        self, loaded: Loaded, symbols: Symbols | None = None, lines: Lines | None = None
+    ) -> None:
+        super().__init__(Symbols.of(loaded.about.symbols) if symbols is None else symbols)
+        self.lines = lines
         self._about = loaded.about
         self._file = loaded.name
         self._recording = loaded.recording
@@ -138,6 +145,13 @@ class RecordedRun(GuestRun):
         """Write it, or the moment shown, to another file."""
         save(path, self._recording, self._about, moment_only=moment_only)
 
+    def _code(self, registers: Registers) -> tuple[Instruction, ...]:
+        """Instructions around CS:IP with symbols and source lines."""
+        read = partial(self._recording.read_linear, vcpu=self._selected)
+        found = disassembly.around(registers, read, self._about.load)
+        named = disassembly.named(found, self.symbols)
+        return named if self.lines is None else self.lines.of(named, LINES_WAIT)
+
     def snapshot(self) -> Snapshot:
         """All there is to show now."""
         recording, about = self._recording, self._about
@@ -154,12 +168,7 @@ class RecordedRun(GuestRun):
             seconds=0.0,
             registers=registers,
             changed=changed(self._before[self._selected], registers),
-            disassembly=disassembly.named(
-                disassembly.around(
-                    registers, partial(recording.read_linear, vcpu=self._selected), about.load
-                ),
-                self.symbols,
-            ),
+            disassembly=self._code(registers),
             exits=exits_before(recording, recording.position, EXITS),
             serial=_until(about.serial, about.dropped[0], _sent(state, "serial")),
             debug_port=_until(about.debug_port, about.dropped[1], _sent(state, "debug_port")),

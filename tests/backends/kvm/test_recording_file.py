@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import subprocess
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from kdash.backends.kvm.facts import GuestError, GuestFileError, KvmError, Outcome, RunState
 from kdash.backends.kvm.guests import article_guest, flat
 from kdash.backends.kvm.guided import GuidedRun
-from kdash.backends.kvm.images import load_file
+from kdash.backends.kvm.images import Options, load_file
 from kdash.backends.kvm.keys import Key
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.recorded_run import RecordedRun
@@ -214,6 +215,28 @@ def test_a_guest_is_saved_and_looked_through_again(tmp_path: Path) -> None:
         assert run.read_memory(0x1000, 12) == live.read_memory(0x1000, 12)
     run.close()
     live.close()
+
+
+@pytest.mark.kvm
+@pytest.mark.gcc
+def test_a_recording_shows_the_source_lines_of_a_symbol_file(tmp_path: Path) -> None:
+    source = tmp_path / "three.s"
+    source.write_text(".globl _start\n_start: inc %eax\nnop\nhlt\n")
+    elf = tmp_path / "three.elf"
+    build = ["gcc", "-g", "-static", "-nostdlib", "-o", str(elf), str(source)]
+    subprocess.run(build, check=True)
+    path = tmp_path / "three.kdash"
+    session = VcpuSession(load_file(elf))
+    session.step(2).result(5)
+    session.save_recording(str(path)).result(5)
+    session.close()
+    for symbols, line in ((None, None), (elf, 4)):
+        session = VcpuSession(load_file(path, Options(symbols=symbols)))
+        current = next(one for one in session.snapshot().disassembly if one.current)
+        assert (current.source and current.source.line) == line
+        listed = session.code(current.ip, 1)
+        assert [one.source and one.source.line for one in listed] == [line]
+        session.close()
 
 
 @pytest.mark.kvm
