@@ -98,6 +98,7 @@ class Checker:
             frame_pointer_reason=reason,
             functions=len(program.functions),
             instructions=len(program.code),
+            left_out=maker.left_out,
             sample=sample,
         )
         return report, walk

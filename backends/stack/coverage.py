@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -205,12 +206,13 @@ class Coverage:
         found = []
         first = int(run[0])
         for at in returns:
-            related = [("not-callable", label) for label in labels if first <= label <= at]
+            held = labels[bisect_left(labels, first) : bisect_right(labels, at)]
+            related = [("not-callable", label) for label in held]
             related.append(("unreachable", first))
             violation = Violation("return-outside", self.events.of(at), at, -1)
             found.append(Site(violation, tuple(related)))
-            behind = run[run > at]
-            first = int(behind[0]) if len(behind) else at
+            behind = int(np.searchsorted(run, at, "right"))
+            first = int(run[behind]) if behind < len(run) else at
         return found
 
     def _visited_labels(self) -> list[Site]:

@@ -123,6 +123,7 @@ class FileReport:
     functions: int = 0
     instructions: int = 0
     seconds: float = 0.0
+    left_out: int = 0  # findings that are not told, as there are too many in one file
     sample: bool = False  # one of the bundled objects
 
 

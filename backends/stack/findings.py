@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from kdash.backends.stack.causes import cause_of, noreturn_cause
 from kdash.backends.stack.codes import CALL
 from kdash.backends.stack.coverage import Site
@@ -21,11 +19,16 @@ from kdash.backends.stack.trail import trail
 from kdash.backends.stack.violations import Violation
 from kdash.backends.stack.walk import Walk
 
+_MOST = 100_000  # findings of one file that are told
 _MOST_DETAILED = 500  # findings of one file that get a path and a listing
 
 
 class FindingMaker:
-    """Makes the findings of one walked file."""
+    """Makes the findings of one walked file.
+
+    Attributes:
+        left_out: findings that there was no room for.
+    """
 
     def __init__(self, file: str, walk: Walk, levels: dict[str, Level | None]) -> None:
         self._file = file
@@ -33,12 +36,16 @@ class FindingMaker:
         self._levels = levels
         self._listing = Listing(walk)
         self._lines = SourceLines(walk.program.image, walk.program.code)
+        self._descriptions: dict[int, str] = {}
         self._made = 0
+        self.left_out = 0
 
     def make(self, sites: list[Site]) -> tuple[Finding, ...]:
         """Findings for all sites whose kind is on, by section and address."""
         chosen = [site for site in sites if self._levels[site.violation.kind] is not None]
         chosen.sort(key=lambda site: (site.violation.instruction, site.violation.kind))
+        self.left_out += max(0, len(chosen) - _MOST)
+        del chosen[_MOST:]
         return numbered(self._finding(site) for site in chosen)
 
     def make_malformed(self, entries: list[Malformed]) -> tuple[Finding, ...]:
@@ -131,7 +138,7 @@ class FindingMaker:
     def _where(self, position: int) -> tuple[str, int]:
         """The function around a position (empty outside) and the offset in it."""
         functions, code = self._walk.program.functions, self._walk.program.code
-        at = int(functions.containing(np.array([position], np.int64))[0])
+        at = functions.around_one(position)
         if at >= 0:
             return functions.name(at), position - int(functions.start[at])
         return "", position - code.section_at(position).base
@@ -145,13 +152,20 @@ class FindingMaker:
         if violation.kind in ("call-without-frame", "bp-scratch"):
             return FRAME_TEXT
         if violation.expected >= 0:
-            return describe(self._walk.transitions.table.states[violation.expected])
+            return self._described(violation.expected)
         return ENTRY_TEXT if violation.kind in ("return-modified", "sibling-modified") else ""
 
     def _found(self, violation: Violation) -> str:
         if violation.state < 0:
             return ""
-        return describe(self._walk.transitions.table.states[violation.state])
+        return self._described(violation.state)
+
+    def _described(self, state: int) -> str:
+        text = self._descriptions.get(state)
+        if text is None:
+            text = describe(self._walk.transitions.table.states[state])
+            self._descriptions[state] = text
+        return text
 
     def _related(self, site: Site) -> list[Related]:
         code = self._walk.program.code

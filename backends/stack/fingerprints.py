@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from kdash.backends.stack.causes import cause_of
@@ -40,6 +41,7 @@ def base_function(name: str) -> str:
     return _SUFFIX.sub("", name)
 
 
+@lru_cache(maxsize=4096)
 def normalised(instruction: str) -> str:
     """An instruction without what changes from build to build."""
     text = _NUMBER.sub("N", _COMMENT.sub("", instruction))

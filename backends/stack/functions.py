@@ -6,6 +6,7 @@ one function. The parent is the function that jumps into it: names repeat in lin
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -55,6 +56,20 @@ class Functions:
         if bool(np.any(self.around >= 0)):
             self._look_outwards(positions, found, result)
         return result
+
+    @cached_property
+    def _bounds(self) -> tuple[list[int], list[int], list[int]]:
+        return self.start.tolist(), self.end.tolist(), self.around.tolist()
+
+    def around_one(self, position: int) -> int:
+        """The same for one position, fast."""
+        start, end, around = self._bounds
+        at = bisect_right(start, position) - 1
+        for _ in range(_DEEPEST):
+            if at < 0 or position < end[at]:
+                break
+            at = around[at]
+        return at if at >= 0 and position < end[at] else -1
 
     def _look_outwards(self, positions: Ints, found: Ints, result: Ints) -> None:
         """Behind the end of a function inside of another one, the outer one holds."""

@@ -23,6 +23,7 @@ from kdash.backends.stack.walk import Walk
 if TYPE_CHECKING:
     from iced_x86 import Formatter
 
+_MOST_TEXTS = 4096  # instructions whose texts are kept
 CONTEXT = 12  # instructions shown before and after a site
 
 
@@ -33,6 +34,7 @@ class Listing:
         self.walk = walk
         self.program = walk.program
         self.code = walk.program.code
+        self._texts: dict[int, str] = {}
 
     @cached_property
     def _formatter(self) -> Formatter:
@@ -89,6 +91,14 @@ class Listing:
 
     def text(self, index: int) -> str:
         """One instruction as text, with the names that its relocation gives."""
+        text = self._texts.get(index)
+        if text is None:
+            if len(self._texts) == _MOST_TEXTS:
+                self._texts.clear()
+            text = self._texts[index] = self._formatted(index)
+        return text
+
+    def _formatted(self, index: int) -> str:
         from iced_x86 import Decoder
 
         position = int(self.code.start[index])
@@ -128,7 +138,7 @@ class Listing:
     def place(self, position: int) -> str:
         """A position in words: `function+0x1d`, or the section's name outside functions."""
         functions = self.program.functions
-        function = int(functions.containing(np.array([position], np.int64))[0])
+        function = functions.around_one(position)
         if function >= 0:
             name, start = functions.name(function), int(functions.start[function])
         else:

@@ -50,6 +50,7 @@ class SwitchTables:
         self._relocations = relocations
         self._branches = branches
         self._heads: dict[int, set[int]] = {}
+        self._read: dict[tuple[Table, int], list[int]] = {}  # by table and function
 
     def targets(self, jumps: list[int], stops: frozenset[int]) -> dict[int, list[int]]:
         """The positions each indirect jump may go to, for those with a table.
@@ -67,14 +68,20 @@ class SwitchTables:
         found: dict[int, list[int]] = {}
         left = _MOST_TARGETS
         for jump, table in tables.items():
-            targets = self._entries(jump, table, min(left, _MOST_ENTRIES))
+            targets = self._read_once(jump, table)[:left]
             left -= len(targets)
             if targets:
                 found[jump] = targets
         return found
 
+    def _read_once(self, jump: int, table: Table) -> list[int]:
+        key = (table, self._root(int(self._code.start[jump])))
+        if key not in self._read:
+            self._read[key] = self._entries(jump, table, _MOST_ENTRIES)
+        return self._read[key]
+
     def _root(self, position: int) -> int:
-        own = int(self._functions.containing(np.array([position], np.int64))[0])
+        own = self._functions.around_one(position)
         return own if own < 0 else int(self._functions.root[own])
 
     def _find(self, jump: int, stops: frozenset[int]) -> Table | None:
@@ -83,7 +90,7 @@ class SwitchTables:
         function = self._root(position)
         if function < 0:
             return None
-        own = int(self._functions.containing(np.array([position], np.int64))[0])
+        own = self._functions.around_one(position)
         floor = int(self._functions.start[own])
         at = jump
         for _ in range(_MOST_STEPS):

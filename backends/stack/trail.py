@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kdash.backends.stack.events import (
     BRANCH,
     EDGES,
@@ -94,7 +92,7 @@ def _without_repeats(steps: list[tuple[int, str, str]]) -> list[tuple[int, str, 
 def _offset(walk: Walk, index: int) -> int:
     code, functions = walk.program.code, walk.program.functions
     position = int(code.start[min(index, len(code) - 1)])
-    function = int(functions.containing(np.array([position], np.int64))[0])
+    function = functions.around_one(position)
     if function >= 0:
         return position - int(functions.start[function])
     return position - code.section_at(position).base

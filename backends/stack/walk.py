@@ -9,6 +9,7 @@ one finding and the code behind it still counts as reached.
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from kdash.backends.stack import events as ev
 from kdash.backends.stack.codes import NOP
 from kdash.backends.stack.events import FIRST_OPERATION, Events
 from kdash.backends.stack.hints import HintKind, hint_state
+from kdash.backends.stack.image import Ints
 from kdash.backends.stack.operations import Op, Operation
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.state import ENTRY, NO_BASE
@@ -397,13 +399,20 @@ class Walk:
                 return -1
         return source
 
+    @cached_property
+    def _not_padding(self) -> Ints:
+        """For each instruction the last one up to it that is no NOP."""
+        control = self.program.code.control
+        own = np.where(control == NOP, -1, np.arange(len(control)))
+        return np.maximum.accumulate(own)
+
     def _report_before(self, kind: str, event: int, state: int, callee: str = "") -> None:
         """Report at the last instruction in front of an event that is no instruction."""
         code, events = self.program.code, self.events
         at = int(events.instruction[event]) - 1
-        floor = code.section_at(int(code.start[at])).first if at >= 0 else 0
-        while at > floor and code.control[at] == NOP:
-            at -= 1
+        if at >= 0:
+            floor = code.section_at(int(code.start[at])).first
+            at = max(int(self._not_padding[at]), floor)
         self.violations.add(
             Violation(kind, events.of(at), at, self._function, state, callee=callee)
         )

@@ -38,6 +38,7 @@ def encode(report: FileReport) -> str:
         "functions": report.functions,
         "instructions": report.instructions,
         "seconds": report.seconds,
+        "left_out": report.left_out,
         "sample": report.sample,
     }
     return json.dumps(data, separators=(",", ":"))

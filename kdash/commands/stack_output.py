@@ -92,6 +92,9 @@ class _Narrator:
 
     def tell(self, report: FileReport) -> None:
         """Say why a file could not be read, or how the frame pointer rules were decided."""
+        if report.left_out:
+            told = len(report.findings)
+            self._say(f"{report.file}: {told} findings told, {report.left_out} more left out")
         if report.error:
             self._say(f"{report.file}: {report.error}")
         elif report.frame_pointer_reason:
