@@ -18,6 +18,7 @@ COMMANDS = {
     "stack": "validate the stack rules of object files, explain findings",
     "entropy": "the state of the kernel's random-number generator, once or repeatedly",
     "doctor": "what works on this machine, and what to do about the rest",
+    "config": "the configuration file: where it is and what holds by it",
 }
 
 HELP = """\

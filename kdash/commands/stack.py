@@ -22,7 +22,7 @@ from kdash.commands.stack_livepatch import add_livepatch, carry_out_livepatch
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.commands.stack_progress import Progress
-from kdash.commands.stack_reports import jobs, named, reports_on
+from kdash.commands.stack_reports import InputError, jobs, named, reports_on
 from kdash.exit_status import ExitStatus
 
 _CHECK_EXAMPLE = """examples:
@@ -124,6 +124,9 @@ def _guarded(command: Callable[[argparse.Namespace], int], arguments: argparse.N
     except ConfigurationError as error:
         print(f"kdash stack: {error}", file=sys.stderr)  # noqa: T201
         return int(ExitStatus.ENVIRONMENT if error.unreadable else ExitStatus.USAGE)
+    except InputError as error:
+        print(f"kdash stack: {error}", file=sys.stderr)  # noqa: T201
+        return int(ExitStatus.ENVIRONMENT)
     except KeyboardInterrupt:
         return int(ExitStatus.SIGINT)
     except _Ended as ended:

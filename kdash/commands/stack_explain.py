@@ -48,10 +48,17 @@ def carry_out_explain(arguments: argparse.Namespace) -> int:
     if arguments.function is None and subject in RULES:
         print(rule_as_json(subject) if as_json else explain_rule(subject))  # noqa: T201
         return int(ExitStatus.OK)
-    if arguments.function is None and not Path(subject).is_file():
+    if arguments.function is None and not _is_object(subject):
         kinds = ", ".join(RULES)
         return _complain(f"no rule '{subject}' and no such file; rules: {kinds}", ExitStatus.USAGE)
     return _explain_object(arguments, as_json)
+
+
+def _is_object(path: str) -> bool:
+    """Whether it is a file, or the member of an archive."""
+    from kdash.backends.stack.reading import split_member
+
+    return Path(path).is_file() or bool(split_member(path)[1])
 
 
 def _explain_object(arguments: argparse.Namespace, as_json: bool) -> int:

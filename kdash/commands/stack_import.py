@@ -12,6 +12,7 @@ from kdash.backends.stack.facts import CheckOptions, FileReport, ResultsError
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.commands.stack_progress import Progress
+from kdash.commands.stack_reports import standard_input
 from kdash.exit_status import ExitStatus
 
 EXAMPLE = """examples:
@@ -74,7 +75,7 @@ def _reports(path: str, build_dir: str, options: CheckOptions) -> Iterator[FileR
     from kdash.backends.stack.import_results import import_file, import_stream
 
     if path == "-":
-        return import_stream(open(sys.stdin.fileno(), "rb", closefd=False), build_dir, options)
+        return import_stream(standard_input("results"), build_dir, options)
     return import_file(path, build_dir, options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import AsyncGenerator, Iterator
@@ -17,11 +18,31 @@ def jobs(text: str) -> int:
     return int(text)
 
 
+class InputError(Exception):
+    """Standard input was asked for and is closed."""
+
+
+def standard_input(what: str) -> io.BufferedReader:
+    """Standard input as bytes; somebody who is to type is told so.
+
+    Args:
+        what: What is read from it.
+
+    Raises:
+        InputError: it is closed.
+    """
+    if sys.stdin is None:
+        raise InputError(f"standard input is closed: no {what} to read")
+    if sys.stdin.isatty():
+        print(f"kdash stack: reading {what} from the terminal; ctrl+d ends them", file=sys.stderr)  # noqa: T201
+    return open(sys.stdin.fileno(), "rb", closefd=False)
+
+
 def named(path: str) -> list[str]:
     """The paths that one argument means: `-` those on stdin, a line or a NUL-ended string each."""
     if path != "-":
         return [path]
-    data = sys.stdin.buffer.read()
+    data = standard_input("paths").read()
     names = data.split(b"\0" if b"\0" in data else b"\n")
     return [os.fsdecode(name) for name in names if name]
 

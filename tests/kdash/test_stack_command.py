@@ -342,3 +342,13 @@ def test_of_many_files_it_is_told_how_often_the_frame_pointer_rules_were_on(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 4
     assert re.fullmatch(r"frame pointer rules \(auto\): on in \d files, off in \d", lines[-1])
+
+
+@pytest.mark.parametrize("arguments", [["import"], ["check", "-"]])
+def test_a_closed_standard_input_is_an_environment_error(arguments: list[str]) -> None:
+    command = ["sh", "-c", 'exec "$0" "$@" <&-', sys.executable, "-c", _PROGRAM, "stack"]
+    result = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stderr.count("\n")) == (3, 1)
+    assert "standard input is closed" in result.stderr
