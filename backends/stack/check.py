@@ -32,7 +32,7 @@ class Checker:
     def __init__(self, options: CheckOptions | None = None, cache: Path | None = None) -> None:
         self.options = options or CheckOptions()
         self._cache = ResultCache(self.options, cache) if cache else None
-        self._transitions = Transitions()
+        self._transitions: dict[int, Transitions] = {}  # by machine
 
     def check(self, path: str, *, sample: bool = False) -> FileReport:
         """Validate one file; what is wrong with the file itself stands in the report."""
@@ -105,11 +105,13 @@ class Checker:
 
     def walk(self, program: Program, frame_pointer: bool) -> Walk:
         """Walk a program with the states known so far."""
-        if self._transitions.full:
-            self._transitions = Transitions()
+        processor = program.architecture
+        known = self._transitions.get(processor.machine)
+        if known is None or known.full:
+            known = self._transitions[processor.machine] = Transitions(processor.operation)
         uaccess = self.options.uaccess
         events = make_events(program, frame_pointer, uaccess)
-        walk = Walk(program, events, self._transitions, frame_pointer, uaccess)
+        walk = Walk(program, events, known, frame_pointer, uaccess)
         walk.run()
         return walk
 

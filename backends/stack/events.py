@@ -31,11 +31,6 @@ from kdash.backends.stack.image import Ints
 from kdash.backends.stack.membership import among
 from kdash.backends.stack.program import Program
 from kdash.backends.stack.special import FEATURE_POPCNT, FEATURE_SMAP
-from kdash.backends.stack.stack_ops import (
-    find_frame_pointer_writes,
-    find_stack_operations,
-    operation_keys,
-)
 
 (
     LEADER,  # nothing happens here, but a path may begin
@@ -149,12 +144,13 @@ class _Maker:
 
     def _stack_operations(self) -> None:
         code = self.program.code
-        operations = find_stack_operations(code, self.program.functions, self.uaccess)
+        processor = self.program.architecture
+        operations = processor.stack_operations(code, self.program.functions, self.uaccess)
         if self.frame_pointer:
-            writes = find_frame_pointer_writes(code, operations)
+            writes = processor.frame_pointer_writes(code, operations)
             self.code[writes] = FRAME_WRITE
             self.chosen[writes] = True
-        self.code[operations] = operation_keys(code, operations)
+        self.code[operations] = processor.operation_keys(code, operations)
         self.chosen[operations] = True
 
     def _control(self) -> None:

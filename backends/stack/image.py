@@ -133,6 +133,7 @@ class ObjectImage:
     def __init__(self, data: bytes) -> None:
         self.data = data
         table = self._section_table()
+        self.machine = int.from_bytes(data[18:20], "little")
         self.sections = self._name_sections(table)
         self.symbols = self._read_symbols()
         self._relocation_sections: dict[int, list[Section]] = {}

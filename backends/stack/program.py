@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from kdash.backends.stack.architecture import architecture
 from kdash.backends.stack.branches import (
     Branches,
     CodeRelocations,
@@ -25,7 +26,7 @@ from kdash.backends.stack.codes import (
     NOP,
     RET,
 )
-from kdash.backends.stack.decode import Code, decode_image
+from kdash.backends.stack.decode import Code
 from kdash.backends.stack.functions import Functions, find_functions, join_cold_parts
 from kdash.backends.stack.hints import HintKind
 from kdash.backends.stack.image import STT_FUNC, Ints, ObjectImage
@@ -66,7 +67,8 @@ class Program:
 
     def __init__(self, image: ObjectImage, noreturn: tuple[str, ...] = ()) -> None:
         self.image = image
-        self.code: Code = decode_image(image)
+        self.architecture = architecture(image.machine)
+        self.code: Code = self.architecture.decode(image)
         self.functions: Functions = find_functions(image, self.code)
         self.relocations: CodeRelocations = read_code_relocations(image, self.code)
         self.branches: Branches = find_branches(image, self.code, self.relocations)

@@ -7,8 +7,10 @@ restores, and realigned stacks (DRAP: a register that holds the argument pointer
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kdash.backends.stack.flag_ops import KEEPS_ACCESS, apply_flag, keep_access
-from kdash.backends.stack.operations import Op, Operation, parse_operation
+from kdash.backends.stack.operations import Op, Operation
 from kdash.backends.stack.state import (
     CFA,
     INDIRECT_RBP,
@@ -43,9 +45,13 @@ class Transitions:
     """Memoised transitions: (state number, operation's bytes) -> next state's number.
 
     A negative result is a finding: its index among `troubles` is `-result - 1`.
+
+    Args:
+        operation: what the number of a stack operation means (`architecture.py`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, operation: Callable[[int], Operation]) -> None:
+        self._operation = operation
         self.table = StateTable()
         self.troubles: list[tuple[Trouble, int]] = []  # the finding, and the state to go on with
         self._steps = 0
@@ -57,7 +63,7 @@ class Transitions:
         if state.unknown:
             result = number
         else:
-            operation = parse_operation(key & ~KEEPS_ACCESS)
+            operation = self._operation(key & ~KEEPS_ACCESS)
             trouble, after = apply_operation(state, operation)
             if key & KEEPS_ACCESS and trouble is None:
                 trouble, after = keep_access(after, operation.op)

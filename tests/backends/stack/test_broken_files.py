@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kdash.backends.stack.check import Checker
-from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.facts import MITIGATIONS, CheckOptions, FileReport
 from kdash.backends.stack.object_files import sample_paths
+from tests.backends.stack.elf_writer import Part, object_file
 
 _HEADER = 64
 _SECTION = 64
@@ -125,7 +126,30 @@ def test_sections_that_overlap_are_refused(tmp_path: Path) -> None:
 
 @cache
 def _originals() -> tuple[bytes, ...]:
-    return tuple(Path(path).read_bytes() for path in sample_paths())
+    return (_hinted(), *(Path(path).read_bytes() for path in sample_paths()))
+
+
+def _hinted() -> bytes:
+    """An object with unwind hints, notes, an alternative and an exception, all in 20 bytes."""
+    code = bytes.fromhex("0f01cb 53 9c e800000000 0f1f00 0f01ca 5b 9d c3")
+    hints = struct.pack("<ihBB4x", 0, 8, 5, 3) + struct.pack("<ihBB4x", 0, 16, 5, 1)
+    alternative = struct.pack("<iiHBB", 0, 0, 9 * 32 + 20, 3, 3)
+    tables = [
+        (".discard.unwind_hints", hints, [(0, 3), (12, 10)]),
+        (".discard.intra_function_calls", bytes(8), [(0, 5)]),
+        (".discard.annotate_insn", struct.pack("<ii", 0, 6), [(0, 10)]),
+        (".altinstructions", alternative, [(0, 10), (4, 0)]),
+        ("__ex_table", bytes(12), [(0, 3), (4, 13)]),
+    ]
+    parts: list[Part] = []
+    for name, content, entries in tables:
+        index = 4 + len(parts)
+        relocations = b"".join(struct.pack("<QIIq", at, 2, 1, to) for at, to in entries)
+        parts += (
+            Part(name, 1, content),
+            Part(f".rela{name}", 4, relocations, 0, 2, index, 24),
+        )
+    return object_file(code, [("f", 0, len(code))], parts)
 
 
 _CHANGES = st.lists(
@@ -137,23 +161,37 @@ _CHANGES = st.lists(
 )
 
 
-@given(which=st.integers(0, 20), changes=_CHANGES)
+_EVERYTHING = CheckOptions(frame_pointer="on", builds=MITIGATIONS, uaccess=True)
+
+
+@given(which=st.integers(0, 20), changes=_CHANGES, options=st.sampled_from([None, _EVERYTHING]))
 @settings(
     max_examples=250,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@example(which=0, changes=[(40, 0xFF)])
+@example(which=0, changes=[(40, 0xFF)], options=None)
 def test_no_changed_byte_makes_the_validator_fail(
-    which: int, changes: list[tuple[int, int]], tmp_path: Path
+    which: int, changes: list[tuple[int, int]], options: CheckOptions | None, tmp_path: Path
 ) -> None:
     originals = _originals()
     data = bytearray(originals[which % len(originals)])
     for offset, value in changes:
         data[offset % len(data)] = value
-    report = _check(bytes(data), tmp_path)
+    path = tmp_path / "changed.o"
+    path.write_bytes(data)
+    report = Checker(options).check(str(path))
     assert "\n" not in report.error
     assert "the validator failed" not in report.error
+    assert {finding.file for finding in report.findings} <= {report.file}
+
+
+def test_the_hinted_object_is_read_as_it_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "hinted.o"
+    path.write_bytes(_hinted())
+    report = Checker(CheckOptions("off", uaccess=True)).check(str(path))
+    assert not report.error
+    assert {finding.kind for finding in report.findings} == {"return-modified", "state-mismatch"}
 
 
 @given(which=st.integers(0, 20), keep=st.integers(0, 6000))

@@ -1,0 +1,24 @@
+"""x86-64 in the validator's terms."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kdash.backends.stack.architecture import Architecture
+from kdash.backends.stack.decode import decode_image
+from kdash.backends.stack.image import EM_X86_64
+from kdash.backends.stack.operations import parse_operation
+from kdash.backends.stack.stack_ops import (
+    find_frame_pointer_writes,
+    find_stack_operations,
+    operation_keys,
+)
+
+ARCHITECTURE: Final = Architecture(
+    EM_X86_64,
+    decode_image,
+    find_stack_operations,
+    find_frame_pointer_writes,
+    operation_keys,
+    parse_operation,
+)
