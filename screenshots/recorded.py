@@ -13,7 +13,8 @@ from kdash.app import KdashApp, Place
 from kdash.backends.entropy import facts as entropy_facts
 from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
 from kdash.backends.entropy.history import History
-from kdash.backends.entropy.live_model import LiveModel, Sample
+from kdash.backends.entropy.live_model import LiveModel
+from kdash.backends.entropy.machine_feed import Sample
 from kdash.backends.kvm import facts as kvm_facts
 from kdash.backends.kvm import state_facts
 from kdash.backends.kvm.facts import KvmError, Snapshot
@@ -309,7 +310,7 @@ class RecordedEntropyPane(EntropyPane):
         """The recording."""
         return RecordedSampler()
 
-    def make_model(self) -> StandingModel:
+    def make_model(self, seed: int | None = None) -> StandingModel:
         """The model that stands still."""
         return StandingModel()
 

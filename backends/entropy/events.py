@@ -91,18 +91,24 @@ class InputEvents:
     timer: TimerState = field(default_factory=TimerState)
     last_value: int = 0  # u8
 
-    def add(self, generator: Generator, kind: int, code: int, value: int) -> None:
-        """Feed one event; a value equal to the one before is autorepeat and is ignored."""
+    def add(self, generator: Generator, kind: int, code: int, value: int) -> int:
+        """Feed one event; returns the bits credited.
+
+        A value equal to the one before is autorepeat and is ignored.
+        """
         if value == self.last_value:
-            return
+            return 0
         self.last_value = value & 0xFF
         num = (kind << 4) ^ code ^ (code >> 4) ^ value
-        add_timer_randomness(generator, self.timer, num)
+        return add_timer_randomness(generator, self.timer, num)
 
 
-def add_disk_randomness(generator: Generator, state: TimerState, device: int) -> None:
-    """Feed the completion of a disk request; `device` is its dev_t (add_disk_randomness)."""
-    add_timer_randomness(generator, state, 0x100 + device)
+def add_disk_randomness(generator: Generator, state: TimerState, device: int) -> int:
+    """Feed the completion of a disk request; returns the bits credited (add_disk_randomness).
+
+    `device` is its dev_t.
+    """
+    return add_timer_randomness(generator, state, 0x100 + device)
 
 
 def add_hwgenerator_randomness(generator: Generator, data: bytes, bits: int) -> bool:
@@ -143,6 +149,11 @@ class FastPool:
             return 0
         self.last = now
         return self._flush(generator, generator.event_pool())
+
+    def is_due(self, generator: Generator) -> bool:
+        """Whether the next interrupt flushes: the 64th, or a second after the last flush."""
+        late = signed64(generator.machine.jiffies - self.last - HZ) > 0
+        return self.count + 1 >= _FAST_POOL_EVENTS or late
 
     def _fast_mix(self) -> None:
         """Four rounds over the four words (fast_mix)."""

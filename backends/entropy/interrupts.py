@@ -8,7 +8,7 @@ names for numbers and do not; neither do the per-CPU timers that some architectu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kdash.backends.entropy.pacing import Pacing
@@ -18,6 +18,7 @@ from kdash.backends.entropy.procfs import Root, Unavailable
 # timer-riscv.c, arch/arm64/kvm/arch_timer.c.
 _LOCAL_TIMERS = ("arch_timer", "riscv-timer", "kvm guest vtimer", "kvm guest ptimer")
 _DIGITS = 20  # of the largest count there can be
+InterruptTable = dict[int, tuple[tuple[int, ...], str]]  # line: counts by CPU, name
 _SHARE = 0.003  # of one CPU, the most that counting interrupts may take
 
 
@@ -36,23 +37,38 @@ def parse_interrupts(text: str) -> InterruptCounts:
     Lines that don't read as a numbered interrupt with a count for each CPU are skipped, so any
     text gives counts.
     """
-    header, _, body = text.partition("\n")
-    cpus = sum(word.startswith("CPU") for word in header.split())
-    per_cpu = [0] * cpus
+    per_cpu = [0] * _cpu_count(text)
     lines = 0
-    for line in body.splitlines():
-        label, colon, rest = line.partition(":")
-        if not colon or not _numbered(label) or _is_local_timer(rest):
-            continue
-        words = rest.split(None, cpus)[:cpus]
-        if len(words) < cpus or not "".join(words).isdecimal():
-            continue
+    for _, words, _ in _lines(text, len(per_cpu)):
         # Most interrupts go to one CPU: on a large host nearly all the counts are 0.
         for cpu, word in enumerate(words):
             if word != "0":
                 per_cpu[cpu] += int(word[:_DIGITS])
         lines += 1
     return InterruptCounts(sum(per_cpu), tuple(per_cpu), lines)
+
+
+def parse_table(text: str) -> InterruptTable:
+    """The counts by CPU and the name of each entropy-feeding interrupt line, by its number."""
+    return {
+        int(label): (tuple(int(word[:_DIGITS]) for word in words), name)
+        for label, words, name in _lines(text, _cpu_count(text))
+    }
+
+
+def _cpu_count(text: str) -> int:
+    return sum(word.startswith("CPU") for word in text.partition("\n")[0].split())
+
+
+def _lines(text: str, cpus: int) -> Iterator[tuple[str, list[str], str]]:
+    """Number, counts and name of the lines that feed the generator."""
+    for line in text.partition("\n")[2].splitlines():
+        label, colon, rest = line.partition(":")
+        if not colon or not _numbered(label) or _is_local_timer(rest):
+            continue
+        words = rest.split(None, cpus)
+        if len(words) >= cpus and "".join(words[:cpus]).isdecimal():
+            yield label, words[:cpus], words[-1] if len(words) > cpus else ""
 
 
 def _numbered(text: str) -> bool:

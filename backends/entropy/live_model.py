@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
-from kdash.backends.entropy.devices import read_urandom
-from kdash.backends.entropy.events import TimerState, add_timer_randomness, rand_initialize
+from kdash.backends.entropy.devices import getrandom, read_random, read_urandom
+from kdash.backends.entropy.events import (
+    FastPool,
+    InputEvents,
+    TimerState,
+    add_disk_randomness,
+    add_timer_randomness,
+    rand_initialize,
+)
 from kdash.backends.entropy.facts import ModelStep, PoolState
 from kdash.backends.entropy.generator import HZ, INITIAL_JIFFIES, UTS_BYTES, Generator, Machine
-from kdash.backends.entropy.interrupts import parse_interrupts
-from kdash.backends.entropy.pool import EXTRACT_BYTES, mix_pool_bytes
-from kdash.backends.entropy.procfs import Root, Unavailable
+from kdash.backends.entropy.machine_feed import EventFeed, Kind, Sample, machine_feed
+from kdash.backends.entropy.pool import EXTRACT_BYTES, MASK, mix_pool_bytes
 
+EV_KEY = 1  # include/uapi/linux/input-event-codes.h
+SPEEDS = (1, 3600)  # seconds of the model in one of the feed, least and most
 _NS = 1_000_000_000
-_COUNTERS_EVERY_NS = _NS // 4  # how old the interrupt counters a sample uses may be
 _MASK64 = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one event tells the generator."""
-
-    monotonic_ns: int
-    number: int  # which event it was; its low 32 bits are mixed
-
-
 Feed = Callable[[], Sample]
-
-
-class MachineFeed:
-    """Samples of this machine: the clock now, and how many interrupts there were so far."""
-
-    def __init__(self, root: str = "/") -> None:
-        self._root = Root(root)
-        self._interrupts = 0
-        self._read_at: int | None = None
-
-    def __call__(self) -> Sample:
-        """A sample now."""
-        now = time.monotonic_ns()
-        if self._read_at is None or now - self._read_at >= _COUNTERS_EVERY_NS:
-            self._read_at = now
-            try:
-                self._interrupts = parse_interrupts(self._root.interrupts()).total
-            except Unavailable:
-                self._interrupts += 1  # the clock alone feeds the model then
-        return Sample(now, self._interrupts)
 
 
 class LiveModel:
@@ -60,7 +39,7 @@ class LiveModel:
 
     def __init__(
         self,
-        feed: Feed | None = None,
+        feed: Feed | EventFeed | None = None,
         *,
         seed: bytes | None = None,
         speed: int = 60,
@@ -75,16 +54,26 @@ class LiveModel:
             extract_every: After how many events a reader takes 10 bytes, 0 for never.
         """
         self.speed = speed
-        self._feed = feed or MachineFeed()
+        self._feed = feed or machine_feed()
         self._extract_every = extract_every
         self._index = 0
         self._events = 0
         self._timer = TimerState()
-        self._start_ns: int | None = None
+        self._disks: dict[int, TimerState] = {}
+        self._input = InputEvents()
+        self._fast_pools: dict[int, FastPool] = {}  # by CPU
+        self._clock_ns: int | None = None  # the feed's, at the last event
+        self._elapsed_ns = 0  # of the model's clock
+        self.waiting = 0  # 1 while the simulated reader of /dev/random sleeps
         self._generator = Generator(_boot_machine(seed))
         rand_initialize(self._generator)
         # Past boot: events feed the input pool once the nonblocking pool is initialised.
         self._generator.nonblocking.initialized = True
+
+    @property
+    def feed(self) -> EventFeed | None:
+        """What feeds it, where that can be set."""
+        return self._feed if isinstance(self._feed, EventFeed) else None
 
     def step(self) -> ModelStep:
         """Take one event in, or let the reader take its 10 bytes when it is due."""
@@ -93,14 +82,118 @@ class LiveModel:
             self._events = 0
             return self.extract(EXTRACT_BYTES)
         self._events += 1
-        sample = self._feed()
+        return self._taken(self._feed())
+
+    def catch_up(self) -> list[ModelStep]:
+        """Take in what has happened by now; interrupts that only gather are told with the next.
+
+        A feed that can't tell how much is due gives one event.
+        """
+        feed = self.feed
+        if feed is None:
+            return [self.step()]
+        steps = []
+        for _ in range(feed.pending):
+            sample = feed()
+            if sample.kind is Kind.INTERRUPT and not self._flushes(sample):
+                self._advance(sample.monotonic_ns)
+                self._fast_pool(sample.cpu).add_interrupt(self._generator, sample.number & MASK)
+            else:
+                steps.append(self._taken(sample))
+        return steps
+
+    def set_load(self, events_per_second: int) -> None:
+        """Let the load generator make so many events; 0 ends it."""
+        if (feed := self.feed) is not None:
+            feed.set_load(events_per_second)
+
+    def set_reads(self, reader: str, reads_per_second: int) -> None:
+        """Let a simulated reader, of machine_feed.READERS, read so often; 0 ends it."""
+        if (feed := self.feed) is not None:
+            feed.set_reads(reader, reads_per_second)
+        if reader == "random" and not reads_per_second:
+            self.waiting = 0
+
+    def feed_words(self) -> str:
+        """What feeds the model, in words."""
+        words = [f"clock x{self.speed}"]
+        feed = self.feed
+        if feed is not None:
+            if feed.seed is not None:
+                words.append(f"seed {feed.seed}")
+            if feed.load:
+                words.append(f"load {feed.load:g}/s")
+            words += [f"{name} {rate:g} reads/s" for name, rate in feed.reads.items()]
+            if feed.dropped:
+                words.append(f"{feed.dropped} events left out")
+        if self.waiting:
+            words.append(_counted(self.waiting, "reader") + " of /dev/random waiting")
+        return ", ".join(words)
+
+    def _taken(self, sample: Sample) -> ModelStep:
+        """One sample as a step."""
         self._advance(sample.monotonic_ns)
+        output = b""
 
         def event() -> str:
-            bits = add_timer_randomness(self._generator, self._timer, sample.number)
-            return f"mix 16 bytes, credit {_counted(bits, 'bit')}"
+            nonlocal output
+            text, output = self._happen(sample)
+            return text
 
-        return self._do(event)
+        step = self._do(event)
+        return replace(step, output=output) if output else step
+
+    def _happen(self, sample: Sample) -> tuple[str, bytes]:
+        """Let a sample act on the pools: what it did in words, and what a reader got."""
+        generator, number = self._generator, sample.number
+        match sample.kind:
+            case Kind.INTERRUPT:
+                return self._interrupt(sample), b""
+            case Kind.DISK:
+                timer = self._disks.setdefault(number, TimerState())
+                bits = add_disk_randomness(generator, timer, number)
+                name = f"disk {number >> 20}:{number & 0xFFFFF}"
+                return f"{name}: mix 16 bytes, credit {_counted(bits, 'bit')}", b""
+            case Kind.INPUT:
+                # A key goes down, then up: equal values in a row would be autorepeat.
+                value = 1 - (self._input.last_value & 1)
+                bits = self._input.add(generator, EV_KEY, number, value)
+                return f"key: mix 16 bytes, credit {_counted(bits, 'bit')}", b""
+            case Kind.CLOCK:
+                bits = add_timer_randomness(generator, self._timer, number)
+                return f"mix 16 bytes, credit {_counted(bits, 'bit')}", b""
+        return self._read(sample)
+
+    def _interrupt(self, sample: Sample) -> str:
+        pool = self._fast_pool(sample.cpu)
+        flushes, gathered = self._flushes(sample), pool.count + 1
+        bits = pool.add_interrupt(self._generator, sample.number & MASK)
+        if not flushes:
+            return f"1 interrupt, CPU {sample.cpu}: {pool.count} in its fast pool"
+        told = f"{_counted(gathered, 'interrupt')}, CPU {sample.cpu}"
+        return f"{told}: mix 16 bytes, credit {_counted(bits, 'bit')}"
+
+    def _read(self, sample: Sample) -> tuple[str, bytes]:
+        nbytes, generator = sample.number, self._generator
+        if sample.kind is Kind.RANDOM:
+            if self.waiting and generator.input.entropy_bits < generator.read_wakeup:
+                return f"read {sample.kind.value}: still waits", b""
+            answer = read_random(generator, nbytes, nonblock=False)
+            self.waiting = int(answer.blocked)
+        elif sample.kind is Kind.URANDOM:
+            answer = read_urandom(generator, nbytes)
+        else:
+            answer = getrandom(generator, nbytes, 0)
+        got = "waits" if answer.blocked else f"{len(answer.out)} of {nbytes} bytes"
+        return f"read {sample.kind.value}: {got}", answer.out
+
+    def _fast_pool(self, cpu: int) -> FastPool:
+        return self._fast_pools.setdefault(cpu, FastPool())
+
+    def _flushes(self, sample: Sample) -> bool:
+        """Whether this interrupt empties its CPU's fast pool into the input pool."""
+        self._advance(sample.monotonic_ns)
+        return self._fast_pool(sample.cpu).is_due(self._generator)
 
     def extract(self, nbytes: int) -> ModelStep:
         """Extract from the input pool; the output is as short as the accounted bits make it."""
@@ -164,13 +257,23 @@ class LiveModel:
         return step
 
     def _advance(self, now_ns: int) -> None:
-        """Set the model's clocks; they start at the first sample."""
-        if self._start_ns is None:
-            self._start_ns = now_ns
-        elapsed = max(0, now_ns - self._start_ns) * self.speed
+        """Set the model's clocks; they start at the first sample and never go back."""
+        if self._clock_ns is None:
+            self._clock_ns = now_ns
+        self._elapsed_ns += max(0, now_ns - self._clock_ns) * self.speed
+        self._clock_ns = max(now_ns, self._clock_ns)
         machine = self._generator.machine
-        machine.jiffies = INITIAL_JIFFIES + elapsed * HZ // _NS
+        machine.jiffies = INITIAL_JIFFIES + self._elapsed_ns * HZ // _NS
         machine.cycles = now_ns & _MASK64
+
+
+def live_model(seed: int | None = None) -> LiveModel:
+    """The model on this machine's events with a reader of /dev/urandom, or as a seed determines."""
+    if seed is not None:
+        return LiveModel(machine_feed(seed=seed), seed=b"%d" % seed, extract_every=0)
+    feed = machine_feed()
+    feed.set_reads("urandom", 1)
+    return LiveModel(feed, extract_every=0)
 
 
 def _boot_machine(seed: bytes | None) -> Machine:

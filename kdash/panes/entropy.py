@@ -93,11 +93,11 @@ class EntropyPane(Pane):
 
         return EntropySampler("/", interval, kept=history_path())
 
-    def make_model(self) -> Model:
-        """The model of Linux 4.3, fed by this machine."""
-        from kdash.backends.entropy.live_model import LiveModel
+    def make_model(self, seed: int | None = None) -> Model:
+        """The model of Linux 4.3, fed by this machine, or by what a seed determines."""
+        from kdash.backends.entropy.live_model import live_model
 
-        return LiveModel()
+        return live_model(seed)
 
     # -- building -----------------------------------------------------------------------
 
@@ -172,8 +172,8 @@ class EntropyPane(Pane):
         steps = self._model.take()
         if self._model.model is not None and view.empty:
             view.start(self._model.model.state())
-            self._tell_feed()
         view.add(steps)
+        self._tell_feed()
 
     def _report(self, reading: Reading) -> None:
         text, tone = status(reading)
@@ -242,8 +242,8 @@ class EntropyPane(Pane):
 
     def _tell_feed(self) -> None:
         model = self._model.model
-        speed = f", clock x{model.speed}" if model else ""
-        self._pool_view.set_feed("FROZEN, space resumes" if self._frozen else f"live{speed}")
+        feed = f"live, {model.feed_words()}" if model else "live"
+        self._pool_view.set_feed("FROZEN, space resumes" if self._frozen else feed)
 
     def action_step(self) -> None:
         """One step of the model."""
@@ -318,6 +318,8 @@ class EntropyPane(Pane):
                 return self._measure_hwrng()
             case words.Interval(seconds):
                 return self._set_interval(seconds)
+            case words.Speed() | words.Load() | words.Reads() | words.Seed():
+                return self._feed(command)
             case words.Step(count):
                 steps = self._do(lambda model: [model.step() for _ in range(count)])
             case words.Extract(nbytes):
@@ -328,6 +330,28 @@ class EntropyPane(Pane):
                 steps = self._do(lambda model: [model.credit(bits)])
         last = steps[-1]
         return f"#{last.index} {last.operation}; count {last.input.entropy_count / 8:.1f} bits"
+
+    def _feed(self, command: words.FeedCommand) -> str:
+        """Change what feeds the model."""
+
+        def change(model: Model) -> list[ModelStep]:
+            match command:
+                case words.Speed(factor):
+                    model.speed = factor
+                case words.Load(rate):
+                    model.set_load(rate)
+                case words.Reads(reader, rate):
+                    model.set_reads(reader, rate)
+            return []
+
+        if isinstance(command, words.Seed):
+            seed = command.number
+            self._model.replace(lambda: self.make_model(seed))
+            assert self._model.model is not None
+            self._pool_view.start(self._model.model.state())
+        self._do(change)
+        model = self._model.model
+        return model.feed_words() if model else ""
 
     def _plot(self, series: Series) -> str:
         view = self._kernel_view

@@ -59,6 +59,12 @@ class ModelThread:
         """What ended the thread, if something did."""
         return self._error
 
+    def replace(self, make: Callable[[], Model]) -> None:
+        """Go on with another model; the steps of the one before that wait are dropped."""
+        with self._lock:
+            self._model = make()
+            self._done.clear()
+
     def do(self, operation: Callable[[Model], list[ModelStep]]) -> list[ModelStep]:
         """Run an operation between two steps of the feed; `take` hands its steps out.
 
@@ -79,12 +85,11 @@ class ModelThread:
 
     def _run(self) -> None:
         try:
-            model = self._make()
-            with self._lock:
-                self._model = model
+            self.replace(self._make)
             while not self._stopped.wait(self._period):
                 if not self._frozen.is_set():
                     with self._lock:
-                        self._done.append(model.step())
+                        if self._model is not None:
+                            self._done += self._model.catch_up()
         except Exception as error:  # noqa: BLE001 - told in the pane, whatever it is
             self._error = error

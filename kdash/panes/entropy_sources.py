@@ -37,7 +37,19 @@ class Sampler(Protocol):
 class Model(Protocol):
     """What the pane needs of a model (see kdash.backends.entropy.live_model)."""
 
-    speed: int
+    speed: int  # seconds of its clock in one of the feed's
+
+    def catch_up(self) -> list[ModelStep]:
+        """Take in what has happened by now."""
+
+    def feed_words(self) -> str:
+        """What feeds it, in words."""
+
+    def set_load(self, events_per_second: int) -> None:
+        """Let the load generator make so many events."""
+
+    def set_reads(self, reader: str, reads_per_second: int) -> None:
+        """Let a simulated reader read so often."""
 
     def step(self) -> ModelStep:
         """Take one event in."""

@@ -18,7 +18,8 @@ from textual.widgets import Footer
 from kdash.backends.entropy.facts import Reading
 from kdash.backends.entropy.health import sources
 from kdash.backends.entropy.history import History
-from kdash.backends.entropy.live_model import LiveModel, Sample
+from kdash.backends.entropy.live_model import LiveModel
+from kdash.backends.entropy.machine_feed import Sample
 from kdash.backends.entropy.procfs import Unavailable
 from kdash.panes.entropy import EntropyPane
 from kdash.panes.entropy_laboratory import Experiment
@@ -84,7 +85,9 @@ class GivenPane(EntropyPane):
         self.intervals.append(interval)
         return self.given
 
-    def make_model(self) -> Model:
+    def make_model(self, seed: int | None = None) -> Model:
+        if seed is not None:
+            return super().make_model(seed)
         return LiveModel(self.feed, seed=b"given")
 
     def feed(self) -> Sample:
@@ -277,6 +280,21 @@ async def test_commands_of_the_model_tell_what_they_did() -> None:
         assert int(last[1:].split()[0]) - int(first[1:].split()[0]) == 20
 
 
+async def test_the_feed_of_the_model_is_set_and_always_displayed() -> None:
+    async with opened([MODERN], WIDE) as (pane, pilot):
+        assert pane.run_command("model speed 3600") == "clock x3600"
+        told = pane.run_command("model seed 7")
+        assert told == "clock x60, seed 7, load 100/s"
+        pane.run_command("model load 250")
+        pane.run_command("model readers random 5")
+        assert pane.run_command("model readers urandom 2") == (
+            "clock x60, seed 7, load 250/s, random 5 reads/s, urandom 2 reads/s"
+        )
+        await until(pilot, lambda: "live, clock x60, seed 7, load 250/s" in texts(pane)[1])
+        await until(pilot, lambda: "read /dev/" in texts(pane)[1])
+        assert pane.run_command("model seed off") == "clock x60"
+
+
 async def test_plot_takes_a_name_and_refuses_a_signal_that_is_missing() -> None:
     async with opened(history(OLD, (1.0, 2.0))) as (pane, _):
         assert pane.run_command("plot irq") == ""
@@ -325,7 +343,7 @@ async def test_a_sampler_that_fails_leaves_a_notice_and_keys_without_effect() ->
 
 async def test_a_model_that_fails_leaves_the_live_view_at_work() -> None:
     class Failing(GivenPane):
-        def make_model(self) -> Model:
+        def make_model(self, seed: int | None = None) -> Model:
             raise OSError("no interrupts to read")
 
     pane = Failing(GivenSampler([MODERN]))

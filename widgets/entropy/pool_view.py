@@ -17,10 +17,10 @@ UNIT = 8  # entropy_count is kept in 1/8 bit (ENTROPY_SHIFT 3)
 REMEMBERED = 64  # steps listed below the map, where there is room
 OUTPUT_LINES = 2  # of a long extraction
 NOTICE = (
-    "A MODEL of Linux 4.3's input pool, run by kdash, fed by this machine's interrupts and "
-    "clock. It never touches the kernel's own pool."
+    "A MODEL of Linux 4.3's input pool, run by kdash on this machine's events or on those you "
+    "make up. It never touches the kernel's own pool."
 )
-NOTICE_IN_SHORT = "MODEL of Linux 4.3's input pool, fed by this machine; not the kernel's pool"
+NOTICE_IN_SHORT = "MODEL of Linux 4.3's input pool, run by kdash; not the kernel's pool"
 LOW = 22  # lines below which every line is needed for the words
 
 
@@ -54,12 +54,16 @@ class PoolView(ToneLines):
 
     def set_feed(self, words: str) -> None:
         """Say what feeds the model: "live, clock x60", "frozen"."""
-        self._feed = words
-        self.redraw()
+        if words != self._feed:
+            self._feed = words
+            self.redraw()
 
     def start(self, state: PoolState) -> None:
-        """Draw the pool before its first step."""
+        """Draw the pool before its first step, in place of one before."""
         self._state = state
+        self._steps.clear()
+        self._changed_at.clear()
+        self._output = b""
         self.redraw()
 
     def add(self, steps: Sequence[ModelStep]) -> None:

@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from kdash.backends.entropy.facts import ModelStep
-from kdash.backends.entropy.live_model import LiveModel, MachineFeed, Sample
+from kdash.backends.entropy.live_model import LiveModel
+from kdash.backends.entropy.machine_feed import EventFeed, Kind, Sample, machine_feed
 
 MS = 1_000_000  # ns
 
@@ -105,5 +106,86 @@ def test_this_machine_feeds_the_model() -> None:
 
 
 def test_a_machine_without_interrupts_feeds_the_model_with_its_clock(tmp_path: object) -> None:
-    feed = MachineFeed(str(tmp_path))
+    feed = machine_feed(str(tmp_path))
     assert feed().monotonic_ns <= feed().monotonic_ns
+
+
+def step_of(live: LiveModel, sample: Sample) -> ModelStep:
+    live._feed = lambda: sample
+    return live.step()
+
+
+def test_interrupts_gather_by_cpu_and_the_sixty_fourth_reaches_the_pool() -> None:
+    live = model(extract_every=0)
+    steps = [step_of(live, Sample(n * 1000, 36, Kind.INTERRUPT, cpu=1)) for n in range(65)]
+    # The first one comes long after the last flush, which was never.
+    assert steps[0].operation.startswith("1 interrupt, CPU 1: mix 16 bytes, credit 1 bit")
+    assert steps[1].operation == "1 interrupt, CPU 1: 1 in its fast pool"
+    assert steps[1].changed_words == frozenset()
+    assert steps[64].operation.startswith("64 interrupts, CPU 1: mix 16 bytes, credit 1 bit")
+    assert len(steps[64].changed_words) == 16
+
+
+def test_disk_and_input_events_are_credited_by_their_timing() -> None:
+    live = model(extract_every=0)
+    disk = [step_of(live, Sample(n**3 * MS, 8 << 20, Kind.DISK)) for n in range(9)]
+    keys = [step_of(live, Sample(n**3 * MS, 30, Kind.INPUT)) for n in range(10, 19)]
+    assert disk[-1].operation.startswith("disk 8:0: mix 16 bytes, credit ")
+    assert keys[-1].operation.startswith("key: mix 16 bytes, credit ")
+    assert not disk[-1].operation.endswith(" 0 bits")
+
+
+def test_a_reader_of_dev_random_waits_until_the_pool_has_enough() -> None:
+    live = model(extract_every=0)
+    read = Sample(0, 16, Kind.RANDOM)
+    assert step_of(live, read).operation == "read /dev/random: waits"
+    assert live.waiting == 1
+    assert step_of(live, read).operation == "read /dev/random: still waits"
+    assert "1 reader of /dev/random waiting" in live.feed_words()
+    live.credit(400)
+    served = step_of(live, read)
+    assert served.operation.startswith("read /dev/random: ")
+    assert served.output
+    assert live.waiting == 0
+
+
+def test_readers_of_urandom_and_getrandom_never_wait() -> None:
+    live = model(extract_every=0)
+    for kind in (Kind.URANDOM, Kind.GETRANDOM):
+        step = step_of(live, Sample(0, 16, kind))
+        assert (step.operation, len(step.output)) == (f"read {kind.value}: 16 of 16 bytes", 16)
+
+
+class Clock:
+    now = 7 * 1_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def seeded(seed: int, clock: Clock) -> LiveModel:
+    return LiveModel(EventFeed(seed=seed, clock=clock), seed=b"%d" % seed, extract_every=0)
+
+
+def test_a_seed_determines_every_step_whatever_the_time_between_looks() -> None:
+    clock = Clock()
+    one, two = seeded(5, clock), seeded(5, clock)
+    first = []
+    for _ in range(20):
+        clock.now += 300 * MS
+        first += one.catch_up()
+    second = two.catch_up()  # after more than a pause may last: the feed stood still
+    clock.now += 2_000 * MS
+    second += two.catch_up()
+    clock.now += 4_000 * MS
+    second += two.catch_up()
+    assert len(second) > 100
+    assert second == first[: len(second)]
+    assert one.state() != seeded(6, clock).state()
+
+
+def test_the_clock_factor_is_part_of_what_feeds_it() -> None:
+    live = LiveModel(EventFeed(seed=1, clock=Clock()), speed=3600)
+    assert live.feed is not None
+    live.feed.set_reads("urandom", 10)
+    assert live.feed_words() == "clock x3600, seed 1, load 100/s, urandom 10 reads/s"
