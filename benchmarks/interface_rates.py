@@ -56,14 +56,14 @@ class Terminal:
         self._received = b""
         os.write(self._terminal, keys.encode())
 
-    def until(self, *wanted: bytes) -> float:
+    def until(self, *wanted: bytes, limit: float = LIMIT) -> float:
         """Seconds until all of it has been received."""
         begin = time.perf_counter()
-        while (now := time.perf_counter()) - begin < LIMIT:
+        while (now := time.perf_counter()) - begin < limit:
             if all(word in self._received for word in wanted):
                 return now - begin
             self.read(0.5)
-        raise SystemExit(f"no {wanted!r} within {LIMIT:.0f} s, but {self._received[-4000:]!r}")
+        raise SystemExit(f"no {wanted!r} within {limit:.0f} s, but {self._received[-4000:]!r}")
 
     def read(self, seconds: float) -> None:
         """Take what was sent, waiting for the first of it."""

@@ -14,6 +14,7 @@ BENCHMARKS = (
     "stops",
     "recording",
     "gdb_steps",
+    "stack_browser",
     "stream_health",
     "sampling",
 )

@@ -121,14 +121,27 @@ def select(
     for term in terms:
         found, wanted = term.found_in, not term.inverse
         if term.field and term.field in names:
-            at = names.index(term.field)
-            passing = [i for i in passing if found(texts[i].split(BETWEEN, at + 1)[at]) is wanted]
+            passing = _by_field(term, names.index(term.field), texts, passing)
         elif term.pattern is None:
             text = term.text
             passing = [i for i in passing if (text in texts[i]) is wanted]
         else:
             passing = [i for i in passing if found(texts[i]) is wanted]
     return passing
+
+
+def _by_field(term: Term, at: int, texts: Sequence[str], rows: list[int]) -> list[int]:
+    """The rows whose field number `at` passes a term."""
+    found, wanted = term.found_in, not term.inverse
+    if term.pattern is not None:
+        return [i for i in rows if found(texts[i].split(BETWEEN, at + 1)[at]) is wanted]
+    # Most rows lack the text altogether: those need not be taken apart.
+    text = term.text
+    return [
+        i
+        for i in rows
+        if (text in texts[i] and text in texts[i].split(BETWEEN, at + 1)[at]) is wanted
+    ]
 
 
 def predicate(text: str, known: Iterable[str]) -> Callable[[Fields], bool]:

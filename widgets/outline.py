@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 RowT = TypeVar("RowT")
 
@@ -21,13 +22,12 @@ class Grouping(Generic[RowT]):
     largest_first: bool = False  # else headings stand in the order of their first rows
 
 
-@dataclass(slots=True)
-class Heading:
+class Heading(NamedTuple):
     """One heading, and what is below it."""
 
     path: Path
     first: int  # index of its first row
-    count: int  # rows below it
+    size: int  # rows below it
     folded: bool
 
     @property
@@ -83,7 +83,13 @@ class Outline(Generic[RowT]):
             key = level.key
             keys.extend([key(row) for row in held[len(keys) :]])
         lines: list[int] = []
-        self._branch(passing, (), lines)
+        collecting = gc.isenabled()
+        gc.disable()  # as many lists as headings are made, and none of them is garbage
+        try:
+            self._branch(passing, (), lines)
+        finally:
+            if collecting:
+                gc.enable()
         return lines
 
     def path_of(self, row: int) -> Path:
@@ -93,9 +99,17 @@ class Outline(Generic[RowT]):
     def _branch(self, rows: list[int], path: Path, lines: list[int]) -> None:
         depth = len(path)
         headings, last = self.headings, depth + 1 == len(self.levels)
-        for key, below in self._groups(depth, rows).items():
+        usual, turned = self._folded, self._turned
+        groups = self._groups(depth, rows)
+        if usual and not turned:  # all at once: there may be as many headings as rows
+            first = len(headings)
+            made = (((*path, key), below[0], len(below), True) for key, below in groups.items())
+            headings += map(Heading._make, made)
+            lines += range(~first, ~len(headings), -1)
+            return
+        for key, below in groups.items():
             own = (*path, key)
-            folded = self.is_folded(own)
+            folded = usual != (own in turned) if turned else usual
             lines.append(~len(headings))
             headings.append(Heading(own, below[0], len(below), folded))
             if folded:

@@ -84,8 +84,12 @@ class TreeTable(LineTable[RowT]):
             return line
         outline = self._rows.outline
         path = heading.path if heading else outline.path_of(row)
-        above = [n for n, one in enumerate(outline.headings) if one.path == path[: len(one.path)]]
-        return self._rows.shown.index(~above[-1]) if above else None
+        for depth in range(len(path), 0, -1):
+            wanted = path[:depth]
+            found = (n for n, one in enumerate(outline.headings) if one.path == wanted)
+            if (number := next(found, None)) is not None:
+                return self._rows.shown.index(~number)
+        return None
 
     def _show_row(self, index: int) -> None:
         outline = self._rows.outline
@@ -153,7 +157,7 @@ class TreeTable(LineTable[RowT]):
         strong = base + self.get_component_rich_style("line-table--strong", partial=True)
         muted = base + self.get_component_rich_style("line-table--muted", partial=True)
         fold = f"{'  ' * heading.depth}{FOLDED if heading.folded else UNFOLDED} "
-        count = f"  {heading.count}"
+        count = f"  {heading.size}"
         text = printable(label or NAMELESS).replace("\n", " ")
         text = fit(text, min(cell_len(text), max(0, width - MARGIN - len(fold) - len(count))))
         parts = [Segment(mark.ljust(MARGIN) + fold, base), Segment(text, strong)]

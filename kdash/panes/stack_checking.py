@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from kdash.widgets.stack.tally import count
 
 Signature = tuple[int, int, int]  # see object_files.signatures
 
+MANY = 5000  # findings
 BEAT = 0.1  # seconds between two pictures while findings stream in
 
 
@@ -212,6 +214,8 @@ class Checking(Pane):
         """Say what came of it."""
         check = self.check
         tally = self.browser.tally
+        if tally.findings > MANY:
+            gc.freeze()  # else each full collection goes through millions of facts that stay
         outcome = tally.outcome()
         numbers = f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}"
         if not tally.files:

@@ -39,7 +39,7 @@ def test_the_largest_heading_comes_first_where_that_matters() -> None:
     outline = Outline[str]()
     outline.group((BY_LENGTH, BY_LETTER))
     outline.arrange(list(ROWS), list(range(len(ROWS))))
-    assert [(one.path, one.count) for one in outline.headings] == [(("2",), 5), (("3",), 2)]
+    assert [(one.path, one.size) for one in outline.headings] == [(("2",), 5), (("3",), 2)]
 
 
 async def test_headings_are_folded_first_and_open_one_by_one_or_all() -> None:

@@ -229,7 +229,7 @@ class Browser(Container):
         """Which of the rows is shown."""
         heading = self.findings.heading
         if heading is not None:
-            return f"first of {heading.count}"
+            return f"first of {heading.size}"
         if self.findings.grouping:
             return count(self.findings.row_count, "finding")
         return f"{self.findings.cursor + 1} of {self.findings.row_count}"
