@@ -71,8 +71,13 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
         offset=place.offset,
         address=place.address,
         source=place.source or theirs.source,
-        disassembly=place.disassembly if theirs.placed else _unmarked(place.disassembly),
+        disassembly=place.disassembly,
+        found=theirs.found or place.state,
+        path=theirs.path or place.path,
     )
+    if not theirs.placed:
+        lines = _unmarked(place.disassembly)
+        base = replace(base, disassembly=lines, found=theirs.found, path=theirs.path)
     here = [one for one in ours if _same_function(one, base)]
     here.sort(key=lambda one: (not _same_kind(one, base), abs(one.offset - base.offset)))
     base = replace(base, ours=tuple(Related(one.kind, one.offset) for one in here))
@@ -117,7 +122,7 @@ def _agreeing(base: Finding, own: Finding) -> Finding:
         expected=own.expected or base.expected,
         found=own.found or base.found,
         callee=base.callee or own.callee,
-        path=base.path or own.path,
+        path=own.path or base.path,
         cause=own.cause,
         related=own.related,
         fingerprint=own.fingerprint,

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdash.backends.stack.facts import Line, SourceLine
-from kdash.backends.stack.listing import Listing
+from kdash.backends.stack.facts import Line, PathStep, SourceLine
+from kdash.backends.stack.listing import Listing, state_before
 from kdash.backends.stack.source_lines import SourceLines
+from kdash.backends.stack.state import describe
+from kdash.backends.stack.trail import trail
+from kdash.backends.stack.violations import Violation
 from kdash.backends.stack.walk import Walk
 
 
@@ -21,12 +24,15 @@ class Place:
     address: int  # bytes from the section's start
     source: SourceLine | None
     disassembly: tuple[Line, ...]
+    state: str = ""  # of the stack in front of it; empty where it is never reached
+    path: tuple[PathStep, ...] = ()  # a way that leads there
 
 
 class Sites:
     """Looks places up in one walked object."""
 
     def __init__(self, walk: Walk) -> None:
+        self._walk = walk
         self._program = walk.program
         self._listing = Listing(walk)
         self._lines = SourceLines(walk.program.image, walk.program.code)
@@ -54,7 +60,17 @@ class Sites:
             position - inside.base,
             self._lines.find(position),
             self._listing.around(at),
+            *self._reached(at),
         )
+
+    def _reached(self, at: int) -> tuple[str, tuple[PathStep, ...]]:
+        """The state in front of an instruction, and a way that leads there."""
+        state = state_before(self._walk, at)
+        if state < 0:
+            return "", ()
+        reached = Violation("", self._walk.events.of(at), at, -1, state)
+        text = describe(self._walk.transitions.table.states[state])
+        return text, trail(self._walk, self._listing, reached)
 
     def _extent(self, function: str, section: str) -> tuple[int, int]:
         """Positions of the first byte and behind the last; -1 where there is none."""

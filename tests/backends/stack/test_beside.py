@@ -150,3 +150,10 @@ def test_a_place_that_is_not_known_is_not_invented(build: Path) -> None:
     assert ": fine: warning: fallthrough: " in text_line(finding)
     _, section = imported(build, "x.o: warning: objtool: .text: unexpected end of section")
     assert section.place == ".text"
+
+
+def test_a_place_where_only_the_log_finds_something_has_state_and_path_too(build: Path) -> None:
+    _, finding = imported(build, "unit.o: warning: objtool: broken()+0x7: undefined stack state")
+    assert finding.agrees is False
+    assert finding.found == "CFA is rsp+16, rbx saved at CFA-16"
+    assert [step.text for step in finding.path] == ["nop", "ret"]
