@@ -87,6 +87,7 @@ class Browser(Container):
         self._verdicts: Verdicts = {}
         self._today = date.max
         self._settled = 0  # rows that the user accepts as they are
+        self._judged = 0  # rows with a verdict
         self._progress = ""
         self._message = ""
         self._following = False  # the detail is going to be drawn
@@ -112,7 +113,7 @@ class Browser(Container):
     def begin(self, message: str) -> None:
         """Start over with an empty list; `message` stands in its place until a row comes."""
         self.tally = Tally()
-        self._settled = 0
+        self._settled = self._judged = 0
         self._reports = {}
         self.findings.set_rows(())
         self.progress("checking", message)
@@ -124,11 +125,17 @@ class Browser(Container):
             self.tally.add(report)
             self._reports[report.file] = report
             rows += entries(report, self._verdicts, self._today)
-        self._settled += sum(row.settled for row in rows)
+        self._count_verdicts(rows)
         if rows:
             self.findings.append_rows(rows)
             self._follow()
         self._refresh_frame()
+
+    def _count_verdicts(self, rows: Iterable[Entry]) -> None:
+        for row in rows:
+            if row.verdict is not None:
+                self._judged += 1
+                self._settled += row.settled
 
     def replace(self, reports: Iterable[FileReport]) -> None:
         """Show new reports in the place of those on the same files; the cursor stays."""
@@ -139,7 +146,8 @@ class Browser(Container):
         for report in self._reports.values():
             self.tally.add(report)
             rows += entries(report, self._verdicts, self._today)
-        self._settled = sum(row.settled for row in rows)
+        self._settled = self._judged = 0
+        self._count_verdicts(rows)
         self.findings.set_rows(rows)
         if before is not None and before.fingerprint:
             self.findings.select(
@@ -164,7 +172,8 @@ class Browser(Container):
         """Show what the user decided, as of a day."""
         self._verdicts, self._today = verdicts, today
         self.findings.judge(verdicts, today)
-        self._settled = self.findings.settled_count()
+        self._settled = self._judged = 0
+        self._count_verdicts(self.findings.held_rows)
         self._follow()
         self._refresh_frame()
 
@@ -195,7 +204,11 @@ class Browser(Container):
         self.set_class(self.tally.samples, "-samples")
         self.set_class(not self.findings.total_count, "-empty")
         self.set_class(not self.findings.row_count, "-none")
-        self.findings.compare(ours=self.tally.imported > 0, change=bool(self.tally.changes))
+        self.findings.compare(
+            ours=self.tally.imported > 0,
+            change=bool(self.tally.changes),
+            verdicts=self._judged > 0,
+        )
         self._summary.show(self.tally, self._progress, self.findings.row_count, self._settled)
         self._empty.update(Content(printable(self._message)))
 

@@ -16,7 +16,6 @@ from kdash.widgets.tree_table import TreeTable
 
 COLUMNS = (
     Column("level", "", width=1),
-    Column("verdict", "", width=4, needs=70),
     Column("file", "File", share=4),
     Column("function", "Function", share=5),
     Column("kind", "Rule", share=4),
@@ -25,6 +24,7 @@ COLUMNS = (
 #: Shown where findings are compared with ours, or with an older run.
 OURS = Column("ours", "kdash", share=3, needs=60)
 CHANGE = Column("change", "", width=5)
+VERDICT = Column("verdict", "", width=4)  # where the user decided about some
 CHANGE_TONES = {"new": "bad", "fixed": "good", "moved": "warning", "same": "muted"}
 TONES = {"E": "bad", "W": "warning", "!": "warning"}
 SAMPLE = "*"  # behind the name of a bundled object
@@ -44,7 +44,6 @@ def cells(entry: Entry) -> Sequence[Cell]:
     quiet = entry.settled
     return (
         Cell(entry.letter, "muted" if quiet else TONES[entry.letter]),
-        _verdict(entry),
         Cell(entry.base_name + mark, "muted" if quiet else "", keep=mark),
         Cell(place, "muted" if quiet or not entry.finding else "strong", keep=offset),
         Cell(entry.kind, "muted" if quiet else ""),
@@ -126,9 +125,10 @@ class Findings(TreeTable[Entry]):
             self.exchange_rows(changed)
         return told
 
-    def settled_count(self) -> int:
-        """Rows that the user accepts as they are."""
-        return sum(row.settled for row in self._rows.held)
+    @property
+    def held_rows(self) -> Sequence[Entry]:
+        """All rows, those that do not pass the filter too."""
+        return self._rows.held
 
     def next_grouping(self) -> None:
         """Group by the next field; after the last one the list is flat."""
@@ -142,13 +142,22 @@ class Findings(TreeTable[Entry]):
         self.grouping = tuple(names)
         self.group([GROUPINGS[name] for name in names])
 
-    def compare(self, *, ours: bool, change: bool) -> None:
-        """Show what kdash says beside what others say, and what changed since an older run."""
-        change_at, ours_at = 1, 5  # behind the level; behind the rule
+    def compare(self, *, ours: bool, change: bool, verdicts: bool = False) -> None:
+        """Show further columns.
+
+        Args:
+            ours: What kdash says beside what others say.
+            change: What changed since an older run.
+            verdicts: What the user decided.
+        """
+        change_at, verdict_at, ours_at = 1, 1, 4  # behind the level; behind the rule
         columns, makers = list(COLUMNS), []
         if ours:
             columns.insert(ours_at, OURS)
             makers.append((ours_at, _ours))
+        if verdicts:
+            columns.insert(verdict_at, VERDICT)
+            makers.append((verdict_at, _verdict))
         if change:
             columns.insert(change_at, CHANGE)
             makers.append((change_at, _change))
