@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kdash.backends.entropy.signals import SignalReader
 
 HWRNG_SECONDS = 15.0  # the raw source may take to be measured; a slow one gives nothing for 10
+LOOK_SECONDS = 1.0  # between two looks of --for
 SETTLING_SECONDS = 0.2  # between the two looks a rate needs
 
 ONCE_EPILOG = """\
@@ -43,6 +44,9 @@ examples:
   kdash entropy --hwrng
   kdash entropy --check || echo "the generator needs attention"
 
+Alerts: not seeded, getrandom would block, no reseed for 180 s (known at once where a dashboard of
+this user has seen the last one, else with --for), hardware source lost, machine forked, stream
+failing its tests, readers starving (up to 5.5).
 Exit status: 0, 1 with --check and an alert, 2 usage, 3 when nothing can be read.
 """
 WATCH_EPILOG = """\
@@ -82,6 +86,13 @@ def _once(argv: list[str]) -> int:
     parser.add_argument(
         "--hwrng", action="store_true", help="measure the raw hardware source too (root)"
     )
+    parser.add_argument(
+        "--for",
+        type=seconds_between,
+        metavar="S",
+        dest="watched",
+        help="look for S seconds, or until an alert: a missed reseed shows after 180",
+    )
     parser.add_argument("--check", action="store_true", help="exit with status 1 on an alert")
     parser.add_argument(
         "command",
@@ -100,6 +111,10 @@ def _once(argv: list[str]) -> int:
             time.sleep(SETTLING_SECONDS)
             reader.wait_for_hwrng(HWRNG_SECONDS)
             reading = reader.read()
+            end = time.monotonic() + (arguments.watched or 0.0)
+            while (left := end - time.monotonic()) > 0 and not reading.alerts:
+                time.sleep(min(left, LOOK_SECONDS))
+                reading = reader.read()
         except Stopped:
             _print_reading(reading, arguments.format)  # what is known so far
             raise

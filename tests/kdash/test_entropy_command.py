@@ -323,3 +323,11 @@ def test_the_probe_ends_with_the_command_that_is_killed() -> None:
     assert children
     while any(os.path.exists(f"/proc/{child}/exe") for child in children):
         time.sleep(0.02)
+
+
+def test_a_check_may_look_for_a_while() -> None:
+    begun = time.monotonic()
+    done = kdash("--check", "--for", "0.5", "--format", "json")
+    assert done.returncode == 0 or json.loads(done.stdout)["alerts"]
+    assert time.monotonic() - begun > 0.5 or json.loads(done.stdout)["alerts"]
+    assert kdash("--for", "0").returncode == 2
