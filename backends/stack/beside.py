@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Kinds that exist with the frame pointer rules alone: the build had them on.
 _FRAME_KINDS: Final = frozenset({"call-without-frame", "bp-scratch"})
+#: Objtool takes the ud2 of a WARN() for an end where the note that it is none was linked away.
+BEHIND_WARNING: Final = "it stands behind a WARN(), which returns"
 _MOST_NAMED: Final = 3  # findings of ours that a verdict names
 
 
@@ -61,9 +63,11 @@ def _alone(theirs: Finding, why: str) -> Finding:
 
 def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding:
     """What others say, with what we know of the place."""
+    if not theirs.function and not theirs.section:
+        return _alone(theirs, "about the object as a whole")
     place = sites.look(theirs.function, theirs.section, theirs.offset)
     if place is None:
-        where = theirs.function or theirs.section or "place"
+        where = theirs.function or theirs.section
         return _alone(theirs, f"the object has no {where}: not the one of these results")
     base = replace(
         theirs,
@@ -85,7 +89,8 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
         return _agreeing(base, here[0])
     finds = "kdash now finds" if base.origin == OWN else "kdash finds"
     if not here:
-        return replace(base, agrees=False, verdict=f"{finds} nothing in this function")
+        why = f": {BEHIND_WARNING}" if place.behind_warning and theirs.placed else ""
+        return replace(base, agrees=False, verdict=f"{finds} nothing in this function{why}")
     named = ", ".join(f"{one.kind} at +{one.offset:#x}" for one in here[:_MOST_NAMED])
     more = f" and {len(here) - _MOST_NAMED} more" if len(here) > _MOST_NAMED else ""
     return replace(base, agrees=False, verdict=f"{finds} {named}{more} instead")

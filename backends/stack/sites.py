@@ -26,6 +26,7 @@ class Place:
     disassembly: tuple[Line, ...]
     state: str = ""  # of the stack in front of it; empty where it is never reached
     path: tuple[PathStep, ...] = ()  # a way that leads there
+    behind_warning: bool = False  # the ud2 of a WARN() stands in front of it
 
 
 class Sites:
@@ -36,6 +37,7 @@ class Sites:
         self._program = walk.program
         self._listing = Listing(walk)
         self._lines = SourceLines(walk.program.image, walk.program.code)
+        self._warnings = set(walk.program.special.continues.tolist())
         names = (walk.program.functions.name(index) for index in range(len(walk.program.functions)))
         self._functions = {name: index for index, name in enumerate(names)}
 
@@ -61,6 +63,7 @@ class Sites:
             self._lines.find(position),
             self._listing.around(at),
             *self._reached(at),
+            at > 0 and int(code.start[at - 1]) in self._warnings,
         )
 
     def _reached(self, at: int) -> tuple[str, tuple[PathStep, ...]]:

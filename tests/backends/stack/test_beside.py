@@ -157,3 +157,20 @@ def test_a_place_where_only_the_log_finds_something_has_state_and_path_too(build
     assert finding.agrees is False
     assert finding.found == "CFA is rsp+16, rbx saved at CFA-16"
     assert [step.text for step in finding.path] == ["nop", "ret"]
+
+
+def test_what_stands_behind_a_warning_is_explained(assemble: Assemble) -> None:
+    text = (
+        "FUNC f\n1: ud2\n xor %eax, %eax\n ret\nEND f\n"
+        '.section __bug_table, "aw"\n .long 1b - ., 0\n .word 7, 1\n'
+    )
+    build = assemble(text, "unit").parent
+    _, finding = imported(build, "unit.o: warning: objtool: f()+0x2: unreachable instruction")
+    assert finding.verdict == (
+        "kdash finds nothing in this function: it stands behind a WARN(), which returns"
+    )
+
+
+def test_what_is_about_no_place_is_not_called_missing(build: Path) -> None:
+    _, finding = imported(build, "unit.o: warning: objtool: file already has .orc_unwind section")
+    assert (finding.agrees, finding.verdict) == (None, "about the object as a whole")
