@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -35,6 +37,15 @@ def _gcc_reason() -> str:
 
 def _gdb_reason() -> str:
     return "" if shutil.which("gdb") else "gdb is not installed (Debian package gdb)"
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A folder that other users reach, too: pytest keeps its own for its user alone."""
+    with tempfile.TemporaryDirectory(prefix="kdash-test-") as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture(autouse=True, scope="session")

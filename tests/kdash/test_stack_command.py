@@ -155,19 +155,16 @@ def test_a_folder_that_holds_no_object_is_named(
 
 
 @pytest.mark.root
-def test_a_folder_that_cant_be_listed_is_not_clean(tmp_path: Path) -> None:
+def test_a_folder_that_cant_be_listed_is_not_clean(public_path: Path) -> None:
     # What is imported on the way is imported as root: the interpreter may be root's alone.
     program = (
         "import os, sys; from kdash.commands.stack import run\n"
         f"run(['check', {SAMPLE!r}])\n"
         "os.setgid(65534); os.setuid(65534); sys.exit(run(sys.argv[1:]))"
     )
-    closed = tmp_path / "closed"
+    closed = public_path / "closed"
     closed.mkdir(mode=0)
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
-    command = [sys.executable, "-c", program, "check", str(tmp_path)]
+    command = [sys.executable, "-c", program, "check", str(public_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 3
     assert f"{closed}: Permission denied" in result.stderr

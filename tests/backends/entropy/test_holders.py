@@ -41,14 +41,12 @@ def test_very_many_are_counted_rather_than_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_processes_of_others_are_counted_as_hidden(tmp_path: Path) -> None:
-    process(tmp_path, 7, "sshd", "/dev/urandom")
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    (tmp_path / "proc/7/fd").chmod(0o500)
+def test_processes_of_others_are_counted_as_hidden(public_path: Path) -> None:
+    process(public_path, 7, "sshd", "/dev/urandom")
+    (public_path / "proc/7/fd").chmod(0o500)
     os.seteuid(65534)
     try:
-        found = find_holders(Root(tmp_path))
+        found = find_holders(Root(public_path))
     finally:
         os.seteuid(0)
     assert found == Holders((), count=0, processes=1, hidden=1)
