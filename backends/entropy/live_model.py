@@ -17,8 +17,16 @@ from kdash.backends.entropy.events import (
 )
 from kdash.backends.entropy.facts import ModelStep, PoolState
 from kdash.backends.entropy.generator import HZ, INITIAL_JIFFIES, UTS_BYTES, Generator, Machine
-from kdash.backends.entropy.machine_feed import EventFeed, Kind, Sample, machine_feed
+from kdash.backends.entropy.machine_feed import (
+    EventFeed,
+    Kind,
+    MachineEvents,
+    Sample,
+    machine_feed,
+)
 from kdash.backends.entropy.pool import EXTRACT_BYTES, MASK, mix_pool_bytes
+from kdash.backends.entropy.procfs import Root, Unavailable
+from kdash.backends.entropy.traced_events import TracedEvents
 
 EV_KEY = 1  # include/uapi/linux/input-event-codes.h
 SPEEDS = (1, 3600)  # seconds of the model in one of the feed, least and most
@@ -114,11 +122,29 @@ class LiveModel:
         if reader == "random" and not reads_per_second:
             self.waiting = 0
 
+    def trace_events(self, on: bool, root: str = "/") -> None:
+        """Take the machine's events with their own times from tracefs (root), or count them.
+
+        Raises:
+            Unavailable: They can't be traced.
+        """
+        feed = self.feed
+        if feed is None or feed.seed is not None:
+            raise Unavailable("this model is not fed by the machine")
+        feed.use(TracedEvents(Root(root)) if on else MachineEvents(Root(root)))
+
+    def close(self) -> None:
+        """Let go of what feeds it."""
+        if (feed := self.feed) is not None:
+            feed.close()
+
     def feed_words(self) -> str:
         """What feeds the model, in words."""
         words = [f"clock x{self.speed}"]
         feed = self.feed
         if feed is not None:
+            if isinstance(feed.machine, TracedEvents):
+                words.append("events traced")
             if feed.seed is not None:
                 words.append(f"seed {feed.seed}")
             if feed.load:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from kdash.backends.entropy.interrupts import InterruptTable, parse_table
 from kdash.backends.entropy.pacing import Pacing
@@ -27,7 +28,7 @@ READ_BYTES = 16  # of one simulated read
 _SHARE = 0.01  # of one CPU, the most that counting may take
 _LEAST_PAUSE = 0.25  # seconds between two looks at the counters
 _PAUSED_NS = 5 * NS  # a longer time without a look is a pause, whose events are not made up for
-_KEYBOARDS = ("i8042", "keyboard", "usbhid")  # drivers whose interrupts are input events
+KEYBOARDS = ("i8042", "keyboard", "usbhid")  # drivers whose interrupts are input events
 _DISKSTATS = "proc/diskstats"
 
 
@@ -56,6 +57,16 @@ class Sample:
     cpu: int = 0
 
 
+class Source(Protocol):
+    """Where the machine's events come from."""
+
+    def since(self, now_ns: int) -> list[Sample]:
+        """The events between the last look and this one."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+
 class MachineEvents:
     """This machine's events since the last look, from its counters."""
 
@@ -78,6 +89,9 @@ class MachineEvents:
         self._interrupts, self._disks = interrupts, disks
         return [] if paused else list(_spread(counted, start, now_ns))
 
+    def close(self) -> None:
+        """Nothing is kept open."""
+
     def _counted(self, now: InterruptTable | None) -> Iterator[tuple[int, Kind, int, int]]:
         """(how many, kind, interrupt line, CPU) where a count rose."""
         before = self._interrupts
@@ -87,7 +101,7 @@ class MachineEvents:
             was = before.get(line)
             if was is None or len(was[0]) != len(counts):
                 continue
-            kind = Kind.INPUT if any(word in name for word in _KEYBOARDS) else Kind.INTERRUPT
+            kind = Kind.INPUT if any(word in name for word in KEYBOARDS) else Kind.INTERRUPT
             for cpu, (new, old) in enumerate(zip(counts, was[0], strict=True)):
                 if new > old:
                     yield new - old, kind, line, cpu
@@ -139,7 +153,7 @@ class EventFeed:
 
     def __init__(
         self,
-        machine: MachineEvents | None = None,
+        machine: Source | None = None,
         *,
         seed: int | None = None,
         cpus: int = 2,
@@ -184,6 +198,22 @@ class EventFeed:
         """How many events are due."""
         self._fill()
         return len(self._waiting)
+
+    @property
+    def machine(self) -> Source | None:
+        """Where the machine's events come from; None: they don't count."""
+        return self._machine
+
+    def use(self, machine: Source) -> None:
+        """Take the machine's events from elsewhere; a seeded feed takes none."""
+        self.close()
+        if self.seed is None:
+            self._machine = machine
+
+    def close(self) -> None:
+        """Let go of what the machine's events were read from."""
+        if self._machine is not None:
+            self._machine.close()
 
     @property
     def load(self) -> float:

@@ -318,7 +318,7 @@ class EntropyPane(Pane):
                 return self._measure_hwrng()
             case words.Interval(seconds):
                 return self._set_interval(seconds)
-            case words.Speed() | words.Load() | words.Reads() | words.Seed():
+            case words.Speed() | words.Trace() | words.Load() | words.Reads() | words.Seed():
                 return self._feed(command)
             case words.Step(count):
                 steps = self._do(lambda model: [model.step() for _ in range(count)])
@@ -338,6 +338,8 @@ class EntropyPane(Pane):
             match command:
                 case words.Speed(factor):
                     model.speed = factor
+                case words.Trace(on):
+                    model.trace_events(on)
                 case words.Load(rate):
                     model.set_load(rate)
                 case words.Reads(reader, rate):
@@ -349,7 +351,12 @@ class EntropyPane(Pane):
             self._model.replace(lambda: self.make_model(seed))
             assert self._model.model is not None
             self._pool_view.start(self._model.model.state())
-        self._do(change)
+        from kdash.backends.entropy.procfs import Unavailable
+
+        try:
+            self._do(change)
+        except Unavailable as error:
+            raise CommandError(f"model trace: {error}") from None
         model = self._model.model
         return model.feed_words() if model else ""
 

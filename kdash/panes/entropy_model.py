@@ -39,8 +39,11 @@ class ModelThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; returns at once."""
+        """End the thread, and let go of what feeds the model."""
         self._stopped.set()
+        with self._lock:
+            if self._model is not None:
+                self._model.close()
 
     def freeze(self, frozen: bool) -> None:
         """Halt the live feed, or let it go on; operations asked for still run."""
@@ -62,8 +65,12 @@ class ModelThread:
     def replace(self, make: Callable[[], Model]) -> None:
         """Go on with another model; the steps of the one before that wait are dropped."""
         with self._lock:
-            self._model = make()
+            before, self._model = self._model, make()
             self._done.clear()
+            if before is not None:
+                before.close()
+            if self._stopped.is_set():
+                self._model.close()
 
     def do(self, operation: Callable[[Model], list[ModelStep]]) -> list[ModelStep]:
         """Run an operation between two steps of the feed; `take` hands its steps out.
@@ -89,6 +96,8 @@ class ModelThread:
             while not self._stopped.wait(self._period):
                 if not self._frozen.is_set():
                     with self._lock:
+                        if self._stopped.is_set():
+                            return
                         if self._model is not None:
                             self._done += self._model.catch_up()
         except Exception as error:  # noqa: BLE001 - told in the pane, whatever it is

@@ -42,6 +42,12 @@ class Model(Protocol):
     def catch_up(self) -> list[ModelStep]:
         """Take in what has happened by now."""
 
+    def trace_events(self, on: bool) -> None:
+        """Take the machine's events from tracefs, or count them; raises what the backend does."""
+
+    def close(self) -> None:
+        """Let go of what feeds it."""
+
     def feed_words(self) -> str:
         """What feeds it, in words."""
 

@@ -27,6 +27,7 @@ WORDS = (
     CommandWord("model mix", "model mix HEX", "mix bytes into its input pool, without credit"),
     CommandWord("model credit", "model credit BITS", "credit its input pool; negative: debit"),
     CommandWord("model speed", "model speed N", "its clock: N seconds in one, 1 to 3600"),
+    CommandWord("model trace", "model trace on|off", "events with their own times (root, tracefs)"),
     CommandWord("model load", "model load N", "feed it N made-up events a second; 0: none"),
     CommandWord("model readers", "model readers KIND N", "random, urandom, getrandom: N reads/s"),
     CommandWord("model seed", "model seed N|off", "begin anew as a seed determines, or live"),
@@ -71,6 +72,13 @@ class Speed:
     """Let the model's clock run at this factor."""
 
     factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Feed the model from tracefs, or from counters."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,7 @@ class Interval:
     seconds: float
 
 
-FeedCommand = Speed | Load | Reads | Seed
+FeedCommand = Speed | Trace | Load | Reads | Seed
 ModelCommand = FeedCommand | Step | Extract | Mix | Credit
 Command = ModelCommand | Plot | Zoom | Callers | MeasureHwrng | Interval
 
@@ -182,8 +190,8 @@ def _model(words: list[str]) -> ModelCommand:
         return feed
     what = f"unknown word {kind!r}" if kind else "missing word"
     raise CommandError(
-        f"model: {what}; one of step [N], extract [N], mix HEX, credit BITS, speed N, load N, "
-        "readers KIND N, seed N"
+        f"model: {what}; one of step [N], extract [N], mix HEX, credit BITS, speed N, "
+        "trace on|off, load N, readers KIND N, seed N"
     )
 
 
@@ -191,6 +199,8 @@ def _feed(kind: str, rest: list[str]) -> FeedCommand | None:
     """What changes the model's feed; None where the word is none of these."""
     if kind == "speed":
         return Speed(_within(_only(rest, "model speed N", "1 to 3600"), "model speed", *SPEEDS))
+    if kind == "trace":
+        return Trace(_switch(_only(rest, "model trace on|off", "on or off"), "model trace"))
     if kind == "load":
         return Load(_within(_only(rest, "model load N", "events/s"), "model load", 0, MOST_LOAD))
     if kind == "readers":

@@ -292,6 +292,8 @@ async def test_the_feed_of_the_model_is_set_and_always_displayed() -> None:
         )
         await until(pilot, lambda: "live, clock x60, seed 7, load 250/s" in texts(pane)[1])
         await until(pilot, lambda: "read /dev/" in texts(pane)[1])
+        with pytest.raises(CommandError, match="model trace: this model is not fed"):
+            pane.run_command("model trace on")
         assert pane.run_command("model seed off") == "clock x60"
 
 

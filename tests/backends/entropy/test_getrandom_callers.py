@@ -8,13 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdash.backends.entropy.facts import GetrandomCaller
-from kdash.backends.entropy.getrandom_callers import (
-    EVENT,
-    CallerTrace,
-    callers_of,
-    remove_leftovers,
-)
+from kdash.backends.entropy.getrandom_callers import EVENT, CallerTrace, callers_of
 from kdash.backends.entropy.procfs import Root, Unavailable
+from kdash.backends.entropy.trace_instance import remove_leftovers
 
 TRACE = b"""\
          python3-20376   [001] ..... 26956.973628: sys_getrandom(ubuf: 0x7f0b1, len: 8, flags: 1)
@@ -44,8 +40,8 @@ def test_any_lines_are_read(lines: list[bytes]) -> None:
 
 def presented(root: Path) -> Path:
     tracing = root / "sys/kernel/tracing"
-    (tracing / EVENT).mkdir(parents=True)
-    (tracing / EVENT / "enable").write_text("0")
+    (tracing / "events" / EVENT).mkdir(parents=True)
+    (tracing / "events" / EVENT / "enable").write_text("0")
     (tracing / "instances").mkdir()
     return tracing
 
