@@ -22,7 +22,7 @@ from kdash.backends.stack.facts import (
     SourceLine,
 )
 from kdash.backends.stack.fingerprints import fingerprint
-from kdash.backends.stack.untrusted import flag, mapping, number, sequence, text
+from kdash.backends.stack.untrusted import few, flag, mapping, number, text
 
 
 def json_findings(lines: Iterable[str]) -> Iterator[Finding | FileReport]:
@@ -73,8 +73,8 @@ def _finding(data: dict[str, Any], at: int) -> Finding:
         text(data.get("callee")),
         _source(mapping(data.get("source"))),
         text(data.get("cause")) or cause_of(kind, function or section),
-        tuple(map(_step, sequence(data.get("path")))),
-        tuple(_related(mapping(one)) for one in sequence(data.get("related"))),
+        tuple(map(_step, few(data.get("path")))),
+        tuple(_related(mapping(one)) for one in few(data.get("related"))),
         text(data.get("origin")) or OWN,
         agrees=flag(data.get("agrees")),
         verdict=text(data.get("verdict")),

@@ -24,7 +24,7 @@ from kdash.backends.stack.fingerprints import fingerprint
 from kdash.backends.stack.log_messages import OTHER, meaning
 from kdash.backends.stack.rules import RULES
 from kdash.backends.stack.sarif import BASELINE_STATES, CAUSE, FINGERPRINT, VERSION
-from kdash.backends.stack.untrusted import flag, mapping, number, sequence, text
+from kdash.backends.stack.untrusted import few, flag, mapping, number, sequence, text
 
 _OBJECTS: Final = (".o", ".ko", ".a", ".gz", ".xz", ".zst", ")")
 _MOST_NESTED: Final = 8  # base URIs that refer to base URIs
@@ -49,6 +49,8 @@ def sarif_findings(data: bytes) -> Iterator[Finding]:
         raise ResultsError(f"no JSON: {place}: {error.msg.lower()}{cut}") from None
     except RecursionError:
         raise ResultsError("no SARIF log: nested too deeply") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise ResultsError(f"no SARIF log: {error}") from None
     if not isinstance(log, dict) or not isinstance(log.get("runs"), list):
         raise ResultsError("no SARIF log: it has no 'runs'")
     if (version := text(log.get("version"))) != VERSION:
@@ -192,7 +194,7 @@ def _path_steps(result: dict[str, Any]) -> tuple[PathStep, ...]:
     """The first code flow (3.36) as a path."""
     flow = mapping(next(iter(sequence(result.get("codeFlows"))), None))
     thread = mapping(next(iter(sequence(flow.get("threadFlows"))), None))
-    return tuple(_step(mapping(one)) for one in sequence(thread.get("locations")))
+    return tuple(_step(mapping(one)) for one in few(thread.get("locations")))
 
 
 def _step(step: dict[str, Any]) -> PathStep:
@@ -212,7 +214,7 @@ def _step(step: dict[str, Any]) -> PathStep:
 def _related(result: dict[str, Any]) -> tuple[Related, ...]:
     """Related locations (3.27.22) that lie in the object."""
     found = []
-    for one in map(mapping, sequence(result.get("relatedLocations"))):
+    for one in map(mapping, few(result.get("relatedLocations"))):
         address = mapping(mapping(one.get("physicalLocation")).get("address"))
         if "offsetFromParent" in address:
             said = text(mapping(one.get("message")).get("text"))

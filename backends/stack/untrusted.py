@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 _LARGEST: Final = (1 << 63) - 1  # an offset or a line; what is larger means nothing
+_MOST: Final = 1000  # members of an array that are looked at, where they belong to one finding
 _LONGEST: Final = 1 << 16  # characters of a text that is shown
 
 
@@ -16,6 +17,11 @@ def mapping(value: object) -> dict[str, Any]:
 def sequence(value: object) -> list[Any]:
     """`value` if it is an array, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def few(value: object) -> list[Any]:
+    """`value` if it is an array, else an empty one; shortened where it is excessive."""
+    return sequence(value)[:_MOST]
 
 
 def text(value: object) -> str:

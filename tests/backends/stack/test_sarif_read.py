@@ -104,6 +104,7 @@ def test_a_suppression_that_was_rejected_suppresses_nothing() -> None:
         (b"[]", "it has no 'runs'"),
         (b'{"version": "1.0.0", "runs": []}', "SARIF of version '1.0.0'; 2.1.0 is known"),
         (b"[" * 100_000, "nested too deeply"),
+        (b'{"runs": ' + b"9" * 5000 + b"}", "no SARIF log: Exceeds the limit"),
         (b'{"version": "2.1.0", "runs": ["\xff\xff"]}', "is no text"),
         (b'{"a": ]', "line 1, column 7"),
     ],
@@ -113,6 +114,14 @@ def test_what_is_no_sarif_log_is_refused_in_one_line(data: bytes, says: str) -> 
         list(sarif_findings(data))
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_path_longer_than_anybody_reads_is_cut() -> None:
+    log = log_of(FileReport("x", (FULL,)))
+    thread = log["runs"][0]["results"][0]["codeFlows"][0]["threadFlows"][0]
+    thread["locations"] *= 2000
+    (finding,) = read(log)
+    assert len(finding.path) == 1000
 
 
 JSON = st.recursive(
