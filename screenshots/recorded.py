@@ -296,6 +296,10 @@ class RecordedStackPane(StackPane):
         for line in (RECORDINGS / "stack.jsonl").read_text().splitlines():
             yield decode(line)
 
+    def verdicts_at(self) -> str:
+        """Nowhere: whoever draws may have decided about the samples."""
+        return str(RECORDINGS / "no-verdicts")
+
 
 class RecordedEntropyPane(EntropyPane):
     """The Entropy pane on recorded readings and a standing model.

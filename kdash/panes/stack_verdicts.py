@@ -43,10 +43,14 @@ class VerdictKeys(Comparing):
         """Look now and then whether another program changed the verdicts."""
         self.set_interval(LOOK, self._look)
 
+    def verdicts_at(self) -> str:
+        """The path of the file."""
+        return verdict_path()
+
     @property
     def _file(self) -> VerdictFile:
         if self._verdict_file is None:
-            self._verdict_file = VerdictFile(verdict_path())
+            self._verdict_file = VerdictFile(self.verdicts_at())
             self._deciding = asyncio.Lock()  # one change after the other
         return self._verdict_file
 
