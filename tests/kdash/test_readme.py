@@ -100,8 +100,9 @@ def test_the_line_for_kbuild_fails_the_build_of_a_module_with_an_error(module: P
 @pytest.mark.gcc
 def test_the_line_for_dkms_fails_the_build_of_a_module_with_an_error(module: Path) -> None:
     line = code_of("sh", "MAKE[0]").strip()
-    # As DKMS does: the configuration is sourced, then the command in it is carried out.
-    command = ["bash", "-ec", f'{line}\neval "${{MAKE[0]}}"']
+    # As DKMS does: the configuration is sourced somewhere, then the command in it is carried out
+    # in the folder of the build.
+    command = ["bash", "-ec", f"cd /\n{line}\ncd {module}\n" + 'eval "${MAKE[0]}"']
     assert built(command, module, "nop")[0] == 0
     status, output = built(command, module, "push %rbx")
     assert (status, "return-modified" in output) == (1, True)
