@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 NATIVE := $(wildcard backends/*/*.c) $(wildcard backends/*/*.h) $(wildcard backends/*/native_build.py)
 ARGS ?=
 
-.PHONY: help run test check bench screenshots screenshots-check wheel clean
+.PHONY: help run test check bench screenshots screenshots-check man wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -32,6 +32,13 @@ screenshots: $(STAMP) ## draw screenshots/*.svg from the recorded inputs in test
 
 screenshots-check: $(STAMP) ## fail when a screenshot is not current
 	@$(BIN)/python -m screenshots.draw --check
+
+man: $(STAMP) ## the manual page and the completions of shells, into build/share
+	@mkdir -p build/share/man/man1 build/share/bash-completion/completions build/share/zsh/site-functions build/share/fish/vendor_completions.d
+	@$(BIN)/kdash manual > build/share/man/man1/kdash.1
+	@$(BIN)/kdash completion bash > build/share/bash-completion/completions/kdash
+	@$(BIN)/kdash completion zsh > build/share/zsh/site-functions/_kdash
+	@$(BIN)/kdash completion fish > build/share/fish/vendor_completions.d/kdash.fish
 
 wheel: $(STAMP) ## build the wheel into dist/
 	@$(BIN)/python -m build --no-isolation --wheel .

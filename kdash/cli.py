@@ -19,6 +19,8 @@ COMMANDS = {
     "entropy": "the state of the kernel's random-number generator, once or repeatedly",
     "doctor": "what works on this machine, and what to do about the rest",
     "config": "the configuration file: where it is and what holds by it",
+    "completion": "completions of this command line for bash, zsh or fish",
+    "manual": "the manual page, for man(1)",
 }
 
 HELP = """\

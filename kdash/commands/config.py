@@ -27,15 +27,7 @@ Exit status: 0; 2 when the file is malformed, 3 when it can't be read.
 
 def run(argv: list[str]) -> int:
     """Print what holds and return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="kdash config",
-        description="Print what the configuration file says, and the defaults beside it.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    arguments = parser.parse_args(argv)
+    arguments = config_parser().parse_args(argv)
     try:
         configuration = read_configuration()
     except ConfigurationError as error:
@@ -47,6 +39,21 @@ def run(argv: list[str]) -> int:
     else:
         sys.stdout.write(as_toml(configuration, path))
     return ExitStatus.OK
+
+
+def config_parser() -> argparse.ArgumentParser:
+    """`kdash config`."""
+    parser = argparse.ArgumentParser(
+        prog="kdash config",
+        description="Print what the configuration file says, and the defaults beside it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="what to print (text)"
+    )
+    return parser
 
 
 def as_json(configuration: Configuration, path: Path | None) -> dict[str, object]:

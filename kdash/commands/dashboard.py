@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from kdash import __version__
 from kdash.configuration import Configuration, ConfigurationError, read_configuration
 from kdash.exit_status import ExitStatus
 from kdash.settings import Settings
@@ -19,6 +20,7 @@ from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.user_devices import DeviceClass
+    from kdash.commands.vcpu_arguments import Parser
 
 HEADLESS = "without a terminal: kdash vcpu run | kdash stack check FILE | kdash entropy"
 
@@ -66,21 +68,7 @@ def read_settings(argv: list[str]) -> Settings:
         OSError: A target that does not exist or can't be looked at.
         ValueError: An option or argument that is wrong; the message names it.
     """
-    from kdash.commands.vcpu_arguments import Parser
-    from kdash.commands.vcpu_guest import add_guest_options, add_recording_options
-
-    class Arguments(Parser):
-        def error(self, message: str) -> NoReturn:
-            raise ValueError(f"{message} (see kdash --help)")
-
-    parser = Arguments("[GUEST | OBJECT...]", "", "")
-    parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT | LOG")
-    parser.add_argument("--build-dir", metavar="DIR", default="")
-    older = parser.add_mutually_exclusive_group()
-    older.add_argument("--compare", metavar="OLD", type=Path)
-    older.add_argument("--baseline", metavar="FILE", type=Path)
-    add_guest_options(parser)
-    add_recording_options(parser)
+    parser = dashboard_parser()
     options = parser.parse_intermixed_args(argv)
     settings = settings_for([Path(target) for target in options.targets])
     if options.build_dir and not Path(options.build_dir).is_dir():
@@ -95,6 +83,32 @@ def read_settings(argv: list[str]) -> Settings:
         changed_only=options.baseline is not None,
         words=tuple(argv),
     )
+
+
+def dashboard_parser() -> Parser:
+    """The parser of the dashboard's arguments; complaints are raised as ValueError."""
+    from kdash.commands.vcpu_arguments import Parser
+    from kdash.commands.vcpu_guest import add_guest_options, add_recording_options
+
+    class Arguments(Parser):
+        def error(self, message: str) -> NoReturn:
+            raise ValueError(f"{message} (see kdash --help)")
+
+    parser = Arguments("[GUEST | OBJECT...]", "", "")
+    parser.add_argument("targets", nargs="*", metavar="GUEST | OBJECT | LOG",
+        help="a guest to load, objects or folders to validate, the log of a build")  # fmt: skip
+    parser.add_argument("--build-dir", metavar="DIR", default="",
+        help="where the paths in LOG start")  # fmt: skip
+    older = parser.add_mutually_exclusive_group()
+    older.add_argument("--compare", metavar="OLD", type=Path,
+        help="what is new, fixed or moved since OLD")  # fmt: skip
+    older.add_argument("--baseline", metavar="FILE", type=Path,
+        help="show only what FILE does not accept, and what is fixed")  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"kdash {__version__}",
+        help="the version")  # fmt: skip
+    add_guest_options(parser)
+    add_recording_options(parser)
+    return parser
 
 
 def _existing(path: Path | None) -> Path | None:

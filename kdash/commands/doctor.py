@@ -22,6 +22,17 @@ MARKS = {"ok": "ok", "warning": "note", "failed": "FAIL"}
 
 def run(argv: list[str]) -> int:
     """Print every probe and return the exit status."""
+    arguments = doctor_parser().parse_args(argv)
+    sections = examine()
+    if arguments.format == "json":
+        sys.stdout.write(json.dumps(as_json(sections)) + "\n")
+    else:
+        sys.stdout.write(as_text(sections))
+    return ExitStatus.OK if works(sections) else ExitStatus.ENVIRONMENT
+
+
+def doctor_parser() -> argparse.ArgumentParser:
+    """`kdash doctor`."""
     parser = argparse.ArgumentParser(
         prog="kdash doctor",
         description="Probe KVM, the validator, the entropy signals and the terminal.",
@@ -29,14 +40,10 @@ def run(argv: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    arguments = parser.parse_args(argv)
-    sections = examine()
-    if arguments.format == "json":
-        sys.stdout.write(json.dumps(as_json(sections)) + "\n")
-    else:
-        sys.stdout.write(as_text(sections))
-    return ExitStatus.OK if works(sections) else ExitStatus.ENVIRONMENT
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="what to print (text)"
+    )
+    return parser
 
 
 def as_json(sections: tuple[Section, ...]) -> dict[str, Any]:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdash.commands import entropy_text
-from kdash.commands.entropy_parser import (
-    Parser,
-    Stopped,
-    sample_count,
-    seconds_between,
-    stop_signals,
-)
+from kdash.commands.entropy_parser import Stopped, stop_signals
+from kdash.commands.entropy_parsers import model_parser, once_parser, watch_parser
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -29,39 +22,6 @@ if TYPE_CHECKING:
 HWRNG_SECONDS = 15.0  # the raw source may take to be measured; a slow one gives nothing for 10
 LOOK_SECONDS = 1.0  # between two looks of --for
 SETTLING_SECONDS = 0.2  # between the two looks a rate needs
-
-ONCE_EPILOG = """\
-further commands:
-  kdash entropy watch        a line for each sample
-  kdash entropy model        replay test vectors on the Linux 4.3 model
-  kdash entropy health       statistical tests of a file or of a live source
-  kdash entropy contention   what readers that share a lock cost each other
-  kdash entropy export       metrics for Prometheus, served or written
-
-examples:
-  kdash entropy
-  kdash entropy --format json | jq .meaning
-  kdash entropy --hwrng
-  kdash entropy --check || echo "the generator needs attention"
-
-Alerts: not seeded, getrandom would block, no reseed for 180 s (known at once where a dashboard of
-this user has seen the last one, else with --for), hardware source lost, machine forked, stream
-failing its tests, readers starving (up to 5.5).
-Exit status: 0, 1 with --check and an alert, 2 usage, 3 when nothing can be read.
-"""
-WATCH_EPILOG = """\
-example:
-  kdash entropy watch --interval 5 --format json >> entropy.log
-  kdash entropy watch --callers
-
-Ends after --count samples, or with SIGINT (130), SIGTERM (143), SIGHUP (129).
-"""
-MODEL_EPILOG = """\
-example:
-  kdash entropy model --vectors tests/backends/entropy/vectors.json --format json
-
-Exit status: 0 all cases pass, 1 a case fails, 2 a malformed file, 3 a file that can't be read.
-"""
 
 
 def run(argv: list[str]) -> int:
@@ -82,24 +42,7 @@ def run(argv: list[str]) -> int:
 
 
 def _once(argv: list[str]) -> int:
-    parser = Parser("kdash entropy", "Tell the facts about the generator once.", ONCE_EPILOG)
-    parser.add_argument(
-        "--hwrng", action="store_true", help="measure the raw hardware source too (root)"
-    )
-    parser.add_argument(
-        "--for",
-        type=seconds_between,
-        metavar="S",
-        dest="watched",
-        help="look for S seconds, or until an alert: a missed reseed shows after 180",
-    )
-    parser.add_argument("--check", action="store_true", help="exit with status 1 on an alert")
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=("watch", "model", "health", "contention", "export"),
-        help=argparse.SUPPRESS,
-    )
+    parser = once_parser()
     arguments = parser.parse_args(argv)
     if arguments.command:
         parser.error(f"{arguments.command} comes first: kdash entropy {arguments.command} ...")
@@ -144,21 +87,7 @@ def status_of(reading: Reading, *, check: bool) -> ExitStatus:
 
 
 def _watch(argv: list[str]) -> int:
-    parser = Parser("kdash entropy watch", "Print a line for each sample.", WATCH_EPILOG)
-    parser.add_argument(
-        "--interval",
-        type=seconds_between,
-        default=1.0,
-        metavar="S",
-        help="seconds between samples (1)",
-    )
-    parser.add_argument("--count", type=sample_count, metavar="N", help="end after N samples")
-    parser.add_argument(
-        "--callers",
-        action="store_true",
-        help="tell who calls getrandom (root; makes a trace instance of its own in tracefs)",
-    )
-    arguments = parser.parse_args(argv)
+    arguments = watch_parser().parse_args(argv)
     with _reader() as reader:
         if arguments.callers and not _allowed(lambda: reader.trace_callers(True), "--callers"):
             return ExitStatus.ENVIRONMENT
@@ -178,11 +107,7 @@ def _model(argv: list[str]) -> int:
     from kdash.backends.entropy.report import replay_json
     from kdash.backends.entropy.vectors import VectorError, load_vectors
 
-    parser = Parser(
-        "kdash entropy model", "Replay test vectors on the Linux 4.3 model.", MODEL_EPILOG
-    )
-    parser.add_argument("--vectors", type=Path, metavar="FILE", required=True)
-    arguments = parser.parse_args(argv)
+    arguments = model_parser().parse_args(argv)
     name = entropy_text.escaped(str(arguments.vectors))
     try:
         cases = load_vectors(arguments.vectors)

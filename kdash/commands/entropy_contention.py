@@ -36,7 +36,7 @@ MARK = 0.8  # of the time: where the published machine stood
 
 def run(argv: list[str]) -> int:
     """Carry out `kdash entropy contention` and return the exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = contention_parser().parse_args(argv)
     try:
         if arguments.simulate is not None:
             return _simulate(arguments)
@@ -49,7 +49,8 @@ def run(argv: list[str]) -> int:
         return ExitStatus.ENVIRONMENT
 
 
-def _parser() -> Parser:
+def contention_parser() -> Parser:
+    """`kdash entropy contention`."""
     parser = Parser(
         "kdash entropy contention", "Measure or simulate readers that share a lock.", EPILOG
     )

@@ -41,6 +41,24 @@ Exit status 3: the address or the file can't be used.
 
 def run(argv: list[str]) -> int:
     """Carry out the command and return the exit status."""
+    parser = export_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.textfile is None:
+        for option in ("interval", "count"):
+            if getattr(arguments, option) is not None:
+                parser.error(f"--{option} goes with --textfile; Prometheus says when it asks")
+        return _serve(*(arguments.listen or _address(str(PORT))))
+    if arguments.listen is not None:
+        parser.error("--listen and --textfile exclude each other")
+    return _write(arguments.textfile, arguments.interval or WRITE_SECONDS, arguments.count)
+
+
+def _address(text: str) -> tuple[str, int]:
+    return host_port(text, f"127.0.0.1:{PORT}")
+
+
+def export_parser() -> Parser:
+    """`kdash entropy export`."""
     parser = Parser(
         "kdash entropy export",
         "Serve the generator's state to Prometheus, or write it for node_exporter.",
@@ -57,19 +75,7 @@ def run(argv: list[str]) -> int:
         "--interval", type=seconds_between, metavar="S", help="seconds between two writes (15)"
     )
     parser.add_argument("--count", type=sample_count, metavar="N", help="end after N writes")
-    arguments = parser.parse_args(argv)
-    if arguments.textfile is None:
-        for option in ("interval", "count"):
-            if getattr(arguments, option) is not None:
-                parser.error(f"--{option} goes with --textfile; Prometheus says when it asks")
-        return _serve(*(arguments.listen or _address(str(PORT))))
-    if arguments.listen is not None:
-        parser.error("--listen and --textfile exclude each other")
-    return _write(arguments.textfile, arguments.interval or WRITE_SECONDS, arguments.count)
-
-
-def _address(text: str) -> tuple[str, int]:
-    return host_port(text, f"127.0.0.1:{PORT}")
+    return parser
 
 
 def _serve(host: str, port: int) -> ExitStatus:

@@ -43,7 +43,7 @@ def run(argv: list[str]) -> int:
     from kdash.backends.entropy.health.sources import SourceError
     from kdash.backends.entropy.health.stream import HealthStream
 
-    parser = _parser()
+    parser = health_parser()
     arguments = parser.parse_args(argv)
     if (arguments.file is None) == (arguments.source is None):
         parser.error("name one FILE or one --source")
@@ -71,7 +71,8 @@ def run(argv: list[str]) -> int:
     return ExitStatus.OK if health.passes else ExitStatus.FINDINGS
 
 
-def _parser() -> Parser:
+def health_parser() -> Parser:
+    """`kdash entropy health`."""
     from kdash.backends.entropy.health.sources import LIVE, LIVE_BYTES
 
     parser = Parser("kdash entropy health", "Test a stream of random bytes.", EPILOG)

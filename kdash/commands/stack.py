@@ -47,6 +47,16 @@ def run(argv: list[str]) -> int:
         from kdash.commands.dashboard import run as open_dashboard
 
         return open_dashboard(argv)
+    parser = stack_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return _guarded(COMMANDS[arguments.command], arguments)
+
+
+def stack_parser() -> argparse.ArgumentParser:
+    """The parser of `kdash stack`, with those of the commands below it."""
     parser = _Parser(
         prog="kdash stack",
         description="Validate the stack use of x86-64 object files.",
@@ -60,11 +70,7 @@ def run(argv: list[str]) -> int:
     add_baseline(commands)
     add_compare(commands)
     add_livepatch(commands)
-    try:
-        arguments = parser.parse_args(argv)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return _guarded(COMMANDS[arguments.command], arguments)
+    return parser
 
 
 def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:

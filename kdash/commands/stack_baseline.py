@@ -33,11 +33,13 @@ def add_baseline(commands: Any) -> None:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("action", choices=("write", "diff"))
+    command.add_argument(
+        "action", choices=("write", "diff"), help="make it, or say what changed since"
+    )
     command.add_argument("baseline", metavar="FILE", help="the baseline")
     command.add_argument("paths", metavar="PATH", nargs="+", help="as of check")
     add_check_options(command)
-    command.add_argument("--jobs", metavar="N", type=jobs, default=1)
+    command.add_argument("--jobs", metavar="N", type=jobs, default=1, help="worker processes (1)")
     command.add_argument("--format", choices=FORMS_OF_CHANGES, default="text", help="of diff")
 
 

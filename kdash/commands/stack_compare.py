@@ -37,8 +37,10 @@ def add_compare(commands: Any) -> None:
     command.add_argument("old", metavar="OLD", help="objects, a folder, results or a baseline")
     command.add_argument("new", metavar="NEW", help="the same, of the newer run")
     add_check_options(command)
-    command.add_argument("--jobs", metavar="N", type=jobs, default=1)
-    command.add_argument("--format", choices=FORMS_OF_CHANGES, default="text")
+    command.add_argument("--jobs", metavar="N", type=jobs, default=1, help="worker processes (1)")
+    command.add_argument(
+        "--format", choices=FORMS_OF_CHANGES, default="text", help="what to print (text)"
+    )
 
 
 def carry_out_compare(arguments: argparse.Namespace) -> int:

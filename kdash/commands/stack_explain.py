@@ -34,7 +34,9 @@ def add_explain(commands: Any) -> None:
     )
     explain.add_argument("function", metavar="FUNCTION", nargs="?", help="a function of FILE")
     add_check_options(explain)
-    explain.add_argument("--format", choices=("text", "json"), default="text")
+    explain.add_argument(
+        "--format", choices=("text", "json"), default="text", help="what to print (text)"
+    )
 
 
 def carry_out_explain(arguments: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ def add_import(commands: Any) -> None:
         "--build-dir", metavar="DIR", default="", help="where the paths in the file start"
     )
     add_check_options(command)
-    command.add_argument("--format", choices=FORMS, default="text")
+    command.add_argument("--format", choices=FORMS, default="text", help="what to print (text)")
 
 
 def carry_out_import(arguments: argparse.Namespace) -> int:

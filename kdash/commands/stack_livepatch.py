@@ -36,7 +36,9 @@ def add_livepatch(commands: Any) -> None:
     command.add_argument(
         "--root", metavar="DIR", default="/", help="where proc and sys are (default: /)"
     )
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--format", choices=("text", "json"), default="text", help="what to print (text)"
+    )
 
 
 def carry_out_livepatch(arguments: argparse.Namespace) -> int:

@@ -12,17 +12,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from kdash.commands.vcpu_arguments import Parser, count, seconds, span
-from kdash.commands.vcpu_guest import (
-    add_guest_options,
-    add_recording_options,
-    guest_of,
-    serial_input,
-    start_of,
-)
-from kdash.commands.vcpu_help import CAPS_EPILOG, DESCRIPTION, EPILOG, RUN_EPILOG, TRACE_EPILOG
+from kdash.commands.vcpu_arguments import Parser
+from kdash.commands.vcpu_guest import guest_of, serial_input, start_of
+from kdash.commands.vcpu_parsers import caps_parser, main_parser, run_parser, trace_parser
 from kdash.commands.vcpu_stdout import kept_from_devices
-from kdash.commands.vcpu_stops import add_options as add_stop_options
 from kdash.commands.vcpu_stops import stops_of
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
@@ -42,24 +35,13 @@ def run(argv: list[str]) -> int:
     commands = {"run": run_command, "trace": trace_command, "caps": caps_command}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
-    parser = Parser("vcpu", DESCRIPTION, EPILOG)
-    parser.usage = "kdash vcpu run | trace | caps ..."
-    parser.add_argument("command", choices=tuple(commands), help=argparse.SUPPRESS)
-    parser.parse_known_args(argv)
+    main_parser().parse_known_args(argv)
     return ExitStatus.USAGE
 
 
 def run_command(argv: list[str]) -> int:
     """`kdash vcpu run`."""
-    parser = guest_parser("vcpu run", "Run a guest to its end.", RUN_EPILOG)
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument("--record", metavar="FILE",
-        help="keep every step there, for kdash FILE to go through")  # fmt: skip
-    add_recording_options(parser)
-    parser.add_argument("--raw-exits", action="store_true", help="count what KVM_RUN returned")
-    parser.add_argument("--quiet", action="store_true", help="no exits on stderr")
-    parser.add_argument("--gdb", type=gdb_address, metavar="HOST:PORT",
-        help="wait for gdb there and let it run the guest (host: 127.0.0.1)")  # fmt: skip
+    parser = run_parser()
     arguments = parser.parse_args(argv)
     if arguments.gdb is not None:
         refuse_beside_gdb(parser, arguments)
@@ -97,18 +79,9 @@ def refuse_beside_gdb(parser: Parser, arguments: argparse.Namespace) -> None:
         parser.error(f"{option} does not go with --gdb; in gdb, monitor exits shows exits")
 
 
-def gdb_address(text: str) -> tuple[str, int]:
-    """HOST:PORT, :PORT or PORT."""
-    from kdash.commands.host_port import host_port
-
-    return host_port(text)
-
-
 def trace_command(argv: list[str]) -> int:
     """`kdash vcpu trace`."""
-    parser = guest_parser("vcpu trace", "Run a guest step by step.", TRACE_EPILOG)
-    parser.add_argument("--exits", action="store_true", help="exits alone, at full speed")
-    arguments = parser.parse_args(argv)
+    arguments = trace_parser().parse_args(argv)
 
     def carry_out(request: Request) -> int:
         from kdash.commands.vcpu_output import trace
@@ -120,9 +93,7 @@ def trace_command(argv: list[str]) -> int:
 
 def caps_command(argv: list[str]) -> int:
     """`kdash vcpu caps`."""
-    parser = Parser("vcpu caps", "List KVM's capabilities with name, number, value.", CAPS_EPILOG)
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    arguments = parser.parse_args(argv)
+    arguments = caps_parser().parse_args(argv)
     from kdash.backends.kvm.capabilities import list_capabilities
     from kdash.backends.kvm.facts import KvmError
 
@@ -136,25 +107,6 @@ def caps_command(argv: list[str]) -> int:
     else:
         sys.stdout.writelines(f"{one.number:4} {one.value:10} {one.name}\n" for one in found)
     return ExitStatus.OK
-
-
-def guest_parser(name: str, description: str, epilog: str) -> Parser:
-    """The options that say what guest to run and how long."""
-    parser = Parser(name, description, epilog)
-    add = parser.add_argument
-    add(
-        "guest",
-        nargs="?",
-        metavar="GUEST",
-        help="executable, boot image or flat binary; the sample unless given",
-    )
-    add_guest_options(parser)
-    add("--timeout", type=seconds, metavar="S", help="end the run after so many seconds")
-    add("--max-steps", type=count, metavar="N", help="step by step, at most N instructions")
-    add("--dump", type=span, action="append", default=[], metavar="ADDR:LEN",
-        help="print memory at the end; repeatable")  # fmt: skip
-    add_stop_options(parser)
-    return parser
 
 
 def with_guest(arguments: argparse.Namespace, carry_out: Callable[[Request], int]) -> int:

@@ -1,0 +1,151 @@
+"""`kdash manual`: the manual page, made of the parsers of all commands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from kdash import __version__
+from kdash.commands.vcpu_arguments import Parser
+from kdash.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from kdash.commands.grammar import Argument, Command
+
+EPILOG = """\
+examples:
+  kdash manual | man -l -
+  kdash manual > ~/.local/share/man/man1/kdash.1
+"""
+_DESCRIPTION = (
+    "A terminal dashboard for three kernel subsystems: it steps a KVM guest, browses what"
+    " validation of the stack rules finds in object files and kernel builds, and watches the"
+    " random-number generator.",
+    "Without a command the dashboard is opened, on the pane that fits its argument: relocatable"
+    " ELF objects, archives, modules, folders, build logs and SARIF open the stack pane,"
+    " everything else the VCPU pane. Standard output is data, standard error is narration. A"
+    " file named like a command is given with a folder: ./stack.",
+)
+_STATUS = (
+    ("0", "Clean; a guest that halted."),
+    ("1", "Findings of level error, a guest that ended otherwise, an alert, a failed test."),
+    ("2", "Usage: an option, an argument, a malformed file; no terminal for the dashboard."),
+    ("3", "The environment: something this machine lacks or refuses, a file that can't be read."),
+    ("129, 130, 143", "Ended by SIGHUP, SIGINT or SIGTERM; what is known so far was printed."),
+)
+_ENVIRONMENT = (
+    ("KDASH_CONFIG", "The configuration file; empty for none."),
+    ("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
+     "Where the folders kdash with configuration, state and results are."),
+    ("NO_COLOR", "When set, the dashboard is drawn without colours."),
+    ("EDITOR, VISUAL", "What opens the source of a finding."),
+)  # fmt: skip
+_FILES = (
+    ("$XDG_CONFIG_HOME/kdash/config.toml", "The configuration (~/.config)."),
+    ("$XDG_STATE_HOME/kdash", "Verdicts, baselines, history (~/.local/state)."),
+    ("$XDG_CACHE_HOME/kdash", "Results that can be made again (~/.cache)."),
+)
+
+
+def run(argv: list[str]) -> int:
+    """Print the page as roff."""
+    manual_parser().parse_args(argv)
+    from kdash.commands.grammar import commands
+
+    sys.stdout.write(page(commands()))
+    return ExitStatus.OK
+
+
+def manual_parser() -> Parser:
+    """`kdash manual`."""
+    return Parser("manual", "Print the manual page, for man(1).", EPILOG)
+
+
+def page(commands: Sequence[Command]) -> str:
+    """The page kdash(1) in the macros of man(7)."""
+    return "\n".join(_page(commands)) + "\n"
+
+
+def _page(commands: Sequence[Command]) -> Iterator[str]:
+    yield f'.TH KDASH 1 "" "kdash {_roff(__version__)}" "User Commands"'
+    yield from (".SH NAME", _roff("kdash - dashboard for KVM guests, stack validation, entropy"))
+    yield ".SH SYNOPSIS"
+    for command in commands:
+        if command.words and command.below and command.words != ("entropy",):
+            continue
+        yield from (".HP", _synopsis(command))
+    yield ".SH DESCRIPTION"
+    for paragraph in _DESCRIPTION:
+        yield from (".PP", _roff(paragraph))
+    yield ".SH OPTIONS OF THE DASHBOARD"
+    yield from _arguments(commands[0])
+    yield ".SH COMMANDS"
+    for command in commands[1:]:
+        yield from (f'.SS "{_roff(command.name)}"', _roff(command.summary))
+        yield from _arguments(command)
+        yield from _literal(command.epilog)
+    for title, entries in (
+        ("EXIT STATUS", _STATUS),
+        ("ENVIRONMENT", _ENVIRONMENT),
+        ("FILES", _FILES),
+    ):
+        yield f".SH {title}"
+        for term, text in entries:
+            yield from (".TP", f".B {_argument(term)}", _roff(text))
+    yield from (".SH SEE ALSO", r"\fBgdb\fR(1), \fBqemu\fR(1), \fBrandom\fR(4), \fBrandom\fR(7)")
+
+
+def _synopsis(command: Command) -> str:
+    parts = [rf"\fB{_roff(command.name)}\fR"]
+    parts += ["[options]"] if len(command.options) > 1 else []  # --help is one of all
+    parts += [_head(one) for one in command.options if one.required]
+    for one in command.positionals:
+        value = rf"\fI{_roff(_value_name(one))}\fR{'...' if one.repeats else ''}"
+        parts.append(value if one.required else f"[{value}]")
+    return " ".join(parts)
+
+
+def _arguments(command: Command) -> Iterator[str]:
+    for one in (*command.positionals, *command.options):
+        yield from (".TP", _head(one), _roff(_text(one)))
+
+
+def _head(one: Argument) -> str:
+    value = rf" \fI{_roff(_value_name(one))}\fR" if one.metavar else ""
+    if not one.flags:
+        return value.strip()
+    return ", ".join(rf"\fB{_roff(flag)}\fR{value}" for flag in one.flags)
+
+
+def _value_name(one: Argument) -> str:
+    """The value's name; its words where they are few."""
+    return (
+        "|".join(one.words) if not one.is_file and one.words and len(one.words) < 8 else one.metavar
+    )
+
+
+def _text(one: Argument) -> str:
+    text = one.text or one.metavar
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
+def _literal(epilog: str) -> Iterator[str]:
+    """Text and examples of a command, as its --help has them."""
+    if epilog:
+        yield from (".PP", ".nf", *(_roff(line) for line in epilog.rstrip().splitlines()), ".fi")
+
+
+def _roff(text: str) -> str:
+    r"""Text that troff prints as it is: - for options, no request at the start of a line."""
+    text = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
+    text = text.replace("`", r"\(ga").replace("^", r"\(ha").replace("~", r"\(ti")
+    text = text.replace('"', r"\(dq")
+    text = re.sub(r"[^\x00-\x7f]", lambda found: rf"\[u{ord(found[0]):04X}]", text)
+    return rf"\&{text}" if text.startswith(".") else text
+
+
+def _argument(text: str) -> str:
+    """A term as one argument of a macro."""
+    return f'"{_roff(text)}"'
