@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import psutil
@@ -19,13 +19,14 @@ from textual.widgets import Static
 from kdash.backends.stack import service
 from kdash.backends.stack.facts import FileReport
 from kdash.panes import stack_watching
-from kdash.panes.stack import StackPane
+from kdash.panes.stack import Check, StackPane
 from kdash.panes.stack_files import object_dialog
 from kdash.settings import Settings
 from kdash.widgets.file_dialog import Entry
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.stack.browser import Browser
+from kdash.widgets.stack.entry import Entry as Row
 
 CALLS_WITHOUT_FRAME = """
     .globl bad
@@ -54,13 +55,15 @@ def assemble(folder: Path, name: str, source: str) -> Path:
 
 
 class PaneApp(App[None]):
+    pane_class: type[StackPane] = StackPane
+
     def __init__(self, *objects: Path) -> None:
         super().__init__()
         self.settings = Settings(objects=objects)
         self.statuses: list[tuple[str, str]] = []
 
     def compose(self) -> ComposeResult:
-        self.pane = StackPane(self.settings, id="stack")
+        self.pane = self.pane_class(self.settings, id="stack")
         yield self.pane
 
     def on_pane_status_changed(self, event: Pane.StatusChanged) -> None:
@@ -76,8 +79,11 @@ class PaneApp(App[None]):
     def text(self) -> str:
         return "\n".join(strip.text for strip in self.screen._compositor.render_strips())
 
+    def rows(self) -> list[Row]:
+        return list(self.pane.browser.findings.shown_rows)
+
     def kinds(self) -> list[str]:
-        return [entry.kind for entry in self.pane.browser.findings.shown_rows]
+        return [entry.kind for entry in self.rows()]
 
 
 pytestmark = pytest.mark.gcc
@@ -447,3 +453,46 @@ async def test_the_findings_shown_are_exported_and_nothing_is_written_over(
         app.pane.run_command("filter nothing-passes")
         with pytest.raises(CommandError, match="no finding is shown"):
             app.pane.run_command(f"export {tmp_path}/y")
+
+
+class GatedPane(StackPane):
+    """The pane, whose validator waits behind every second file until it is let go."""
+
+    def __init__(self, settings: Settings, *, id: str) -> None:
+        super().__init__(settings, id=id)
+        self.asked: list[list[str]] = []
+        self.gate = asyncio.Event()
+
+    async def reports(self, files: list[str], check: Check) -> AsyncGenerator[FileReport]:
+        self.asked.append(list(files))
+        async with aclosing(super().reports(files, check)) as stream:
+            number = 0
+            async for report in stream:
+                yield report
+                number += 1
+                if number == 2:
+                    await self.gate.wait()
+
+
+async def test_a_check_is_stopped_and_goes_on_with_the_files_that_are_left(tmp_path: Path) -> None:
+    source = CALLS_WITHOUT_FRAME.replace("call", "push %rbx\n    call")
+    for number in range(4):
+        assemble(tmp_path, f"bad{number}", source)
+    app = PaneApp(tmp_path)
+    app.pane_class = GatedPane
+    async with app.run_test(size=SMALL) as pilot:
+        pane = app.pane
+        assert isinstance(pane, GatedPane)
+        await shown(app, pilot, lambda: "2/4" in app.text())
+        app.pane.focus_content()
+        await pilot.press("x")
+        await shown(app, pilot, lambda: "stopped at 2/4, x goes on" in app.text())
+        assert app.statuses[-1] == ("stopped at 2/4", "warning")
+        pane.gate.set()
+        await pilot.press("x")
+        await shown(app, pilot, lambda: app.pane.browser.tally.files == 4)
+        await app.checked()
+        assert len(pane.asked[0]) == 4
+        assert len(pane.asked[1]) == 2
+        assert sorted({entry.report.file for entry in app.rows()}) == sorted(pane.asked[0])
+        assert "stopped at" not in app.text()
