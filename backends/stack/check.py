@@ -52,6 +52,10 @@ class Checker:
         self._cache.keep(key, report)
         return report
 
+    def check_bytes(self, path: str, data: bytes, *, sample: bool = False) -> FileReport:
+        """Validate an object that is in memory; the path is what the report calls it."""
+        return self._examined(path, data, sample)[0]
+
     def examine(self, path: str, *, sample: bool = False) -> tuple[FileReport, Walk | None]:
         """The same, with the walk that led to it, None where the file can't be validated."""
         return self._examined(path, None, sample)

@@ -211,6 +211,20 @@ class CheckOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where the scheduler of a Dask cluster is, and the files for TLS, if it wants that."""
+
+    address: str  # "tcp://host:8786", "tls://host:8786"
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class ClusterError(Exception):
+    """A cluster that can't be used: one line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One thing the backend needs from its surroundings, for `kdash doctor`."""
 

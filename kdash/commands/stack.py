@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from kdash.backends.stack.facts import Cluster, ClusterError
 from kdash.commands.stack_baseline import (
     Comparison,
     add_baseline,
@@ -22,7 +23,7 @@ from kdash.commands.stack_livepatch import add_livepatch, carry_out_livepatch
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.commands.stack_progress import Progress
-from kdash.commands.stack_reports import InputError, jobs, named, reports_on
+from kdash.commands.stack_reports import InputError, jobs, named, reports_of_cluster, reports_on
 from kdash.exit_status import ExitStatus
 
 _CHECK_EXAMPLE = """examples:
@@ -96,6 +97,7 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         action="store_true",
         help="validate everything, also what is unchanged since an earlier run",
     )
+    _add_cluster_options(check)
     check.add_argument(
         "--triage",
         action="store_true",
@@ -111,6 +113,21 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="text",
         help="a line a finding, JSON lines, a SARIF 2.1.0 log, or the counts (default: text)",
     )
+
+
+def _add_cluster_options(check: argparse.ArgumentParser) -> None:
+    check.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="validate on the Dask cluster of this scheduler (tcp://HOST:PORT, tls://HOST:PORT;"
+        " needs kdash[cluster]); only one you trust: it can run code on this machine",
+    )
+    for name, text in (
+        ("ca", "certificate authority of the cluster"),
+        ("cert", "certificate of this client"),
+        ("key", "its key"),
+    ):
+        check.add_argument(f"--scheduler-{name}", metavar="FILE", default="", help=f"TLS: {text}")
 
 
 # --- check
@@ -133,6 +150,9 @@ def _guarded(command: Callable[[argparse.Namespace], int], arguments: argparse.N
     except InputError as error:
         print(f"kdash stack: {error}", file=sys.stderr)  # noqa: T201
         return int(ExitStatus.ENVIRONMENT)
+    except ClusterError as error:
+        print(f"kdash stack: {error}", file=sys.stderr)  # noqa: T201
+        return int(ExitStatus.ENVIRONMENT)
     except KeyboardInterrupt:
         return int(ExitStatus.SIGINT)
     except _Ended as ended:
@@ -151,7 +171,11 @@ def _check(arguments: argparse.Namespace) -> int:
 
     options = check_options(arguments)
     paths = [path for given in arguments.paths for path in named(given)]
-    reports = reports_on(paths, options, arguments.jobs, cache=not arguments.no_cache)
+    if arguments.scheduler:
+        files = (arguments.scheduler_ca, arguments.scheduler_cert, arguments.scheduler_key)
+        reports = reports_of_cluster(paths, options, Cluster(arguments.scheduler, *files))
+    else:
+        reports = reports_on(paths, options, arguments.jobs, cache=not arguments.no_cache)
     compared = triaged = None
     if arguments.baseline:
         from kdash.backends.stack.baseline import BaselineError

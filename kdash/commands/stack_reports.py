@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Iterator
 
-from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.stack.facts import CheckOptions, Cluster, FileReport
 
 
 def jobs(text: str) -> int:
@@ -62,6 +62,23 @@ def reports_on(
     checker = Checker(options, cache_folder() if cache else None)
     for path in object_files(paths):
         yield checker.check(path)
+
+
+def reports_of_cluster(
+    paths: list[str], options: CheckOptions, cluster: Cluster
+) -> Iterator[FileReport]:
+    """The reports on files and folders by a cluster, in their order.
+
+    Raises:
+        ClusterError: it can't be used.
+    """
+    from kdash.backends.stack.cluster import validate_on
+    from kdash.backends.stack.object_files import object_files
+
+    def tell(text: str) -> None:
+        print(f"kdash stack check: {text}", file=sys.stderr)  # noqa: T201
+
+    yield from validate_on(cluster, object_files(paths), options, tell)
 
 
 def _reports_of_workers(
