@@ -7,7 +7,6 @@ random(4), random(7), proc(5); Linux drivers/char/random.c of the versions era.p
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import re
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import TypeVar
 from kdash.backends.entropy import era as eras
 from kdash.backends.entropy import history_file
 from kdash.backends.entropy.alerts import alerts_of
+from kdash.backends.entropy.behaviour import Behaviour
 from kdash.backends.entropy.crypto_api import kernel_generators
 from kdash.backends.entropy.facts import (
     Era,
@@ -45,7 +45,7 @@ from kdash.backends.entropy.procfs import (
 )
 from kdash.backends.entropy.readers import count_blocked_readers
 from kdash.backends.entropy.reseed_clock import ReseedClock, Seen
-from kdash.backends.entropy.system import GRND_INSECURE, GRND_NONBLOCK, LiveSystem, System
+from kdash.backends.entropy.system import LiveSystem, System
 from kdash.backends.entropy.vdso import NoVdso, VdsoFacts, VdsoSource
 
 _T = TypeVar("_T")
@@ -77,6 +77,7 @@ class SignalReader:
         self._root = Root(root)
         self._system: System = system or LiveSystem(root)
         self._vdso: VdsoSource = vdso or NoVdso()
+        self._behaviour = Behaviour(self._root, self._system)
         self._interrupts = InterruptMeter(self._root, self._system.monotonic)
         self._reseed_clock = ReseedClock()
         self._kernel_log = KernelLog(self._root)
@@ -87,7 +88,6 @@ class SignalReader:
         self._first = True  # what takes longer waits for the second reading
         self._gatherer = EventGatherer()
         self._forced = 0  # forced reseeds told so far
-        self._fell_when_ready = False
         self._last_hwrng: HardwareSource | None = None
         self._unavailable: dict[str, str] = {}
         self._kept = kept
@@ -102,10 +102,12 @@ class SignalReader:
         self._remember(boot_id, now)
         poolsize = self._sysctl("poolsize")
         # Before the number: a generator that turns ready in between shows a full one.
-        ready = self._try("ready", lambda: self._ready(poolsize))
+        ready = self._try("ready", lambda: self._behaviour.ready(poolsize))
         avail = self._available()
         read_wakeup = self._sysctl("read_wakeup_threshold")
-        era = self._era(poolsize, avail, ready, read_wakeup)
+        era = self._behaviour.era(
+            poolsize, avail, ready, read_wakeup is not None, self._vdso.has_symbol()
+        )
         rates = self._try("irq_per_second", self._interrupts.rates)
         hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
         reseed, calls = self._vdso_facts(era, now)
@@ -192,61 +194,13 @@ class SignalReader:
     def _available(self) -> int | None:
         """entropy_avail, by ioctl where /proc does not show it."""
         avail = self._sysctl("entropy_avail")
-        if avail is None and self._random_device() == eras.RANDOM_DEVICE:
+        if avail is None and self._behaviour.random_device() == eras.RANDOM_DEVICE:
             with suppress(OSError):
                 count = self._system.entropy_count()
                 if 0 <= count <= _PLAUSIBLE_BITS:
                     del self._unavailable["entropy_avail"]
                     return count
         return avail
-
-    def _ready(self, poolsize: int | None) -> bool:
-        """Whether getrandom would answer at once; 0 bytes are asked where bytes are debited."""
-        nbytes = 1 if poolsize == eras.MODERN_POOL_BITS else 0
-        try:
-            self._system.getrandom(nbytes, GRND_NONBLOCK)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno == errno.ENOSYS:
-                raise
-            raise Unavailable(f"getrandom is refused: {error.strerror}") from None
-        return True
-
-    def _era(
-        self, poolsize: int | None, avail: int | None, ready: bool | None, read_wakeup: int | None
-    ) -> Era:
-        if ready and avail is not None and poolsize == eras.MODERN_POOL_BITS > avail:
-            self._fell_when_ready = True
-        getrandom, insecure = self._getrandom_traits()
-        return eras.era_of(
-            eras.Traits(
-                poolsize=poolsize,
-                read_wakeup_threshold=read_wakeup is not None,
-                getrandom=getrandom,
-                insecure_flag=insecure,
-                vdso_getrandom=self._vdso.has_symbol(),
-                fell_when_ready=self._fell_when_ready,
-                lrng=self._root.exists("proc/lrng_type"),
-                random_device=self._random_device(),
-            )
-        )
-
-    def _getrandom_traits(self) -> tuple[bool | None, bool | None]:
-        """Whether there is getrandom(2), and whether it takes GRND_INSECURE."""
-        try:
-            self._system.getrandom(0, GRND_INSECURE)
-        except OSError as error:
-            if error.errno == errno.ENOSYS:
-                return False, False
-            return (True, False) if error.errno == errno.EINVAL else (None, None)
-        return True, True
-
-    def _random_device(self) -> tuple[int, int] | None:
-        try:
-            return self._system.device(self._root.path("dev/random"))
-        except OSError:
-            return None
 
     def _remember(self, boot_id: str, now: float) -> None:
         """Go on from what the dashboard of this boot left, once."""
