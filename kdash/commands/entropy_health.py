@@ -9,8 +9,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kdash.commands.entropy_parser import Parser, Stopped, unbroken
+from kdash.commands.entropy_parser import Parser, Stopped
 from kdash.commands.entropy_text import escaped
+from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:

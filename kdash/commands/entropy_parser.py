@@ -67,16 +67,6 @@ def stop_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """Let the signals that end a command wait until a piece of work is done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STATUSES)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def seconds_between(text: str) -> float:
     """The seconds between two samples, an argument."""
     try:

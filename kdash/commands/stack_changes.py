@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kdash.backends.stack.facts import FileReport, Finding, Level
 from kdash.commands.stack_progress import Progress
+from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Changes:
             fixed = comparison.fixed(None if whole else looked_at(newer))
         finally:
             for report in (*newer, *fixed):
-                self._print(report)
+                with unbroken():
+                    self._print(report)
+                    sys.stdout.flush()
             counts = changes((*newer, *fixed))
             numbers = {change: counts[change] for change in (*SHOWN, "same")}
             if self._form == "json":

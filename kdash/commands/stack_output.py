@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ def print_reports(
 
 
 def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)  # noqa: T201
-    sys.stdout.flush()
+    with unbroken():
+        for line in lines:
+            print(line)  # noqa: T201
+        sys.stdout.flush()
 
 
 def status_of(summary: Summary) -> int:
