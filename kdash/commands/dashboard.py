@@ -73,6 +73,10 @@ def read_settings(argv: list[str]) -> Settings:
     settings = settings_for([Path(target) for target in options.targets])
     if options.build_dir and not Path(options.build_dir).is_dir():
         raise ValueError(f"--build-dir {options.build_dir}: no such folder")
+    for option in ("compare", "baseline", "build_dir"):
+        if getattr(options, option) and not settings.objects:
+            name = option.replace("_", "-")
+            raise ValueError(f"--{name}: give objects, a folder or a log, too")
     options.guest = settings.guest
     return replace(
         settings,

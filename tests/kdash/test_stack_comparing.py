@@ -172,6 +172,9 @@ async def test_the_command_line_compares_from_the_start(
     async with app.run_test(size=SMALL):
         await app.checked()
         assert shown(app) == {"broken.o": {"new"}, "fixed.o": {"new", "fixed"}}
+    for option in ("--compare", "--baseline", "--build-dir"):
+        with pytest.raises(ValueError, match=f"{option}: give objects"):
+            read_settings([option, str(old)])
     with pytest.raises(OSError, match="gone"):
         read_settings(["--compare", str(tmp_path / "gone"), str(new)])
     with pytest.raises(ValueError, match="not allowed with"):
