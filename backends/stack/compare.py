@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from kdash.backends.stack.causes import cause_of
@@ -121,6 +122,7 @@ def looked_at(reports: Iterable[FileReport]) -> set[str]:
     return {object_name(report.file) for report in reports if not report.error}
 
 
+@lru_cache(maxsize=1 << 12)
 def object_name(path: str) -> str:
     """The name by which an object is known in both runs: without folder and compression."""
     name = os.path.basename(path)
