@@ -25,6 +25,7 @@ from kdash.commands.stack_output import FORMS, form_named, print_reports, status
 from kdash.commands.stack_progress import Progress
 from kdash.commands.stack_reports import InputError, jobs, named, reports_of_cluster, reports_on
 from kdash.exit_status import ExitStatus
+from kdash.targets import STACK_SUFFIXES, is_results
 
 _CHECK_EXAMPLE = """examples:
   kdash stack check drivers/ --frame-pointer on --rule unreachable=warning --format json
@@ -171,6 +172,11 @@ def _check(arguments: argparse.Namespace) -> int:
 
     options = check_options(arguments)
     paths = [path for given in arguments.paths for path in named(given)]
+    for path in paths:
+        if not path.endswith(STACK_SUFFIXES) and is_results(Path(path)):
+            told = printable(f"{path}: results, no object; kdash stack import shows them")
+            print(f"kdash stack check: {told}", file=sys.stderr)  # noqa: T201
+            return int(ExitStatus.USAGE)
     if arguments.scheduler:
         files = (arguments.scheduler_ca, arguments.scheduler_cert, arguments.scheduler_key)
         reports = reports_of_cluster(paths, options, Cluster(arguments.scheduler, *files))

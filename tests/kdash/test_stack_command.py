@@ -349,3 +349,11 @@ def test_a_closed_standard_input_is_an_environment_error(arguments: list[str]) -
     )
     assert (result.returncode, result.stderr.count("\n")) == (3, 1)
     assert "standard input is closed" in result.stderr
+
+
+def test_results_given_to_check_are_told_from_objects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "build.log").write_text(LOG)
+    assert run(["check", SAMPLE, str(tmp_path / "build.log")]) == 2
+    assert "results, no object; kdash stack import shows them" in capsys.readouterr().err
