@@ -21,9 +21,11 @@ class Advice(LinesView):
         super().__init__(id=id)
         self._entry: Entry | None = None
         self._rule: Rule | None = None
+        self._same_cause = 0
 
-    def show(self, entry: Entry | None, rule: Rule | None) -> None:
-        """Show another finding's rule."""
+    def show(self, entry: Entry | None, rule: Rule | None, same_cause: int = 0) -> None:
+        """Show another finding's rule, and how many findings have its cause."""
+        self._same_cause = same_cause
         self._entry = entry
         self._rule = rule
         self.renew()
@@ -41,6 +43,9 @@ class Advice(LinesView):
         if self._rule is not None:
             lines += labelled("protects", [Span(self._rule.protects)], width)
             lines += labelled("do", [Span(self._rule.respond)], width)
+        if self._same_cause > 1:
+            told = f"{self._same_cause} findings have this root cause; c shows them alone"
+            lines += labelled("cause", [Span(told)], width)
         related = [f"{site.kind} at +{site.offset:x}" for site in entry.finding.related]
         if related:
             lines += labelled("related", [Span(", ".join(related))], width)

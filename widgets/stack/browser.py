@@ -236,7 +236,9 @@ class Browser(Container):
         self._following = False
         entry = self.current
         rule = self.rules.get(entry.kind) if entry else None
-        self._detail.show(entry, rule, self._note())
+        cause = entry.finding.cause if entry and entry.finding else ""
+        same = self.tally.causes[cause] if cause else 0
+        self._detail.show(entry, rule, self._note(), same)
 
     def _note(self) -> str:
         """Which of the rows is shown."""

@@ -74,13 +74,16 @@ class Detail(Vertical):
         yield self._flow
         yield self._advice
 
-    def show(self, entry: Entry | None, rule: Rule | None, note: str = "") -> None:
+    def show(
+        self, entry: Entry | None, rule: Rule | None, note: str = "", same_cause: int = 0
+    ) -> None:
         """Show another finding, or nothing.
 
         Args:
             entry: The row under the cursor.
             rule: The rule it violates.
             note: For the end of the title line: "3 of 12".
+            same_cause: Findings that have its root cause, itself included.
         """
         self._head.show(entry, note)
         before = self._entry
@@ -93,7 +96,7 @@ class Detail(Vertical):
         self.set_class(finding is None, "-plain")
         self._code.show(finding)
         self._steps.show(finding)
-        self._advice.show(entry, rule)
+        self._advice.show(entry, rule, same_cause)
         self._ask_for_flow()
 
     def show_view(self, index: int) -> None:

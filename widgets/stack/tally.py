@@ -22,6 +22,7 @@ class Tally:
     imported: int = 0  # findings of others, with ours beside them
     kinds: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)  # against an older run
+    causes: Counter[str] = field(default_factory=Counter)  # findings of each root cause
 
     @property
     def findings(self) -> int:
@@ -46,6 +47,7 @@ class Tally:
             if finding.change == "fixed":
                 continue  # not of this run
             self.kinds[finding.kind] += 1
+            self.causes[finding.cause] += 1
             self.imported += is_imported(finding)
             if finding.level is Level.ERROR:
                 self.errors += 1

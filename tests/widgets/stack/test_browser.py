@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.app import App, ComposeResult
 
@@ -9,6 +11,7 @@ from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.browser import Browser
 from kdash.widgets.stack.detail import Detail
 from kdash.widgets.stack.disassembly import Disassembly
+from kdash.widgets.stack.entry import GROUPINGS
 from kdash.widgets.stack.flow import FlowView
 from kdash.widgets.stack.head import Head
 from kdash.widgets.stack.steps import Steps
@@ -250,3 +253,42 @@ async def test_every_key_has_a_name_and_an_explanation() -> None:
             if active.node is not app and active.node is not app.screen:
                 assert active.binding.id, active.binding
                 assert active.binding.tooltip, active.binding
+
+
+async def test_findings_of_the_same_root_cause_are_counted() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=COLUMN) as pilot:
+        app.browser.add([report(finding(0)), report(finding(1)), report(finding(2, cause="other"))])
+        await settle(pilot)
+        assert "cause     2 findings have this root cause" in app.screen_text()
+        await pilot.press("G")
+        await settle(pilot)
+        assert "root cause" not in app.screen_text()
+
+
+async def test_the_rule_view_shows_what_breaks_it_and_what_mends_it() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=LARGE) as pilot:
+        app.browser.rules = {RULE.kind: replace(RULE, bad="f:\n    call g", good="f:\n    ret")}
+        app.browser.add(mixed())
+        app.browser.show_view(4)
+        await settle(pilot)
+        text = app.screen_text()
+        assert "example   bad" in text
+        assert any("call g" in line and "ret" in line for line in text.splitlines())
+
+
+async def test_t_goes_through_the_groupings_and_back_to_the_flat_list() -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        seen = []
+        for _ in range(len(GROUPINGS) + 1):
+            await pilot.press("T")
+            seen.append(app.browser.findings.grouping)
+        assert seen == [*((name,) for name in GROUPINGS), ()]
+        app.browser.findings.group_by(("file", "kind"))
+        await pilot.press("asterisk")
+        await settle(pilot)
+        assert "- drivers/net/file0.o  2" in app.screen_text()
+        assert "  - call-without-frame  2" in app.screen_text()
