@@ -19,7 +19,7 @@ _BUFFER_KB = "128"  # a CPU
 _CLOCK = "mono"  # CLOCK_MONOTONIC
 _PIECE = 1 << 16
 _MOST_BYTES = 1 << 22  # of text at one look; what is left the next one finds
-_OURS = re.compile(r"kdash-(\d{1,10})(-.*)?")
+_OURS = re.compile(r"kdash-(\d{1,10})-(callers|events)")
 
 
 class TraceInstance:
@@ -111,12 +111,16 @@ class TraceInstance:
 
 
 def remove_leftovers(tracing: Path) -> None:
-    """Remove instances whose process has ended without doing so."""
+    """Remove instances whose process has ended without doing so.
+
+    One that is in use, by a process this one can't see, is busy: the kernel keeps it.
+    """
     with suppress(OSError):
         for instance in (tracing / "instances").iterdir():
             owner = _OURS.fullmatch(instance.name)
             if owner and not Path(f"/proc/{owner[1]}").exists():
-                _remove(instance)
+                with suppress(OSError):
+                    instance.rmdir()
 
 
 def _remove(instance: Path) -> None:

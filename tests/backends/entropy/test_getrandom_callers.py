@@ -73,11 +73,11 @@ def test_without_tracefs_it_says_why(tmp_path: Path, folder: str, why: str) -> N
 
 def test_what_crashed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     tracing = presented(tmp_path)
-    for name in ("kdash-1-callers", "kdash-4194305", "kdash-4194306-callers", "other"):
+    for name in ("kdash-1-callers", "kdash-4194305-7f", "kdash-4194306-callers", "other"):
         (tracing / "instances" / name).mkdir()
     remove_leftovers(tracing)
     left = sorted(found.name for found in (tracing / "instances").iterdir())
-    assert left == ["kdash-1-callers", "other"]
+    assert left == ["kdash-1-callers", "kdash-4194305-7f", "other"]
 
 
 SCRIPT = """
@@ -91,7 +91,8 @@ code = "import os; [os.getrandom(100) for _ in range(7)]"
 subprocess.run([sys.executable, "-c", code], check=True)
 found = trace.read()
 trace.close()
-left = os.listdir("/sys/kernel/tracing/instances")
+ours = f"kdash-{os.getpid()}-"
+left = [name for name in os.listdir("/sys/kernel/tracing/instances") if name.startswith(ours)]
 print(json.dumps([len(made), sorted(c.nbytes for c in found), left]))
 """
 
