@@ -145,7 +145,7 @@ def places(value: object) -> list[tuple[Any, Any]]:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_value_anywhere_in_a_log_is_survived(data: st.DataObject) -> None:
     log = log_of(FileReport("x", (FULL,)))
