@@ -198,7 +198,7 @@ class _Maker:
     def _drawn(self) -> Flow:
         every = self._heads()
         heads = [at for at in every if not self._is_padding(at, every)]
-        shown = heads[:_MOST]
+        shown = self._around_site(heads)
         number = {at: n for n, at in enumerate(shown)}
         ends = [self._end_of(at, every) for at in shown]
         blocks = tuple(self._block(*pair) for pair in zip(shown, ends, strict=True))
@@ -219,6 +219,13 @@ class _Maker:
         edges.sort(key=lambda one: (one.source, one.line, one.target))
         offending = tuple(self._offending(edges, blocks))
         return Flow(self._name, blocks, offending, max(0, len(heads) - _MOST))
+
+    def _around_site(self, heads: list[int]) -> list[int]:
+        """As many blocks as are shown, the site's among them."""
+        own = max((n for n, at in enumerate(heads) if at <= self._site), key=heads.__getitem__,
+                  default=0)  # fmt: skip
+        first = max(0, min(own - _MOST // 2, len(heads) - _MOST))
+        return heads[first : first + _MOST]
 
     def _heads(self) -> list[int]:
         """First instructions of blocks, span by span."""

@@ -84,9 +84,10 @@ class FlowView(LinesView):
         most = MOST_LANES if width >= NARROW else MOST_LANES // 2
         wanted = [edge for edge in flow.edges if not _plain_next(edge)]
         rows = _rows(flow, max(30, width - LANE * min(most, len(wanted)) - 2))
-        lanes = _assign(wanted, rows, most)
+        extents = _extents(wanted, rows)
+        lanes = _assign(wanted, extents, most)
         count = 1 + max(lanes.values(), default=-1)
-        gutters = _gutters(wanted, lanes, rows, count)
+        gutters = _gutters(wanted, lanes, extents, (len(rows), count))
         title = f"{printable(flow.function)}: {len(flow.blocks)} blocks, {len(flow.edges)} edges"
         lines = [Spans((Span(title, "strong"), Span(_legend(flow), "muted")))]
         lines += [Spans((*gutter, *row.spans)) for gutter, row in zip(gutters, rows, strict=True)]
@@ -196,11 +197,14 @@ def _words(flow: Flow, edge: FlowEdge) -> str:
 # --- lanes
 
 
-def _assign(edges: Sequence[FlowEdge], rows: Sequence[_Row], most: int) -> dict[int, int]:
-    """The lane of each edge, 0 the one next to the boxes; short edges first, marked ones always."""
-    spans = {n: _extent(edge, rows) for n, edge in enumerate(edges)}
+Extent = tuple[int, int]  # the rows that an edge leaves from and leads to
+
+
+def _assign(edges: Sequence[FlowEdge], spans: Sequence[Extent], most: int) -> dict[int, int]:
+    """The lane of each edge, 0 the one next to the boxes; marked edges first, then short ones."""
     order = sorted(
-        spans, key=lambda n: (not (edges[n].offending or edges[n].on_path), _length(spans[n]))
+        range(len(edges)),
+        key=lambda n: (not (edges[n].offending or edges[n].on_path), _length(spans[n])),
     )
     taken: list[list[tuple[int, int]]] = [[] for _ in range(most)]
     lanes: dict[int, int] = {}
@@ -214,38 +218,40 @@ def _assign(edges: Sequence[FlowEdge], rows: Sequence[_Row], most: int) -> dict[
     return lanes
 
 
-def _length(span: tuple[int, int]) -> int:
+def _length(span: Extent) -> int:
     return abs(span[1] - span[0])
 
 
-def _extent(edge: FlowEdge, rows: Sequence[_Row]) -> tuple[int, int]:
-    """The rows an edge leaves from and leads to."""
-    leaves = next(
-        n for n, row in enumerate(rows) if row.block == edge.source and row.line == edge.line
-    )
-    target = next(n for n, row in enumerate(rows) if row.block == edge.target and row.head)
-    return leaves, target
+def _extents(edges: Sequence[FlowEdge], rows: Sequence[_Row]) -> list[Extent]:
+    """The rows between which each edge goes."""
+    lines = {(row.block, row.line): n for n, row in enumerate(rows) if row.line >= 0}
+    heads = {row.block: n for n, row in enumerate(rows) if row.head}
+    return [(lines[edge.source, edge.line], heads[edge.target]) for edge in edges]
 
 
 def _gutters(
-    edges: Sequence[FlowEdge], lanes: dict[int, int], rows: Sequence[_Row], count: int
+    edges: Sequence[FlowEdge],
+    lanes: dict[int, int],
+    extents: Sequence[Extent],
+    size: tuple[int, int],
 ) -> list[tuple[Span, ...]]:
-    """What stands left of each row."""
+    """What stands left of each row; the size is in rows and lanes."""
+    rows, count = size
     width = count * LANE + 1
-    cells = [[(" ", "")] * width for _ in rows]
+    cells = [[(" ", "")] * width for _ in range(rows)]
     any_offends = any(edge.offending for edge in edges)
     quiet_first = sorted(lanes, key=lambda n: (edges[n].offending, edges[n].on_path))
     for n in quiet_first:
         edge = edges[n]
         heavy = _heavy(edge, any_offends)
         tone = "bad" if edge.offending else "accent" if edge.on_path else "muted"
-        _draw(cells, _extent(edge, rows), (count - 1 - lanes[n]) * LANE, (heavy, tone))
+        _draw(cells, extents[n], (count - 1 - lanes[n]) * LANE, (heavy, tone))
     return [_spans_of(row) for row in cells]
 
 
 def _draw(
     cells: list[list[tuple[str, str]]],
-    extent: tuple[int, int],
+    extent: Extent,
     column: int,
     look: tuple[bool, str],
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kdash.backends.stack import flow as flow_module
 from kdash.backends.stack.check import Checker
 from kdash.backends.stack.facts import CheckOptions, Finding, Flow, ObjectError
 from kdash.backends.stack.flow import flow_around
@@ -85,6 +86,18 @@ def test_loops_calls_away_and_ends_are_told(assemble: Assemble) -> None:
     assert ("+0x1", "+0x1", "branch") in edges(flow)
     assert "may go to other()" in [block.leaves for block in flow.blocks]
     assert "ends here: never goes on" in [block.leaves for block in flow.blocks]
+
+
+def test_of_a_function_of_too_many_blocks_those_around_the_site_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finding = sample("ring_ioctl", "return-modified")
+    whole = flow_of(finding)
+    monkeypatch.setattr(flow_module, "_MOST", 3)
+    part = flow_of(finding)
+    assert len(part.blocks) == 3
+    assert part.cut == len(whole.blocks) - 3
+    assert any(line.site for block in part.blocks for line in block.lines)
 
 
 def test_code_outside_of_functions_is_drawn_around_the_finding() -> None:
