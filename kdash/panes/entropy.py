@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from kdash.backends.entropy.facts import ModelStep, Reading
+from kdash.panes import entropy_commands as commands
 from kdash.panes import entropy_words as words
 from kdash.panes.entropy_laboratory import Laboratory
 from kdash.panes.entropy_model import ModelThread
@@ -313,50 +314,25 @@ class EntropyPane(Pane):
             case words.Zoom(seconds):
                 return self._zoom(seconds)
             case words.Callers(on):
-                return self._trace_callers(on)
+                return self._trace_callers(self._sampler, on)
             case words.MeasureHwrng():
-                return self._measure_hwrng()
+                return self._measure_hwrng(self._sampler)
             case words.Interval(seconds):
                 return self._set_interval(seconds)
             case words.Speed() | words.Trace() | words.Load() | words.Reads() | words.Seed():
                 return self._feed(command)
-            case words.Step(count):
-                steps = self._do(lambda model: [model.step() for _ in range(count)])
-            case words.Extract(nbytes):
-                steps = self._do(lambda model: [model.extract(nbytes)])
-            case words.Mix(data):
-                steps = self._do(lambda model: [model.mix(data)])
-            case words.Credit(bits):
-                steps = self._do(lambda model: [model.credit(bits)])
-        last = steps[-1]
-        return f"#{last.index} {last.operation}; count {last.input.entropy_count / 8:.1f} bits"
+            case _:
+                return commands.told(self._do(commands.operation(command)))
 
     def _feed(self, command: words.FeedCommand) -> str:
         """Change what feeds the model."""
-
-        def change(model: Model) -> list[ModelStep]:
-            match command:
-                case words.Speed(factor):
-                    model.speed = factor
-                case words.Trace(on):
-                    model.trace_events(on)
-                case words.Load(rate):
-                    model.set_load(rate)
-                case words.Reads(reader, rate):
-                    model.set_reads(reader, rate)
-            return []
-
         if isinstance(command, words.Seed):
             seed = command.number
             self._model.replace(lambda: self.make_model(seed))
             assert self._model.model is not None
             self._pool_view.start(self._model.model.state())
-        from kdash.backends.entropy.procfs import Unavailable
-
-        try:
-            self._do(change)
-        except Unavailable as error:
-            raise CommandError(f"model trace: {error}") from None
+        with commands.refusals("model trace"):
+            self._do(lambda model: commands.change_feed(model, command))
         model = self._model.model
         return model.feed_words() if model else ""
 
@@ -368,23 +344,17 @@ class EntropyPane(Pane):
         self._reveal(KERNEL)
         return ""
 
-    def _trace_callers(self, on: bool) -> str:
-        self._ask(lambda sampler: sampler.trace_callers(on), "callers")
+    def _trace_callers(self, sampler: Sampler, on: bool) -> str:
+        with commands.refusals("callers"):
+            sampler.trace_callers(on)
+        self._reveal(KERNEL)
         return "who calls getrandom is counted" if on else "callers are no longer counted"
 
-    def _measure_hwrng(self) -> str:
-        self._ask(lambda sampler: sampler.measure_hwrng(), "hwrng")
-        return "reading the hardware source for a second"
-
-    def _ask(self, what: Callable[[Sampler], None], name: str) -> None:
-        from kdash.backends.entropy.procfs import Unavailable
-
-        assert self._sampler is not None
-        try:
-            what(self._sampler)
-        except Unavailable as error:
-            raise CommandError(f"{name}: {error}") from None
+    def _measure_hwrng(self, sampler: Sampler) -> str:
+        with commands.refusals("hwrng"):
+            sampler.measure_hwrng()
         self._reveal(KERNEL)
+        return "reading the hardware source for a second"
 
     def _zoom(self, seconds: float | None) -> str:
         if seconds is None:

@@ -137,7 +137,8 @@ class Interval:
 
 
 FeedCommand = Speed | Trace | Load | Reads | Seed
-ModelCommand = FeedCommand | Step | Extract | Mix | Credit
+StepCommand = Step | Extract | Mix | Credit
+ModelCommand = FeedCommand | StepCommand
 Command = ModelCommand | Plot | Zoom | Callers | MeasureHwrng | Interval
 
 

@@ -1,0 +1,65 @@
+"""What the command words of the Entropy pane do to its model, and how refusals are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from kdash.backends.entropy.facts import ModelStep
+from kdash.panes import entropy_words as words
+from kdash.panes.entropy_sources import Model
+from kdash.widgets.command_words import CommandError
+
+Operation = Callable[[Model], list[ModelStep]]
+
+
+def operation(command: words.StepCommand) -> Operation:
+    """What a command does to the model, as steps."""
+    match command:
+        case words.Step(count):
+            return lambda model: [model.step() for _ in range(count)]
+        case words.Extract(nbytes):
+            return lambda model: [model.extract(nbytes)]
+        case words.Mix(data):
+            return lambda model: [model.mix(data)]
+        case words.Credit(bits):
+            return lambda model: [model.credit(bits)]
+
+
+def change_feed(model: Model, command: words.FeedCommand) -> list[ModelStep]:
+    """Change what feeds the model, which takes no step.
+
+    Raises:
+        Unavailable: The machine's events can't be traced.
+    """
+    match command:
+        case words.Speed(factor):
+            model.speed = factor
+        case words.Trace(on):
+            model.trace_events(on)
+        case words.Load(rate):
+            model.set_load(rate)
+        case words.Reads(reader, rate):
+            model.set_reads(reader, rate)
+    return []
+
+
+def told(steps: Sequence[ModelStep]) -> str:
+    """The last of some steps in words."""
+    last = steps[-1]
+    return f"#{last.index} {last.operation}; count {last.input.entropy_count / 8:.1f} bits"
+
+
+@contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Tell what the backend refuses as a refusal of the command `name`.
+
+    Raises:
+        CommandError: The backend refused.
+    """
+    from kdash.backends.entropy.procfs import Unavailable
+
+    try:
+        yield
+    except Unavailable as error:
+        raise CommandError(f"{name}: {error}") from None
