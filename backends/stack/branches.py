@@ -70,10 +70,9 @@ def find_branches(image: ObjectImage, code: Code, relocations: CodeRelocations) 
     control = code.control
     instruction = np.flatnonzero((control == JCC) | (control == JMP) | (control == CALL))
     after = code.start[instruction] + code.length[instruction]
-    near = np.zeros(len(instruction), np.int64)
-    for byte in range(4):
-        near |= code.data[np.maximum(after - 4 + byte, 0)].astype(np.int64) << (8 * byte)
-    near = near.astype(np.int32).astype(np.int64)
+    # The four bytes up to the end, wherever they lie: the code ends with a gap.
+    words = np.ndarray((max(len(code.data) - 3, 0),), "<i4", code.data.data, strides=(1,))
+    near = words[np.maximum(after - 4, 0)].astype(np.int64)
     rel8 = code.data[after - 1].astype(np.int8).astype(np.int64)
     # No form with a 32-bit displacement is shorter than 5 bytes.
     target = after + np.where(code.length[instruction] < 5, rel8, near)

@@ -47,6 +47,8 @@ def find_stack_operations(code: Code, functions: Functions, uaccess: bool = Fals
     group = group[candidates]
     start = code.start[candidates]
     rex = code.data[start]
+    able = (group == ALWAYS) | (group == ACCESS) | ((rex & 0xF8) == 0x48)
+    candidates, group, start, rex = candidates[able], group[able], start[able], rex[able]
     modrm = code.data[start + 2]
     sib = code.data[start + 3]
     wide = (rex & 0xF8) == 0x48
