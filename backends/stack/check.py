@@ -10,7 +10,6 @@ from kdash.backends.stack.coverage import Coverage, Site
 from kdash.backends.stack.events import make_events
 from kdash.backends.stack.facts import CheckOptions, FileReport, ObjectError
 from kdash.backends.stack.findings import FindingMaker
-from kdash.backends.stack.heap import reuse_memory
 from kdash.backends.stack.image import ObjectImage
 from kdash.backends.stack.layouts import layout_conflicts
 from kdash.backends.stack.mitigations import Mitigations
@@ -31,7 +30,6 @@ class Checker:
     """
 
     def __init__(self, options: CheckOptions | None = None, cache: Path | None = None) -> None:
-        reuse_memory()
         self.options = options or CheckOptions()
         self._cache = ResultCache(self.options, cache) if cache else None
         self._transitions: dict[int, Transitions] = {}  # by machine
