@@ -30,6 +30,7 @@ from kdash.widgets.tab_line import TabLine
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.driver import Driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,15 @@ class KdashApp(App[int]):
             yield self._build(self.active)
         yield CommandLine()
         yield KeyLine()
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver; on a terminal one that outlives it."""
+        driver = super().get_driver_class()
+        if driver.__name__ != "LinuxDriver":
+            return driver
+        from kdash.driver import LastingDriver
+
+        return LastingDriver
 
     def get_default_screen(self) -> Screen[object]:
         """The screen, told its width from the start: the first picture is the final one."""

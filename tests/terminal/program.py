@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,7 @@ class Program:
         )
         if shell:
             self.child.sendline(shlex.join(command))
+        self._gone = False  # the terminal
         self.raw = b""
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
@@ -68,7 +70,8 @@ class Program:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.child.close(force=True)
+        if not self._gone:
+            self.child.close(force=True)
 
     def pump(self, seconds: float = 0.05) -> None:
         """Read what the program has drawn."""
@@ -124,6 +127,19 @@ class Program:
         for key in keys:
             self.child.send(key)
             self.pump(0.1)
+
+    def vanish(self) -> int:
+        """Take the terminal away; returns the exit status that comes of it."""
+        self.child.ptyproc.fileobj.close()
+        finish = time.monotonic() + PATIENCE
+        while not (ended := os.waitpid(self.child.pid, os.WNOHANG))[0]:
+            if time.monotonic() > finish:
+                os.kill(self.child.pid, signal.SIGKILL)
+            time.sleep(0.05)
+        self.child.closed = self.child.ptyproc.closed = True
+        self.child.terminated = self.child.ptyproc.terminated = True
+        self._gone = True
+        return os.waitstatus_to_exitcode(ended[1])
 
     def end(self) -> int:
         """Read to the end and return the exit status as a shell would give it."""

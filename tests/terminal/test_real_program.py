@@ -99,6 +99,17 @@ def test_a_signal_ends_it_with_its_status_and_restores_the_terminal(
 
 
 @pytest.mark.kvm
+@pytest.mark.parametrize("size", [(20, 6), (160, 48)])
+def test_a_terminal_that_vanishes_ends_it(size: tuple[int, int], tmp_path: Path) -> None:
+    guest = tmp_path / "exits.bin"
+    guest.write_bytes(bytes.fromhex("e680ebfc"))  # out 0x80,al; jmp back: much to draw
+    with Program(str(guest), columns=size[0], lines=size[1]) as program:
+        program.wait_for("VCPU")
+        program.press("c")
+        assert program.vanish() == 129
+
+
+@pytest.mark.kvm
 def test_a_guests_console_takes_every_key_and_gives_the_keyboard_back(tmp_path: Path) -> None:
     guest = tmp_path / "echo.bin"
     # mov dx,0x3fd; in al,dx; test al,1; jz back; mov dx,0x3f8; in al,dx; out dx,al; jmp back
