@@ -131,7 +131,7 @@ class VcpuSession:
     def run_to_exit(
         self, kind: str | None = None, port: int | None = None, address: int | None = None
     ) -> Future[Snapshot]:
-        """Run to the next exit.
+        """Run to the next exit: step by step where the guest is recorded, so that S leads back.
 
         Args:
             kind: only of this kind: "IO", "MMIO", ...
@@ -141,7 +141,8 @@ class VcpuSession:
         Raises:
             StopError: when there is no such exit; at once.
         """
-        return self._thread.go(Pace(exits=exit_filter(kind, port, address)))
+        recorded = not self.snapshot().unrecorded
+        return self._thread.go(Pace(exits=exit_filter(kind, port, address), stepped=recorded))
 
     def run_stepped(self) -> Future[Snapshot]:
         """Run step by step in the native loop, so that every step is recorded."""

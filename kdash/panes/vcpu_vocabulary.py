@@ -36,6 +36,7 @@ WORDS: Final = (
         "until main            run until RIP is there\n"
         "until exit            run to the next exit\n"
         "until exit IO 0x3f8   to the next exit of a kind, at a port (of MMIO: an address)\n\n"
+        "All that is run is recorded; `catch IO 0x3f8` and space get there at full speed.\n\n"
         + _ADDRESS,
     ),
     CommandWord("animate", "animate [N]", "continue at N steps a second; + and - change it"),

@@ -348,6 +348,15 @@ def test_the_exit_of_a_port_is_run_to(opened: Open, engine: str) -> None:
     assert (stopped.registers.rip, stopped.serial) == (0x100A, b"a")
 
 
+def test_the_way_to_an_exit_is_recorded(opened: Open) -> None:
+    session = opened(OUTS)
+    stopped = session.run_to_exit(port=0x3F8).result(WAIT)
+    recording = stopped.recording
+    assert recording is not None
+    assert recording.last == stopped.steps > 1
+    assert session.step_back().result(WAIT).registers.rip < stopped.registers.rip
+
+
 def test_an_mmio_exit_is_run_to(opened: Open) -> None:
     # mov eax,0xd0000000; mov [eax],al; mov [eax+16],al; hlt
     session = opened("b8000000d0 8800 884010 f4", mode=Mode.PROTECTED)
