@@ -13,7 +13,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from kdash.commands.vcpu_arguments import Parser
-from kdash.commands.vcpu_guest import guest_of, serial_input, start_of
+from kdash.commands.vcpu_guest import guest_of, start_of
+from kdash.commands.vcpu_input import serial_input
 from kdash.commands.vcpu_parsers import caps_parser, main_parser, run_parser, trace_parser
 from kdash.commands.vcpu_stdout import kept_from_devices
 from kdash.commands.vcpu_stops import stops_of
@@ -56,7 +57,9 @@ def run_command(argv: list[str]) -> int:
         if arguments.gdb is not None:
             from kdash.commands.vcpu_gdb import gdb_run
 
-            return gdb_run(request, start_of(arguments), arguments.gdb, received_signal)
+            return gdb_run(
+                request, start_of(arguments, request.stdin), arguments.gdb, received_signal
+            )
         if arguments.format == "json":
             return json_run(request, arguments.raw_exits, received_signal)
         return text_run(request, arguments.raw_exits, arguments.quiet, received_signal)
@@ -125,7 +128,7 @@ def with_guest(arguments: argparse.Namespace, carry_out: Callable[[Request], int
                 signal.setitimer(signal.ITIMER_REAL, request.timeout + GRACE, GRACE)
             return carry_out(request)
     except GuestFileError as error:
-        return complain(str(error), ExitStatus.ENVIRONMENT)
+        return complain(str(error), received_signal() or ExitStatus.ENVIRONMENT)
     except GuestError as error:
         return complain(str(error), ExitStatus.USAGE)
     except KvmError as error:
@@ -155,7 +158,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         timeout=arguments.timeout,
         max_steps=arguments.max_steps,
         dumps=tuple(arguments.dump),
-        stdin=serial_input(arguments.stdin),
+        stdin=serial_input(arguments.stdin, received_signal, arguments.timeout),
         devices=tuple(load_device(spec) for spec in arguments.device),
         engine=engine_of(arguments.engine),
         record=getattr(arguments, "record", None),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kdash.commands.vcpu_arguments import assignment, count, cpuid_request, number, place, size
+from kdash.commands.vcpu_input import serial_input
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.guests import Guest
@@ -16,8 +16,6 @@ MODES: Final = ("real", "protected", "long")
 TYPES: Final = ("flat", "elf", "multiboot", "boot", "bios", "linux")
 #: --recording, as Start.record has it.
 RECORDING: Final = {"auto": None, "on": True, "off": False}
-#: Bytes of input taken from a file: it is held in memory.
-SERIAL_INPUT: Final = 16 << 20
 
 
 def add_guest_options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +41,12 @@ def add_guest_options(parser: argparse.ArgumentParser) -> None:
         metavar="host|none|LEAF[:SUB].REG=VALUE",
         help="what CPUID answers: all that KVM supports, 0 to every leaf, or a register of one"
         " leaf as 1.ecx=0x80000000; repeatable, in order (host)")  # fmt: skip
-    add("--stdin", metavar="FILE", help="input of the serial port; of a boot sector what is typed")
+    add(
+        "--stdin",
+        metavar="FILE",
+        help="input of the serial port, read to its end before"
+        " the start; of a boot sector what is typed",
+    )
     add("--device", action="append", default=[], metavar="FILE.py:CLASS",
         help="add a device of your own; repeatable")  # fmt: skip
     add("--engine", choices=("kvm", "emulator", "auto"), default="auto",
@@ -59,8 +62,12 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
         help="memory for them, the oldest dropped beyond it (512M)")  # fmt: skip
 
 
-def start_of(arguments: argparse.Namespace) -> Start:
+def start_of(arguments: argparse.Namespace, stdin: bytes | None = None) -> Start:
     """What the arguments ask for beside the guest, where it is guided.
+
+    Args:
+        arguments: of the command line.
+        stdin: the input, where it was read before: a pipe can be read once.
 
     Raises:
         GuestError: when the input can't be read, or is too large.
@@ -70,7 +77,7 @@ def start_of(arguments: argparse.Namespace) -> Start:
 
     return Start(
         dict(arguments.set),
-        serial_input(arguments.stdin),
+        serial_input(arguments.stdin) if stdin is None else stdin,
         RECORDING[arguments.recording],
         arguments.record_memory or LIMIT,
     )
@@ -108,24 +115,3 @@ def guest_of(arguments: argparse.Namespace) -> Guest:
         options = replace(options, registers=guests.ARTICLE_REGISTERS)
         return images.make_guest(guests.ARTICLE_IMAGE, guests.ARTICLE_TITLE, options)
     return images.load_file(arguments.guest, options)
-
-
-def serial_input(path: str | None) -> bytes:
-    """What is in a file, for the serial port; nothing without one.
-
-    Raises:
-        GuestError: when it can't be read, or is too large.
-    """
-    from kdash.backends.kvm.facts import GuestError, GuestFileError
-
-    if path is None:
-        return b""
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(SERIAL_INPUT + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise GuestFileError(f"--stdin {path}: {reason}") from None
-    if len(data) > SERIAL_INPUT:
-        raise GuestError(f"--stdin {path}: more than {SERIAL_INPUT >> 20} MiB of input")
-    return data

@@ -434,6 +434,44 @@ def test_endless_input_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "more than 16 MiB of input" in capsys.readouterr().err
 
 
+def test_input_that_never_comes_is_waited_for_no_longer_than_the_timeout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert run("run", "--stdin", str(tmp_path / "pipe"), "--timeout", "0.1") == 3
+    assert capsys.readouterr().err.endswith("pipe: no end of input within 0.1 s\n")
+
+
+def test_a_signal_ends_the_wait_for_input(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-m", "kdash", "vcpu", "run", "--stdin", str(tmp_path / "pipe")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as program:
+        # Opening it for writing succeeds once the program has it open for reading.
+        descriptor = os.open(tmp_path / "pipe", os.O_WRONLY)
+        try:
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(30) == 143
+        finally:
+            os.close(descriptor)
+        assert program.stderr is not None
+        assert b"ended while waiting for input" in program.stderr.read()
+
+
+@kvm
+def test_a_pipe_is_the_input_of_the_serial_port(
+    guest: Any, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"Q\xff")
+    os.close(writing)
+    path = guest("baf803eceeeceef4")
+    try:
+        assert run("run", path, "--stdin", f"/dev/fd/{reading}", "--quiet") == 0
+    finally:
+        os.close(reading)
+    assert capfdbinary.readouterr().out == b"Q\xff"
+
+
 @pytest.mark.kvm
 def test_a_recording_runs_on_where_it_ends(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
