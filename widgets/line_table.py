@@ -189,6 +189,19 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
             self.cursor = self.row_count - 1
         self._work_ahead()
 
+    @property
+    def first(self) -> RowT | None:
+        """The row that came first, whether it passes the filter or not."""
+        return self._rows.held[0] if self._rows.held else None
+
+    def prepend_rows(self, rows: Iterable[RowT]) -> None:
+        """Add rows before the first; the cursor stays on its row."""
+        current = self.current
+        self._rows.replace([*rows, *self._rows.held])
+        self._changed(keep=None)
+        if current is not None:
+            self.select(lambda row: row is current)
+
     def filter(self, text: str) -> None:
         """Show only the rows that pass the filter `text` (see kdash.widgets.filter)."""
         keep = self._anchor()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kdash.backends.kvm import disassembly
-from kdash.backends.kvm.facts import Registers, StopKind
+from kdash.backends.kvm.facts import Exit, Registers, StopKind
 from kdash.backends.kvm.output import OnOutput
 from kdash.backends.kvm.pace import Pace
 from kdash.backends.kvm.stop_requests import ExitFilter, Wanted
@@ -31,6 +31,10 @@ class GuestRun(ABC):
         symbols: names of the guest's addresses.
         stops: its stop points; they outlive the run.
     """
+
+    def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:  # noqa: ARG002 - as below
+        """Of the last `count` recorded exits before the moment shown those before `index`."""
+        return ()
 
     #: Source lines of the guest's addresses; None where none are known.
     lines: Lines | None = None

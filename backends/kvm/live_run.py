@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM, open_machine, open_runner
 from kdash.backends.kvm.facts import (
+    Exit,
     PastError,
     Registers,
 )
@@ -106,6 +107,10 @@ class LiveRun(GuestRun):
 
     def _registers(self, vcpu: int) -> Registers:
         return self._past.registers(vcpu)
+
+    def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:
+        """Of the last `count` recorded exits before the moment shown those before `index`."""
+        return self._past.earlier_exits(index, count)
 
     def close(self) -> None:
         """Free the machine; more than once does no harm."""

@@ -18,7 +18,7 @@ from kdash.backends.kvm.facts import (
     VcpuState,
 )
 from kdash.backends.kvm.machine import Machine
-from kdash.backends.kvm.recorded_contents import devices_of, exits_before
+from kdash.backends.kvm.recorded_contents import devices_of, earlier_exits, exits_before
 from kdash.backends.kvm.recorder import Recorder
 from kdash.backends.kvm.recording import LIMIT, Recording
 from kdash.backends.kvm.runner import Runner
@@ -151,6 +151,16 @@ class Past:
         if self._recorder is None or len(latest) == min(count, self._runner.log.total):
             return latest
         return (*self._exits_of_file(latest), *latest)[-count:]
+
+    def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:
+        """Of the last `count` exits that are recorded before the moment shown those before `index`.
+
+        Oldest first. What came at full speed is not among them.
+        """
+        if self._recorder is None:
+            return ()
+        moment = self.recording.position if self.active else self.recording.last
+        return earlier_exits(self.recording, moment, index, count)
 
     def _exits_of_file(self, latest: Sequence[Exit]) -> Sequence[Exit]:
         """Those that the log has not, of a guest that goes on from a file."""

@@ -46,3 +46,8 @@ def exits_before(recording: Recording, moment: int, count: int) -> tuple[Exit, .
         if len(found) >= count:
             break
     return tuple(found[-count:])
+
+
+def earlier_exits(recording: Recording, moment: int, index: int, count: int) -> tuple[Exit, ...]:
+    """Of the last `count` exits before a moment those with an ordinal below `index`."""
+    return tuple(one for one in exits_before(recording, moment, count) if one.index < index)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kdash.backends.kvm import disassembly
 from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.facts import (
+    Exit,
     Instruction,
     KvmError,
     NotRecorded,
@@ -21,7 +22,7 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.guest_run import GuestRun
 from kdash.backends.kvm.pace import Pace
-from kdash.backends.kvm.recorded_contents import devices_of, exits_before
+from kdash.backends.kvm.recorded_contents import devices_of, earlier_exits, exits_before
 from kdash.backends.kvm.recording_file import Loaded, save
 from kdash.backends.kvm.registers import changed
 from kdash.backends.kvm.resumption import has_ended
@@ -144,6 +145,11 @@ class RecordedRun(GuestRun):
     def save(self, path: str, moment_only: bool = False) -> None:
         """Write it, or the moment shown, to another file."""
         save(path, self._recording, self._about, moment_only=moment_only)
+
+    def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:
+        """Of the last `count` recorded exits before the moment shown those before `index`."""
+        recording = self._recording
+        return earlier_exits(recording, recording.position, index, count)
 
     def _code(self, registers: Registers) -> tuple[Instruction, ...]:
         """Instructions around CS:IP with symbols and source lines."""

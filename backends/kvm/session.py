@@ -10,6 +10,7 @@ from kdash.backends.kvm import device_calls
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import (
+    Exit,
     Instruction,
     Snapshot,
     TextScreen,
@@ -143,6 +144,13 @@ class VcpuSession:
         """
         recorded = not self.snapshot().unrecorded
         return self._thread.go(Pace(exits=exit_filter(kind, port, address), stepped=recorded))
+
+    def earlier_exits(self, index: int, count: int, timeout: float = 5.0) -> tuple[Exit, ...]:
+        """Of the last `count` recorded exits those before `index`, oldest first.
+
+        Waits as `read_memory`, which raises what this does.
+        """
+        return self._thread.ask(lambda: self._run.earlier_exits(index, count)).result(timeout)
 
     def run_stepped(self) -> Future[Snapshot]:
         """Run step by step in the native loop, so that every step is recorded."""

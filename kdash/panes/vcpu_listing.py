@@ -1,4 +1,4 @@
-"""Code in the VCPU pane that is not around CS:IP: listed when it is asked for."""
+"""Code that is not around CS:IP, and exits of long ago: listed when they are asked for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import asyncio
 from kdash.backends.kvm.facts import KvmError
 from kdash.panes.vcpu_guest import GuestPane
 from kdash.widgets.vcpu.disassembly import DisassemblyView
+from kdash.widgets.vcpu.exits import ExitList
 
 LISTED = 64  # instructions fetched at once
+EARLIER = 10_000  # exits fetched at once
 
 
 class ListingKeys(GuestPane):
-    """Lists the code at an address, and what comes behind it as one goes down."""
+    """Lists code and exits beyond those of the latest stop."""
 
     def list_code(self, ip: int, *, onward: bool = False) -> None:
         """List the code at a RIP value, or behind what is listed."""
@@ -36,3 +38,18 @@ class ListingKeys(GuestPane):
     def on_disassembly_view_wanted(self, event: DisassemblyView.Wanted) -> None:
         """The cursor left what is listed."""
         self.list_code(event.ip, onward=event.onward)
+
+    def on_exit_list_earlier_wanted(self, event: ExitList.EarlierWanted) -> None:
+        """Exits before the oldest that is listed may be looked at."""
+        if self._session is not None:
+            self.run_worker(self._list_earlier(event.index), group="earlier", exclusive=True)
+
+    async def _list_earlier(self, index: int) -> None:
+        session, exits = self.session, self._parts.exits
+        count = exits.table.total_count + EARLIER
+        try:
+            found = await asyncio.to_thread(session.earlier_exits, index, count)
+        except (KvmError, TimeoutError):
+            return  # closed meanwhile, or busy: the next key asks again
+        if session is self._session:
+            exits.put_before(found)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from kdash.backends.kvm.facts import Instruction, Snapshot
+from kdash.backends.kvm.facts import Exit, Instruction, Snapshot
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
 
@@ -91,6 +91,9 @@ class Session(Protocol):
 
     def ignore_stop(self, number: int, count: int) -> Future[Snapshot]:
         """Pass over hits of a stop point."""
+
+    def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:
+        """Recorded exits before one; waits for the guest's thread."""
 
     def run_to_exit(
         self, kind: str | None = None, port: int | None = None, address: int | None = None

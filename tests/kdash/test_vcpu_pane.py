@@ -18,6 +18,7 @@ from kdash.app import KdashApp, Place
 from kdash.backends.kvm.condition_words import ConditionError
 from kdash.backends.kvm.facts import (
     KEY_WANTED,
+    Exit,
     GuestError,
     Instruction,
     KvmError,
@@ -73,6 +74,10 @@ class GivenSession:
 
     def snapshot(self) -> Snapshot:
         return self.snapshots[0]
+
+    def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:
+        self.asked.append(("earlier", index, count))
+        return ()
 
     def code(self, ip: int, count: int) -> tuple[Instruction, ...]:
         self.asked.append(("code", ip, count))
@@ -1346,6 +1351,25 @@ async def test_a_recording_from_a_file_is_shown_and_goes_on(tmp_path: Path) -> N
         await until(pilot, lambda: state(app) == "ended")
         await pilot.press("S")
         await until(pilot, lambda: "REPLAY moment 6 of 7" in status())
+
+
+@pytest.mark.kvm
+async def test_all_recorded_exits_are_filtered_not_the_last_alone(tmp_path: Path) -> None:
+    # mov cx,1000; out 0x80,al; loop back; out 0xe9,al; mov cx,1000; out 0x80,al; loop back; hlt
+    app = real(tmp_path, bytes.fromhex("b9e803 e680 e2fc e6e9 b9e803 e680 e2fc f4"))
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("c")
+        await until(pilot, lambda: state(app) == "ended")
+        exits = parts(app).exits
+        assert exits.table.total_count < 1000
+        exits.table.focus()
+        app.pane.run_command("info exits")
+        await pilot.press("slash")
+        await until(pilot, lambda: exits.table.total_count == 2002)
+        await pilot.press(*"port:0xe9", "enter")
+        await until(pilot, lambda: exits.table.row_count == 1)
+        assert exits.table.current is not None
+        assert exits.table.current.index == 1000
 
 
 #: mov al,1; jmp to the far part, which is 600 bytes on: inc ax; ret, and no code behind it.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.message import Message
 from textual.timer import Timer
 
 from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, RunState, Snapshot
@@ -113,8 +114,16 @@ class ExitList(DetailedList[Exit]):
                 tooltip="Hide the detail of the exit"),
     ]  # fmt: skip
 
+    class EarlierWanted(Message):
+        """The exits before the oldest that is listed are wanted."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index  # of the oldest
+
     def __init__(self, *, id: str | None = None) -> None:
         self.table = ExitTable()
+        self._asked = 0  # ordinal of the exit before which more were asked for
         super().__init__(self.table, exit_detail, id=id)
         self._last = -1  # index of the newest exit held
         self._total = 0
@@ -191,6 +200,35 @@ class ExitList(DetailedList[Exit]):
             table.append_rows(rows)
         if at_end:
             table.action_bottom()
+
+    def open_filter(self, prefix: str = "") -> None:
+        """Ask for a filter, and for all that it may be about."""
+        super().open_filter(prefix)
+        self._ask_for_earlier()
+
+    def on_line_table_highlighted(self, event: LineTable.Highlighted) -> None:
+        """The detail goes with the cursor; at the top there may be more above."""
+        super().on_line_table_highlighted(event)
+        if self.table.cursor == 0 and self.table.has_focus:
+            self._ask_for_earlier()
+
+    def _ask_for_earlier(self) -> None:
+        first = self.table.first
+        if first is not None and first.index > 0 and first.index != self._asked:
+            self._asked = first.index
+            self.post_message(self.EarlierWanted(first.index))
+
+    def put_before(self, rows: Sequence[Exit]) -> None:
+        """List exits above the oldest, as far as they come right before it without a gap."""
+        first = self.table.first
+        if first is None:
+            return
+        wanted, place = first.index - 1, len(rows)
+        while place and rows[place - 1].index == wanted:
+            place, wanted = place - 1, wanted - 1
+        if place < len(rows):
+            self.table.prepend_rows(rows[place:])
+            self._entitle()
 
     def on_filter_bar_applied(self) -> None:
         """Say how many rows pass."""
