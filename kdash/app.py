@@ -19,9 +19,9 @@ from textual.widgets import Input
 
 from kdash.settings import Settings
 from kdash.terminal import colour_count
-from kdash.theme import KDASH
+from kdash.theme import ANSI, DARK, THEMES
 from kdash.widgets.command_line import CommandLine
-from kdash.widgets.command_words import HELP, explanation, meant
+from kdash.widgets.command_words import HELP, THEME, explanation, meant
 from kdash.widgets.key_line import KeyLine
 from kdash.widgets.key_taker import KeyTaker
 from kdash.widgets.notice import Notice
@@ -31,6 +31,7 @@ from kdash.widgets.tab_line import TabLine
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.driver import Driver
+    from textual.filter import LineFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ PLACES = (
     Place("stack", "Stack", "kdash.panes.stack", "StackPane"),
     Place("entropy", "Entropy", "kdash.panes.entropy", "EntropyPane"),
 )
+OF_PROGRAM = (HELP, THEME)  # words of the prompt in every pane
 WIDE = 150  # cells; from here on the panes stand side by side
 
 
@@ -56,6 +58,13 @@ def _key_provider() -> type[Provider]:
     from kdash.palette import KeyProvider
 
     return KeyProvider
+
+
+def _ascii_filter() -> LineFilter:
+    """Imported where it is asked for."""
+    from kdash.widgets.ascii_filter import AsciiFilter
+
+    return AsciiFilter()
 
 
 class FailedPane(Pane):
@@ -109,11 +118,13 @@ class KdashApp(App[int]):
         self.active = settings.pane
         self._panes: dict[int, Pane] = {}
         self.all_built = False  # the panes behind the first picture stand as well
-        self.register_theme(KDASH)
+        for theme in THEMES.values():
+            self.register_theme(theme)
         # Textual turns the terminal's own colours, which have no shade, into black on black
         # for NO_COLOR; the greys of a theme stay apart.
         own = colour_count() <= 16 and not self.no_color
-        self.theme = "ansi-dark" if own else KDASH.name
+        self.theme = settings.theme or (ANSI if own else DARK).name
+        self._ascii = _ascii_filter() if settings.ascii else None
 
     # -- building -----------------------------------------------------------------------
 
@@ -133,6 +144,11 @@ class KdashApp(App[int]):
         from kdash.driver import LastingDriver
 
         return LastingDriver
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What changes every line on its way to the terminal."""
+        filters = super().get_line_filters()
+        return [*filters, self._ascii] if self._ascii else filters
 
     def get_default_screen(self) -> Screen[object]:
         """The screen, told its width from the start: the first picture is the final one."""
@@ -156,6 +172,8 @@ class KdashApp(App[int]):
     def on_mount(self) -> None:
         """Set colours and signals, then build the other panes behind the first picture."""
         self._handle_signals()
+        if self.settings.keys:
+            self.set_keymap(dict(self.settings.keys))
         self.app_resume_signal.subscribe(self, self._redraw)
         self.query_one(TabLine).set_active(self.active)
         self.call_after_refresh(self._first_picture)
@@ -251,9 +269,13 @@ class KdashApp(App[int]):
         found = list(self.active_pane.complete(line))
         word, blank, rest = line.partition(" ")
         if blank and word in (HELP.word, *HELP.aliases):
-            words = (*self.active_pane.WORDS, HELP)
+            words = (*self.active_pane.WORDS, *OF_PROGRAM)
             return [f"{word} {one.word}" for one in words if one.word.startswith(rest)]
-        return [*found, HELP.word] if not blank and HELP.word.startswith(word) else found
+        if blank and word == THEME.word:
+            return [f"{word} {name}" for name in THEMES if name.startswith(rest)]
+        if blank:
+            return found
+        return [*found, *(one.word for one in OF_PROGRAM if one.word.startswith(word))]
 
     @on(CommandLine.Closed)
     def _prompt_closed(self) -> None:
@@ -266,6 +288,8 @@ class KdashApp(App[int]):
         try:
             if word in (HELP.word, *HELP.aliases):
                 self._help_on(rest.strip())
+            elif word == THEME.word:
+                line.answer(self._choose_theme(rest.strip()), title=f":{event.line}")
             else:
                 line.answer(self.active_pane.run_command(event.line), title=f":{event.line}")
         except CommandError as error:
@@ -283,8 +307,22 @@ class KdashApp(App[int]):
 
             self.push_screen(HelpScreen((command_section(pane),), f"{pane.NAME} commands"))
             return
-        word = meant(wanted.removeprefix(":"), (*pane.WORDS, HELP))
+        word = meant(wanted.removeprefix(":"), (*pane.WORDS, *OF_PROGRAM))
         self.query_one(CommandLine).answer(explanation(word), title=f":help {word.word}")
+
+    def _choose_theme(self, name: str) -> str:
+        """Draw in other colours; alone it tells which there are.
+
+        Raises:
+            CommandError: There is no such theme.
+        """
+        names = ", ".join(THEMES)
+        if not name:
+            return f"{self.theme}; there are {names}"
+        if name not in self.available_themes:
+            raise CommandError(f"theme: no {name!r}; there are {names}")
+        self.theme = name
+        return f"theme {name}"
 
     @on(Pane.Answered)
     def _answered(self, event: Pane.Answered) -> None:

@@ -47,6 +47,8 @@ arguments of the dashboard:
   --compare OLD  what is new, fixed or moved since OLD: objects, a folder, results, a baseline
   --baseline FILE
                  show only what FILE does not accept, and what is fixed
+  --theme NAME   dark, light, high-contrast, colour-blind or ansi (by the terminal)
+  --ascii        draw with the characters of ASCII alone
   --mode MODE    processor mode GUEST starts in: real, protected or long
   --engine NAME  what executes it: kvm, emulator or auto
   --symbols FILE names of its addresses: an ELF file or a System.map

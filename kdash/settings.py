@@ -27,3 +27,7 @@ class Settings:
     changed_only: bool = False  # show only what is new or fixed since
     check: CheckOptions | None = None  # how objects are validated; None: as without configuration
     pane: int = 0  # ordinal of the pane that has the keyboard first
+    theme: str = ""  # one of kdash.configuration.THEMES; empty: what suits the terminal
+    ascii: bool = False  # draw with the characters of ASCII alone
+    interval: float = 1.0  # seconds between two samples of the entropy pane
+    keys: tuple[tuple[str, str], ...] = ()  # ids of bindings, and the keys they have instead

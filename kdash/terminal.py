@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 
 
 def unfit_reason() -> str:
@@ -21,6 +22,17 @@ def unfit_reason() -> str:
     if term in ("", "dumb", "unknown"):
         return f"TERM is {term or 'not set'}: the terminal can't move its cursor"
     return ""
+
+
+def is_ascii_alone(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the user's locale is said to be C, or to have another character set than UTF-8.
+
+    Where no locale is set at all, as in containers, terminals know UTF-8 nevertheless. Python has
+    set LC_CTYPE itself where it runs in UTF-8 mode for LANG=C (PEP 538).
+    """
+    names = ("LC_ALL", "LANG") if sys.flags.utf8_mode else ("LC_ALL", "LC_CTYPE", "LANG")
+    locale = next((environment[name] for name in names if environment.get(name)), "C.UTF-8")
+    return "utf8" not in locale.lower().replace("-", "")
 
 
 def colour_count() -> int:

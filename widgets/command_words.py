@@ -25,6 +25,13 @@ class CommandWord:
 #: Known in every pane; the program itself carries it out.
 HELP = CommandWord("help", "help [COMMAND]", "what a command does; alone: all commands", ("h",))
 
+THEME = CommandWord(
+    "theme",
+    "theme [NAME]",
+    "other colours until the end; alone: which there are",
+    more="For good: theme in [dashboard] of the configuration file, or kdash --theme NAME.",
+)
+
 
 def meant(typed: str, words: Sequence[CommandWord]) -> CommandWord:
     """The word that `typed` names: in full, by an alias, or by a beginning that fits one alone.

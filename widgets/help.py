@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from kdash.widgets.command_words import HELP
+from kdash.widgets.command_words import HELP, THEME
 from kdash.widgets.reading import ReadingBox
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def sections(app: App[int], pane: Pane) -> tuple[Section, ...]:
 
 def command_section(pane: Pane) -> Section:
     """The words of a pane's command prompt."""
-    lines = tuple((word.usage, word.help) for word in (*pane.WORDS, HELP))
+    lines = tuple((word.usage, word.help) for word in (*pane.WORDS, HELP, THEME))
     return Section("Command prompt (press :)", lines)
 
 

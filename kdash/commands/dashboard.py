@@ -6,16 +6,23 @@ import gc
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kdash import __version__
-from kdash.configuration import Configuration, ConfigurationError, read_configuration
+from kdash.configuration import (
+    PANES,
+    THEMES,
+    Configuration,
+    ConfigurationError,
+    read_configuration,
+)
 from kdash.exit_status import ExitStatus
 from kdash.settings import Settings
 from kdash.targets import belongs_to_stack
-from kdash.terminal import unfit_reason
+from kdash.terminal import is_ascii_alone, unfit_reason
 from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +40,8 @@ def run(argv: list[str]) -> int:
         sys.stdout.write(help_text())
         return ExitStatus.OK
     try:
-        settings = configured(read_settings(argv) if argv else Settings())
+        configuration = read_configuration()
+        settings = configured(opened(argv, configuration), configuration)
     except ValueError as error:
         return _complain(str(error), ExitStatus.USAGE)
     except ConfigurationError as error:
@@ -43,6 +51,8 @@ def run(argv: list[str]) -> int:
         return _complain(f"{error.filename}: {error.strerror}", ExitStatus.ENVIRONMENT)
     if reason := unfit_reason():
         return _complain(f"no dashboard: {reason}; {HEADLESS}", ExitStatus.USAGE)
+    if configuration.ascii is None and is_ascii_alone():
+        settings = replace(settings, ascii=True)
     # Nothing made while starting is garbage, and looking for it would take a tenth of the start.
     # The application switches collection on again behind its first picture.
     gc.disable()
@@ -86,6 +96,8 @@ def read_settings(argv: list[str]) -> Settings:
         older=_existing(options.compare or options.baseline),
         changed_only=options.baseline is not None,
         words=tuple(argv),
+        theme=options.theme or "",
+        ascii=options.ascii,
     )
 
 
@@ -108,6 +120,9 @@ def dashboard_parser() -> Parser:
         help="what is new, fixed or moved since OLD")  # fmt: skip
     older.add_argument("--baseline", metavar="FILE", type=Path,
         help="show only what FILE does not accept, and what is fixed")  # fmt: skip
+    parser.add_argument("--theme", choices=THEMES, help="its colours (what suits the terminal)")
+    parser.add_argument("--ascii", action="store_true",
+        help="draw in ASCII alone (also in the locale C, or another without UTF-8)")  # fmt: skip
     parser.add_argument("--version", action="version", version=f"kdash {__version__}",
         help="the version")  # fmt: skip
     add_guest_options(parser)
@@ -122,19 +137,65 @@ def _existing(path: Path | None) -> Path | None:
     return path
 
 
-def configured(settings: Settings) -> Settings:
-    """The settings with what the configuration file says.
+def opened(argv: list[str], configuration: Configuration) -> Settings:
+    """What the arguments ask for; guest and objects of the configuration where none is named.
 
     Raises:
-        ConfigurationError: The file is malformed, or can't be read.
+        ConfigurationError: The configuration names what can't be looked at.
+        OSError, ValueError: As of read_settings.
     """
-    configuration = read_configuration()
-    if configuration == Configuration():
+    settings = read_settings(argv) if argv else Settings()
+    if not configuration.guest and not configuration.objects:
         return settings
-    from kdash.backends.stack.facts import CheckOptions
+    more: list[str] = []
+    if settings.guest is None and configuration.guest:
+        _look_at(configuration, "guest", (configuration.guest,))
+        more.append(str(configuration.guest))
+    if not settings.objects:
+        _look_at(configuration, "objects", configuration.objects)
+        more += map(str, configuration.objects)
+    typed = settings.guest or settings.objects
+    return replace(read_settings([*argv, *more]), pane=settings.pane if typed else 0)
 
-    options = CheckOptions(levels=configuration.rules, noreturn=configuration.noreturn)
-    return replace(settings, check=options)
+
+def _look_at(configuration: Configuration, key: str, paths: Sequence[Path]) -> None:
+    for path in paths:
+        if belongs_to_stack(path) != (key == "objects"):
+            kind = "an object, a folder or results" if key == "guest" else "a guest"
+            raise configuration.wrong(f"dashboard.{key}", f"{path} is {kind}")
+        try:
+            path.stat()
+        except OSError as error:
+            why = f"{path}: {error.strerror}"
+            raise configuration.wrong(f"dashboard.{key}", why) from None
+
+
+def configured(settings: Settings, configuration: Configuration) -> Settings:
+    """The settings with what the configuration file says beyond what was typed.
+
+    Raises:
+        ConfigurationError: It gives keys to a binding that does not exist, or no key.
+    """
+    if configuration.rules or configuration.noreturn:
+        from kdash.backends.stack.facts import CheckOptions
+
+        options = CheckOptions(levels=configuration.rules, noreturn=configuration.noreturn)
+        settings = replace(settings, check=options)
+    if configuration.keys:
+        from kdash.keymap import check_keymap
+
+        check_keymap(configuration)
+    pane = settings.pane
+    if configuration.pane and not settings.words:
+        pane = PANES.index(configuration.pane)
+    return replace(
+        settings,
+        pane=pane,
+        theme=settings.theme or configuration.theme or "",
+        ascii=settings.ascii or (configuration.ascii or False),
+        interval=configuration.interval or settings.interval,
+        keys=configuration.keys,
+    )
 
 
 def _devices(specs: list[str]) -> tuple[DeviceClass, ...]:

@@ -39,7 +39,8 @@ _ENVIRONMENT = (
     ("KDASH_CONFIG", "The configuration file; empty for none."),
     ("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
      "Where the folders kdash with configuration, state and results are."),
-    ("NO_COLOR", "When set, the dashboard is drawn without colours."),
+    ("NO_COLOR", "When set, the dashboard is drawn in greys."),
+    ("LC_ALL, LC_CTYPE, LANG", "A locale without UTF-8 has the dashboard drawn in ASCII."),
     ("EDITOR, VISUAL", "What opens the source of a finding."),
 )  # fmt: skip
 _FILES = (

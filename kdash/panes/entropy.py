@@ -25,7 +25,6 @@ from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.series import Series
 from kdash.widgets.pane import CommandError, CommandWord, Pane
 
-INTERVAL = 1.0  # seconds between two readings
 EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
 BESIDE = 104  # cells; from here on the two views stand side by side
 STACKED = 40  # lines; from here on they stand below each other
@@ -120,7 +119,7 @@ class EntropyPane(Pane):
 
     async def _start_sampler(self) -> bool:
         try:
-            self._sampler = self.make_sampler(INTERVAL)
+            self._sampler = self.make_sampler(self.settings.interval)
             self._sampler.start()
         except Exception as error:  # noqa: BLE001 - the other panes go on whatever it is
             await self._fail(error)

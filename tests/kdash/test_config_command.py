@@ -31,7 +31,7 @@ def test_what_is_printed_is_a_configuration_that_says_the_same(
     assert run([]) == 0
     printed = capsys.readouterr().out
     assert f"# {file}\n" in printed
-    assert '\nunreachable = "warning"\n' in printed
+    assert '\nunreachable = "warning"  # line 4\n' in printed
     assert '\n# decode = "error"\n' in printed
     file.write_text(printed)
     assert read_configuration() == before
@@ -58,6 +58,55 @@ def test_json_has_all_rules_with_their_levels(
     assert data["path"] == str(file)
     assert set(data["stack"]["rules"]) == set(RULES)
     assert data["stack"]["rules"]["unreachable"] == "warning"
+    assert data["sources"]["stack.rules.unreachable"] == f"{file}:4"
+    assert data["sources"]["stack.rules.decode"] == "default"
+
+
+def test_every_value_says_where_it_comes_from(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("TERM", "linux")
+    for name in ("COLORTERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    file.write_text('[entropy]\ninterval = 2\n[keys]\nvcpu.step = "f8"\n')
+    assert run([]) == 0
+    printed = capsys.readouterr().out
+    assert "interval = 2.0  # line 2\n" in printed
+    assert '"vcpu.step" = "f8"  # line 4\n' in printed
+    assert "# ascii = true  # by LC_ALL\n" in printed
+    assert '# theme = "ansi"  # by TERM\n' in printed
+    file.write_text("[dashboard]\nascii = false\n")
+    assert run([]) == 0
+    assert "\nascii = false  # line 2\n" in capsys.readouterr().out
+
+
+def test_every_binding_is_listed_as_lines_of_the_file(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('[keys]\nvcpu.step = "f8"\n')
+    assert run(["--keys"]) == 0
+    printed = capsys.readouterr().out
+    assert '\n"vcpu.step" = "f8"\n' in printed
+    assert '\n# "app.zoom" = "z"\n' in printed
+    file.write_text(printed.replace("# ", ""))  # what is printed is accepted
+    assert dict(read_configuration().keys)["app.zoom"] == "z"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('"vcpu.stepp" = "f8"', "2: [keys] vcpu.stepp: no such binding; near it: vcpu.step"),
+        ('app.zoom = "bananas"', "2: [keys] app.zoom: 'bananas' is no key"),
+        ('app.zoom = "f5"\napp.help = "f5"', "3: [keys] app.help: f5 is app.zoom's already"),
+    ],
+)
+def test_a_binding_that_can_not_be_is_refused_with_its_line(
+    file: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    file.write_text(f"[keys]\n{text}\n")
+    assert run([]) == 2
+    assert f"{file}:{says}" in capsys.readouterr().err
 
 
 def test_a_malformed_file_has_its_line_and_status(
@@ -71,9 +120,9 @@ def test_a_malformed_file_has_its_line_and_status(
 
 
 def test_the_dashboard_checks_by_the_configuration(file: Path) -> None:
-    check = configured(Settings()).check
+    check = configured(Settings(), read_configuration()).check
     assert check is not None
     assert (check.levels, check.noreturn) == ((("unreachable", "warning"),), ("die",))
     file.write_text("x")
     with pytest.raises(ConfigurationError):
-        configured(Settings())
+        read_configuration()

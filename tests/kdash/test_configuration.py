@@ -61,10 +61,17 @@ def test_levels_and_names_are_read(tmp_path: Path) -> None:
         ("[stack]\nrules.decode = 1\n", ":2: [stack.rules] decode: '1' is none of error, warning"),
         ("[stack]\nnoreturn = 'die'\n", ":2: [stack] noreturn: not a list of names"),
         ("[stack]\nnoreturns = []\n", ":2: [stack] noreturns: no such key; one of: rules"),
-        ("\n[stak]\n", ":2: stak: no such key; one of: stack"),
+        ("\n[stak]\n", ":2: stak: no such key; one of: dashboard"),
         ("stack = 1\n", ":1: stack: a table is needed"),
         ("[stack]\nrules = 3\n", ":2: rules: a table is needed"),
         ("[stack\n", ":1: Expected"),
+        ("[dashboard]\ntheme = 'pink'\n", ":2: [dashboard] theme: 'pink' is none of dark, light"),
+        ("[dashboard]\nascii = 1\n", ":2: [dashboard] ascii: neither true nor false"),
+        ("[dashboard]\nguest = ['x']\n", ":2: [dashboard] guest: not the path of a file"),
+        ("[dashboard]\nobjects = 'x'\n", ":2: [dashboard] objects: not a list of paths"),
+        ("[entropy]\ninterval = true\n", ":2: [entropy] interval: no number of seconds"),
+        ("[entropy]\n\ninterval = 0.1\n", ":3: [entropy] interval: no number of seconds"),
+        ("[keys]\nvcpu.step = 8\n", ":2: [keys] step: not the names of keys"),
         ("x = 1\nx = 2\n", ":2: Cannot overwrite a value"),
         ("a = 'x", ":1: "),
     ],
@@ -94,3 +101,26 @@ def test_any_text_is_a_configuration_or_refused(
         read_configuration({"KDASH_CONFIG": str(path)})
     except ConfigurationError as error:
         assert str(error).startswith(str(path))
+
+
+def test_the_dashboards_values_are_read_with_paths_from_the_files_folder(tmp_path: Path) -> None:
+    text = """
+[dashboard]
+theme = "light"
+ascii = true
+pane = "stack"
+guest = "boot.bin"
+objects = ["/a/b.o", "~nobody-of-this-name/x.o"]
+[entropy]
+interval = 2
+[keys]
+"vcpu.step" = "f8"
+vcpu.until = "f9,ctrl+u"
+"""
+    found = read(tmp_path, text)
+    assert (found.theme, found.ascii, found.pane) == ("light", True, "stack")
+    assert found.guest == tmp_path / "boot.bin"
+    assert found.objects == (Path("/a/b.o"), tmp_path / "~nobody-of-this-name/x.o")
+    assert found.interval == 2.0
+    assert found.keys == (("vcpu.step", "f8"), ("vcpu.until", "f9,ctrl+u"))
+    assert found.lines["keys.vcpu.until"] == 12

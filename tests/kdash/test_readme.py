@@ -114,3 +114,11 @@ def test_the_configuration_of_readme_is_one(tmp_path: Path) -> None:
     configuration = read_configuration({"KDASH_CONFIG": str(path)})
     assert configuration.rules == (("unreachable", "warning"),)
     assert configuration.noreturn == ("journal_abort",)
+
+
+def test_the_configuration_of_readme_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(code_of("toml", "[dashboard]"))
+    found = read_configuration({"KDASH_CONFIG": str(file)})
+    assert (found.theme, found.interval) == ("light", 0.5)
+    assert found.keys == (("vcpu.step", "f8"),)
