@@ -116,7 +116,7 @@ def test_the_configuration_of_readme_is_one(tmp_path: Path) -> None:
     assert configuration.noreturn == ("journal_abort",)
 
 
-def test_the_configuration_of_readme_is_one(tmp_path: Path) -> None:
+def test_the_configuration_of_the_dashboard_in_readme_is_one(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(code_of("toml", "[dashboard]"))
     found = read_configuration({"KDASH_CONFIG": str(file)})
