@@ -72,11 +72,18 @@ def test_good_and_bad_differ_for_who_sees_red_and_green_alike() -> None:
     assert abs(good[1] - bad[1]) > 0.5
 
 
+async def built(app: KdashApp, pilot: Pilot[int]) -> None:
+    """Wait until every pane stands: an end before that is no concern of these tests."""
+    while not app.all_built:
+        await pilot.pause(0.01)
+    await pilot.pause()
+
+
 @pytest.mark.parametrize("name", THEMES)
 async def test_every_theme_draws_every_pane(name: str) -> None:
     app = recorded_app(theme=name)
     async with app.run_test(size=(160, 48)) as pilot:
-        await pilot.pause()
+        await built(app, pilot)
         assert app.current_theme.name == name
 
 
@@ -88,7 +95,7 @@ async def typed(pilot: Pilot[int], line: str) -> None:
 async def test_the_prompt_changes_the_theme_and_lists_them() -> None:
     app = recorded_app()
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.pause()
+        await built(app, pilot)
         await typed(pilot, "theme light")
         assert app.theme == "light"
         await typed(pilot, "theme nonsense")
@@ -130,7 +137,7 @@ def test_guest_and_objects_of_the_file_are_opened_where_none_is_typed(
 async def test_keys_of_the_file_are_pressed_and_shown() -> None:
     app = KdashApp(Settings(keys=(("app.zoom", "f8"),)))
     async with app.run_test(size=(160, 48)) as pilot:
-        await pilot.pause()
+        await built(app, pilot)
         await pilot.press("z")
         assert not app.query_one("#panes").has_class("-zoomed")
         await pilot.press("f8")
