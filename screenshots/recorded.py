@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from kdash.app import KdashApp, Place
 from kdash.backends.entropy import facts as entropy_facts
-from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
+from kdash.backends.entropy.facts import ModelStep, Reading
+from kdash.backends.entropy.happenings import Happening, Kind, Window
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel
-from kdash.backends.entropy.machine_feed import Sample
 from kdash.backends.kvm import facts as kvm_facts
 from kdash.backends.kvm import state_facts
 from kdash.backends.kvm.facts import KvmError, Snapshot
@@ -32,7 +32,7 @@ from tests.recordings.codec import from_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT / "tests" / "recordings"
-MODEL_EVENTS = 200  # events the model has taken when it is drawn
+MODEL_WINDOWS = 8  # of half a second that the model has been fed
 
 _FACTS = ModuleType("facts")  # those of snapshots and of the state beside them
 _FACTS.__dict__.update({**vars(kvm_facts), **vars(state_facts)})
@@ -213,27 +213,41 @@ class RecordedSampler:
         """Nothing to stop."""
 
 
-class StandingModel(LiveModel):
-    """The Linux 4.3 model after a fixed number of fixed events; it takes no further one."""
+class RecordedEvents:
+    """Interrupts and disk requests of a machine that are the same every time."""
+
+    words = "a recorded machine"
 
     def __init__(self) -> None:
-        events = iter(range(1 << 20))
+        self._windows = 0
 
-        def feed() -> Sample:
-            number = next(events)
-            return Sample(number * 7_919_003 + (number * number % 97) * 1_013_001, number * 3)
+    def __call__(self) -> Window:
+        """Half a second of them."""
+        start = self._windows * 500_000_000
+        self._windows += 1
+        gaps = (number * 7_919_003 + (number * number % 97) * 1_013_001 for number in range(30))
+        happenings = [
+            Happening(start + gap, Kind.INTERRUPT, number % 2, 24 + number % 5)
+            if number % 9 else Happening(start + gap, Kind.DISK, 0, 8 << 20)
+            for number, gap in enumerate(sorted(gaps))
+        ]  # fmt: skip
+        return Window(start, start + 500_000_000, happenings)
 
-        super().__init__(feed, seed=b"recorded")
-        for _ in range(MODEL_EVENTS):
-            self._last = LiveModel.step(self)
+    def close(self) -> None:
+        """Nothing is held."""
 
-    def step(self) -> ModelStep:
-        """The last event again."""
-        return self._last
 
-    def state(self) -> PoolState:
-        """The pool after the last event."""
-        return self._last.input
+class StandingModel(LiveModel):
+    """The Linux 4.3 model after a fixed number of fixed windows; it takes no further one."""
+
+    def __init__(self) -> None:
+        super().__init__(RecordedEvents(), seed=b"recorded")
+        self._last_told = [LiveModel.advance(self) for _ in range(MODEL_WINDOWS)][-1]
+
+    def advance(self) -> list[ModelStep]:
+        """The last step, once."""
+        told, self._last_told = self._last_told, []
+        return told
 
 
 class RecordedVcpuPane(VcpuPane):
@@ -314,7 +328,7 @@ class RecordedEntropyPane(EntropyPane):
         """The recording."""
         return RecordedSampler()
 
-    def make_model(self, seed: int | None = None) -> StandingModel:
+    def make_model(self) -> StandingModel:
         """The model that stands still."""
         return StandingModel()
 

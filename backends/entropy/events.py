@@ -91,13 +91,13 @@ class InputEvents:
     timer: TimerState = field(default_factory=TimerState)
     last_value: int = 0  # u8
 
-    def add(self, generator: Generator, kind: int, code: int, value: int) -> int:
+    def add(self, generator: Generator, kind: int, code: int, value: int) -> int | None:
         """Feed one event; returns the bits credited.
 
-        A value equal to the one before is autorepeat and is ignored.
+        A value equal to the one before is autorepeat and is ignored: None.
         """
         if value == self.last_value:
-            return 0
+            return None
         self.last_value = value & 0xFF
         num = (kind << 4) ^ code ^ (code >> 4) ^ value
         return add_timer_randomness(generator, self.timer, num)
@@ -106,7 +106,10 @@ class InputEvents:
 def add_disk_randomness(generator: Generator, state: TimerState, device: int) -> int:
     """Feed the completion of a disk request; returns the bits credited (add_disk_randomness).
 
-    `device` is its dev_t.
+    Args:
+        generator: The generator that is fed.
+        state: The disk's own history; it changes.
+        device: Its dev_t.
     """
     return add_timer_randomness(generator, state, 0x100 + device)
 
@@ -149,11 +152,6 @@ class FastPool:
             return 0
         self.last = now
         return self._flush(generator, generator.event_pool())
-
-    def is_due(self, generator: Generator) -> bool:
-        """Whether the next interrupt flushes: the 64th, or a second after the last flush."""
-        late = signed64(generator.machine.jiffies - self.last - HZ) > 0
-        return self.count + 1 >= _FAST_POOL_EVENTS or late
 
     def _fast_mix(self) -> None:
         """Four rounds over the four words (fast_mix)."""

@@ -213,6 +213,33 @@ class PoolState:
 
 
 @dataclass(frozen=True, slots=True)
+class CounterChange:
+    """A counter that an event changed."""
+
+    name: str  # as the kernel's source has it
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordChange:
+    """A word that an event changed."""
+
+    index: int
+    before: int  # u32
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything one event changed in one place: a pool, a fast pool, a source of events."""
+
+    place: str  # "input", "nonblocking 1", "fast pool of CPU 3", "disk"
+    counters: tuple[CounterChange, ...]
+    words: tuple[WordChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStep:
     """One operation on the 4.3 model as the pane shows it."""
 
@@ -221,3 +248,4 @@ class ModelStep:
     output: bytes  # what an extraction returned, else empty
     input: PoolState
     changed_words: frozenset[int] = frozenset()  # indexes of input words this step changed
+    changes: tuple[Changes, ...] = ()  # of a step taken alone: everything it changed

@@ -66,6 +66,7 @@ class Generator:
         self.transfers = 0  # calls of _xfer_secondary_pool
         self.pushes = 0  # completed push works
         self.pushes_to: Counter[str] = Counter()  # the same by the pool's name
+        self.pulls_of: Counter[str] = Counter()  # transfers that readers asked for, by pool
         self.queued: deque[Pool] = deque()  # output pools whose push work is pending
         self._last_spill = self.blocking
 
@@ -120,6 +121,19 @@ class Generator:
         """Credit what user space asked for (credit_entropy_bits_safe)."""
         self.credit(pool, safe_credit(bits))
 
+    def take_over(self, other: Generator) -> None:
+        """Go on with the pools, counters and settings of a generator of another design."""
+        for name in (
+            "machine", "input", "blocking", "nonblocking", "read_wakeup", "write_wakeup",
+            "min_reseed_seconds", "fips", "fips_panics", "wakeups", "transfers", "pushes",
+            "pushes_to", "pulls_of",
+        ):  # fmt: skip
+            setattr(self, name, getattr(other, name))
+        kept = {id(pool) for pool in self.pools}
+        self.queued = deque(pool for pool in other.queued if id(pool) in kept)
+        last = other._last_spill
+        self._last_spill = last if id(last) in kept else self.blocking
+
     def _spill(self) -> None:
         """Queue a push to an output pool once the input pool holds enough (credit_entropy_bits).
 
@@ -170,6 +184,7 @@ class Generator:
             if signed64(now - pool.last_pulled - self.min_reseed_seconds * HZ) < 0:
                 return
             pool.last_pulled = now
+        self.pulls_of[pool.name] += 1
         self._transfer(pool, nbytes)
 
     def _transfer(self, pool: Pool, nbytes: int) -> None:

@@ -18,7 +18,6 @@ from kdash.backends.entropy.procfs import Root, Unavailable
 # timer-riscv.c, arch/arm64/kvm/arch_timer.c.
 _LOCAL_TIMERS = ("arch_timer", "riscv-timer", "kvm guest vtimer", "kvm guest ptimer")
 _DIGITS = 20  # of the largest count there can be
-InterruptTable = dict[int, tuple[tuple[int, ...], str]]  # line: counts by CPU, name
 _SHARE = 0.003  # of one CPU, the most that counting interrupts may take
 
 
@@ -37,38 +36,55 @@ def parse_interrupts(text: str) -> InterruptCounts:
     Lines that don't read as a numbered interrupt with a count for each CPU are skipped, so any
     text gives counts.
     """
-    per_cpu = [0] * _cpu_count(text)
+    per_cpu = [0] * len(_cpus(text))
     lines = 0
-    for _, words, _ in _lines(text, len(per_cpu)):
-        # Most interrupts go to one CPU: on a large host nearly all the counts are 0.
-        for cpu, word in enumerate(words):
-            if word != "0":
-                per_cpu[cpu] += int(word[:_DIGITS])
+    for line in _entropy_lines(text):
+        for column, count in line.counts:
+            per_cpu[column] += count
         lines += 1
     return InterruptCounts(sum(per_cpu), tuple(per_cpu), lines)
 
 
-def parse_table(text: str) -> InterruptTable:
-    """The counts by CPU and the name of each entropy-feeding interrupt line, by its number."""
-    return {
-        int(label): (tuple(int(word[:_DIGITS]) for word in words), name)
-        for label, words, name in _lines(text, _cpu_count(text))
-    }
+@dataclass(frozen=True, slots=True)
+class InterruptLine:
+    """One numbered interrupt."""
+
+    number: int
+    counts: tuple[tuple[int, int], ...]  # CPU and interrupts since boot, where there were any
+    action: str  # controller and drivers, as the kernel names them
 
 
-def _cpu_count(text: str) -> int:
-    return sum(word.startswith("CPU") for word in text.partition("\n")[0].split())
+def interrupts_by_line(text: str) -> Iterator[InterruptLine]:
+    """The entropy-feeding interrupts in the text of /proc/interrupts, by the CPUs' own numbers."""
+    cpus = _cpus(text)
+    for line in _entropy_lines(text):
+        counts = tuple((cpus[column], count) for column, count in line.counts)
+        yield InterruptLine(line.number, counts, line.action)
 
 
-def _lines(text: str, cpus: int) -> Iterator[tuple[str, list[str], str]]:
-    """Number, counts and name of the lines that feed the generator."""
-    for line in text.partition("\n")[2].splitlines():
+def _cpus(text: str) -> list[int]:
+    """The CPU of each column; CPUs that are offline have none."""
+    names = [word for word in text.partition("\n")[0].split() if word.startswith("CPU")]
+    return [int(name[3:]) if _numbered(name[3:]) else column for column, name in enumerate(names)]
+
+
+def _entropy_lines(text: str) -> Iterator[InterruptLine]:
+    """The same by columns."""
+    header, _, body = text.partition("\n")
+    cpus = sum(word.startswith("CPU") for word in header.split())
+    for line in body.splitlines():
         label, colon, rest = line.partition(":")
         if not colon or not _numbered(label) or _is_local_timer(rest):
             continue
         words = rest.split(None, cpus)
-        if len(words) >= cpus and "".join(words[:cpus]).isdecimal():
-            yield label, words[:cpus], words[-1] if len(words) > cpus else ""
+        counts = words[:cpus]
+        if len(counts) < cpus or not "".join(counts).isdecimal():
+            continue
+        # Most interrupts go to one CPU: on a large host nearly all the counts are 0.
+        found = tuple(
+            (column, int(word[:_DIGITS])) for column, word in enumerate(counts) if word != "0"
+        )
+        yield InterruptLine(int(label), found, words[cpus] if len(words) > cpus else "")
 
 
 def _numbered(text: str) -> bool:

@@ -1,225 +1,378 @@
-"""The Linux 4.3 generator running live, fed with the timing of this machine's own events."""
+"""The Linux 4.3 generator running live: fed by a machine, read by simulated processes.
+
+The clock of the model runs `speed` times as fast as the feed's. What a window of the feed brought
+is then taken as typical and repeated, so that the rates of events stay those of the machine.
+"""
 
 from __future__ import annotations
 
+import copy
+import os
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from random import Random
 
-from kdash.backends.entropy.devices import getrandom, read_random, read_urandom
-from kdash.backends.entropy.events import (
-    FastPool,
-    InputEvents,
-    TimerState,
-    add_disk_randomness,
-    add_timer_randomness,
-    rand_initialize,
-)
+from kdash.backends.entropy.devices import read_urandom
 from kdash.backends.entropy.facts import ModelStep, PoolState
-from kdash.backends.entropy.generator import HZ, INITIAL_JIFFIES, UTS_BYTES, Generator, Machine
-from kdash.backends.entropy.machine_feed import (
-    EventFeed,
-    Kind,
-    MachineEvents,
-    Sample,
-    machine_feed,
+from kdash.backends.entropy.fed_generator import (
+    FedGenerator,
+    boot_machine,
+    changes_between,
+    spread_between,
 )
-from kdash.backends.entropy.pool import EXTRACT_BYTES, MASK, mix_pool_bytes
+from kdash.backends.entropy.happenings import ClockFeed, Feed, Happening, Kind, Window
+from kdash.backends.entropy.machine_feed import CounterFeed
+from kdash.backends.entropy.model_facts import ModelState
+from kdash.backends.entropy.model_load import (
+    MOST_EVENTS_PER_SECOND,
+    MOST_READ_BYTES,
+    MOST_READS_PER_SECOND,
+    NS,
+    Arrivals,
+    LoadSource,
+    Reader,
+    checked_rate,
+)
+from kdash.backends.entropy.model_state import (
+    Before,
+    fast_pools_of,
+    flows_of,
+    passed_above,
+    sources_of,
+)
+from kdash.backends.entropy.pool import EXTRACT_BYTES, mix_pool_bytes
 from kdash.backends.entropy.procfs import Root, Unavailable
-from kdash.backends.entropy.traced_events import TracedEvents
+from kdash.backends.entropy.traced_events import TracedFeed
 
-EV_KEY = 1  # include/uapi/linux/input-event-codes.h
-SPEEDS = (1, 3600)  # seconds of the model in one of the feed, least and most
-_NS = 1_000_000_000
-_MASK64 = (1 << 64) - 1
+MOST_SPEED = 3600
+DEFAULT_SPEED = 60
+DEFAULT_NODES = 2
+DEVICES = ("/dev/random", "/dev/urandom", "getrandom")
+DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.5, "getrandom": 0.25}  # a second
+DEFAULT_READ_BYTES = 16
+SEEDED_LOAD = {Kind.INTERRUPT: 50.0, Kind.DISK: 1.0, Kind.INPUT: 0.0}  # where nothing else feeds
+# What an operation costs in this Python, microseconds, and what a second may cost.
+_COST = {Kind.INTERRUPT: 6.0, Kind.DISK: 25.0, Kind.INPUT: 25.0}
+_EXTRACTION_COST = {"/dev/random": 500.0, "/dev/urandom": 200.0, "getrandom": 200.0}
+_BUDGET = 25_000.0
+_LEAST_FACTOR = 0.01
+_MOST_WINDOW_NS = 2 * NS  # a longer one was a pause
+_KEY_S = 31  # of include/uapi/linux/input-event-codes.h: the key that asks for a step
+_SATURATED = 15.5  # bits of 32 that differ in a word of the input pool: as much as by chance
 
-
-Feed = Callable[[], Sample]
+Arrival = LoadSource | Reader
 
 
 class LiveModel:
-    """The input pool of Linux 4.3 at work, one event a step; the output pools take their spill.
-
-    The model's clock runs `speed` times as fast as the feed's, so that a pool that takes minutes
-    to fill does so while one looks; show the factor beside the pool. With a seed and a feed of
-    one's own every step is determined.
-    """
+    """The pools at work. With a seed and a feed of one's own every step is determined."""
 
     def __init__(
         self,
-        feed: Feed | EventFeed | None = None,
+        feed: Feed | None = None,
         *,
         seed: bytes | None = None,
-        speed: int = 60,
-        extract_every: int = 64,
+        speed: int = DEFAULT_SPEED,
+        nodes: int = 0,
+        reads: dict[str, float] | None = None,
     ) -> None:
         """Start the pools as the kernel does at boot.
 
         Args:
-            feed: Where samples come from; this machine by default.
-            seed: What the pools start from, in place of the clock; at most 390 bytes count.
-            speed: Seconds of the model that pass in one second of the feed, at least 1.
-            extract_every: After how many events a reader takes 10 bytes, 0 for never.
-        """
-        self.speed = speed
-        self._feed = feed or machine_feed()
-        self._extract_every = extract_every
-        self._index = 0
-        self._events = 0
-        self._timer = TimerState()
-        self._disks: dict[int, TimerState] = {}
-        self._input = InputEvents()
-        self._fast_pools: dict[int, FastPool] = {}  # by CPU
-        self._clock_ns: int | None = None  # the feed's, at the last event
-        self._elapsed_ns = 0  # of the model's clock
-        self.waiting = 0  # 1 while the simulated reader of /dev/random sleeps
-        self._generator = Generator(_boot_machine(seed))
-        rand_initialize(self._generator)
-        # Past boot: events feed the input pool once the nonblocking pool is initialised.
-        self._generator.nonblocking.initialized = True
-
-    @property
-    def feed(self) -> EventFeed | None:
-        """What feeds it, where that can be set."""
-        return self._feed if isinstance(self._feed, EventFeed) else None
-
-    def step(self) -> ModelStep:
-        """Take one event in, or let the reader take its 10 bytes when it is due."""
-        due = self._extract_every and self._events >= self._extract_every
-        if due and self._generator.input.entropy_bits >= 8 * EXTRACT_BYTES:
-            self._events = 0
-            return self.extract(EXTRACT_BYTES)
-        self._events += 1
-        return self._taken(self._feed())
-
-    def catch_up(self) -> list[ModelStep]:
-        """Take in what has happened by now; interrupts that only gather are told with the next.
-
-        A feed that can't tell how much is due gives one event.
-        """
-        feed = self.feed
-        if feed is None:
-            return [self.step()]
-        steps = []
-        for _ in range(feed.pending):
-            sample = feed()
-            if sample.kind is Kind.INTERRUPT and not self._flushes(sample):
-                self._advance(sample.monotonic_ns)
-                self._fast_pool(sample.cpu).add_interrupt(self._generator, sample.number & MASK)
-            else:
-                steps.append(self._taken(sample))
-        return steps
-
-    def set_load(self, events_per_second: int) -> None:
-        """Let the load generator make so many events; 0 ends it."""
-        if (feed := self.feed) is not None:
-            feed.set_load(events_per_second)
-
-    def set_reads(self, reader: str, reads_per_second: int) -> None:
-        """Let a simulated reader, of machine_feed.READERS, read so often; 0 ends it."""
-        if (feed := self.feed) is not None:
-            feed.set_reads(reader, reads_per_second)
-        if reader == "random" and not reads_per_second:
-            self.waiting = 0
-
-    def trace_events(self, on: bool, root: str = "/") -> None:
-        """Take the machine's events with their own times from tracefs (root), or count them.
+            feed: Where events come from; this machine by default.
+            seed: What the pools and all that is made up start from; the clock by default. At
+                most 390 bytes count.
+            speed: Seconds of the model that pass in one second of the feed, 1 to 3600.
+            nodes: Of the per-node design; 0: the stock design.
+            reads: Reads a second of the model by device; those of DEFAULT_READS by default.
 
         Raises:
-            Unavailable: They can't be traced.
+            ValueError: One of them is out of range; the message tells the range.
         """
-        feed = self.feed
-        if feed is None or feed.seed is not None:
-            raise Unavailable("this model is not fed by the machine")
-        feed.use(TracedEvents(Root(root)) if on else MachineEvents(Root(root)))
+        self.speed = DEFAULT_SPEED
+        self.usual_nodes = nodes or DEFAULT_NODES
+        self._feed = feed or CounterFeed()
+        self.set_speed(speed)
+        self._reads = DEFAULT_READS if reads is None else reads
+        self._restart(seed, nodes)
+
+    def _restart(self, seed: bytes | None, nodes: int) -> None:
+        self._fed = FedGenerator(boot_machine(seed, time.monotonic_ns(), time.time_ns()), nodes)
+        self._seed = seed
+        # Not for secrets: it makes up when events come.
+        self._random = Random(os.urandom(16) if seed is None else seed)  # noqa: S311
+        self._index = 0
+        self._now_ns = 0  # since the model's boot
+        self._reached = 0.0
+        self._left_out = 0
+        self._pending: deque[tuple[int, Happening]] = deque()
+        self._twin: FedGenerator | None = None
+        self._flip_next = False
+        self._spread: tuple[tuple[int, ...], ...] = ()
+        self._spread_events = 0
+        self._load = {kind: LoadSource(kind, Arrivals(self._random)) for kind in Kind}
+        self._readers = {
+            device: Reader(device, DEFAULT_READ_BYTES, Arrivals(self._random)) for device in DEVICES
+        }
+        for device, rate in self._reads.items():
+            self.read_at(device, rate)
+        self._before = Before.of(self._fed)
+
+    # -- settings -----------------------------------------------------------------------
+
+    def set_speed(self, speed: int) -> None:
+        """Another factor between the clocks.
+
+        Raises:
+            ValueError: It is out of range.
+        """
+        if not 1 <= speed <= MOST_SPEED:
+            raise ValueError(f"x{speed} is out of range; x1 to x{MOST_SPEED}")
+        self.speed = speed
+
+    def set_load(self, kind: str, rate: float) -> None:
+        """Make up events of a kind ("irq", "disk", "input") at a rate a second of the model.
+
+        Raises:
+            ValueError: It is out of range, or there is no such kind.
+        """
+        source = self._load[Kind(kind)]
+        most = MOST_EVENTS_PER_SECOND[source.kind]
+        source.arrivals.set_rate(checked_rate(rate, most, kind), self._now_ns)
+
+    def read_at(self, device: str, rate: float, nbytes: int | None = None) -> None:
+        """Let a simulated process read one of DEVICES at a rate a second of the model, 0: never.
+
+        Raises:
+            ValueError: Rate or size is out of range, or there is no such device.
+        """
+        if device not in self._readers:
+            raise ValueError(f"no device {device!r}; {', '.join(DEVICES)}")
+        rate = checked_rate(rate, MOST_READS_PER_SECOND, device)
+        if nbytes is not None and not 1 <= nbytes <= MOST_READ_BYTES:
+            raise ValueError(f"{nbytes} bytes a read are out of range; 1 to {MOST_READ_BYTES}")
+        reader = self._readers[device]
+        reader.nbytes = nbytes or reader.nbytes
+        reader.waiting_since = None if not rate else reader.waiting_since
+        reader.arrivals.set_rate(rate, self._now_ns)
+
+    def set_nodes(self, nodes: int) -> None:
+        """Go on with the per-node design, or with the stock one at 0.
+
+        Raises:
+            ValueError: There can't be so many.
+        """
+        self._fed.redesign(nodes)
+        self.usual_nodes = nodes or self.usual_nodes
+        self._end_twin()
+        for ordinal, device in enumerate(DEVICES):
+            self._readers[device].node = ordinal % nodes if nodes else 0
+        self._before = Before.of(self._fed)
+
+    def restart(self, seed: bytes | None) -> None:
+        """Boot anew: from a seed and fed by made-up events alone, or None: from this machine.
+
+        Equal seeds give equal runs.
+        """
+        self._feed.close()
+        self._feed = CounterFeed() if seed is None else ClockFeed(time.monotonic_ns)
+        self._restart(seed, self._fed.nodes)
+        if seed is not None:
+            for kind, rate in SEEDED_LOAD.items():
+                self.set_load(kind.value, rate)
+
+    def set_feed(self, feed: Feed) -> None:
+        """Take events from elsewhere from now on."""
+        self._feed.close()
+        self._feed = feed
+        self._pending.clear()
+
+    def feed_from(self, name: str) -> None:
+        """Take events from this machine's counters, from its trace, or from the load alone.
+
+        Args:
+            name: "machine", "trace" or "load".
+
+        Raises:
+            ValueError: There is no such feed, or it can't be had.
+        """
+        if name == "machine":
+            self.set_feed(CounterFeed())
+        elif name == "trace":
+            try:
+                self.set_feed(TracedFeed(Root()))
+            except Unavailable as error:
+                raise ValueError(str(error)) from None
+        elif name == "load":
+            self.set_feed(ClockFeed(time.monotonic_ns))
+        else:
+            raise ValueError(f"no feed {name!r}")
+
+    def flip(self) -> None:
+        """Flip a bit of the next event in a twin of the model, and follow what comes to differ."""
+        self._end_twin()
+        self._twin = copy.deepcopy(self._fed)
+        self._flip_next = True
+        self._spread_events = 0
+        self._spread = spread_between(self._fed.generator, self._twin.generator)
+
+    def unflip(self) -> None:
+        """Follow it no more."""
+        self._end_twin()
 
     def close(self) -> None:
-        """Let go of what feeds it."""
-        if (feed := self.feed) is not None:
-            feed.close()
+        """Give back what the feed holds."""
+        self._feed.close()
 
-    def feed_words(self) -> str:
-        """What feeds the model, in words."""
-        words = [f"clock x{self.speed}"]
-        feed = self.feed
-        if feed is not None:
-            if isinstance(feed.machine, TracedEvents):
-                words.append("events traced")
-            if feed.seed is not None:
-                words.append(f"seed {feed.seed}")
-            if feed.load:
-                words.append(f"load {feed.load:g}/s")
-            words += [f"{name} {rate:g} reads/s" for name, rate in feed.reads.items()]
-            if feed.dropped:
-                words.append(f"{feed.dropped} events left out")
-        if self.waiting:
-            words.append(_counted(self.waiting, "reader") + " of /dev/random waiting")
-        return ", ".join(words)
+    # -- time ---------------------------------------------------------------------------
 
-    def _taken(self, sample: Sample) -> ModelStep:
-        """One sample as a step."""
-        self._advance(sample.monotonic_ns)
-        output = b""
+    def skip(self) -> None:
+        """Leave out what happened since the feed was last asked: a pause."""
+        self._feed()
 
-        def event() -> str:
-            nonlocal output
-            text, output = self._happen(sample)
-            return text
+    def advance(self) -> list[ModelStep]:
+        """Take in what happened since the last time; one step that sums it up, if time passed."""
+        window = self._feed()
+        span = min(window.end_ns - window.start_ns, _MOST_WINDOW_NS)
+        if span <= 0:
+            return []
+        kept = [one for one in window.happenings if 0 <= window.end_ns - one.at_ns <= span]
+        self._left_out += window.left_out + len(window.happenings) - len(kept)
+        self._reached = factor = self._affordable(kept, span)
+        end_ns = self._now_ns + int(span * factor)
+        self._before = before = Before.of(self._fed)
+        words = list(self._fed.generator.input.words)
+        self._queue(kept, window.end_ns - span, span, end_ns)
+        while self._one(end_ns):
+            pass
+        self._set_time(end_ns)
+        self._look_at_twin()
+        return [self._told(before.told(self._fed), words)]
 
-        step = self._do(event)
-        return replace(step, output=output) if output else step
+    def step(self) -> ModelStep:
+        """Take one event in, made up or not; where there is none, the key that asks is one."""
+        if not self._pending:
+            self._queue_window(self._feed())
+        inventory = self._fed.inventory()
+        words = list(self._fed.generator.input.words)
+        self._before = Before.of(self._fed)
+        text = self._one(None)
+        if text is None:
+            value = self._random.randrange(256)
+            key = Happening(0, Kind.INPUT, 0, _KEY_S, value)
+            text = self._feed_event(key)
+        self._look_at_twin()
+        step = self._told(text, words)
+        changes = changes_between(inventory, self._fed.inventory())
+        return ModelStep(step.index, step.operation, b"", step.input, step.changed_words, changes)
 
-    def _happen(self, sample: Sample) -> tuple[str, bytes]:
-        """Let a sample act on the pools: what it did in words, and what a reader got."""
-        generator, number = self._generator, sample.number
-        match sample.kind:
-            case Kind.INTERRUPT:
-                return self._interrupt(sample), b""
-            case Kind.DISK:
-                timer = self._disks.setdefault(number, TimerState())
-                bits = add_disk_randomness(generator, timer, number)
-                name = f"disk {number >> 20}:{number & 0xFFFFF}"
-                return f"{name}: mix 16 bytes, credit {_counted(bits, 'bit')}", b""
-            case Kind.INPUT:
-                # A key goes down, then up: equal values in a row would be autorepeat.
-                value = 1 - (self._input.last_value & 1)
-                bits = self._input.add(generator, EV_KEY, number, value)
-                return f"key: mix 16 bytes, credit {_counted(bits, 'bit')}", b""
-            case Kind.CLOCK:
-                bits = add_timer_randomness(generator, self._timer, number)
-                return f"mix 16 bytes, credit {_counted(bits, 'bit')}", b""
-        return self._read(sample)
+    def _queue_window(self, window: Window) -> None:
+        span = min(window.end_ns - window.start_ns, _MOST_WINDOW_NS)
+        kept = [one for one in window.happenings if 0 <= window.end_ns - one.at_ns <= span]
+        self._queue(kept, window.end_ns - span, span, self._now_ns + span)
 
-    def _interrupt(self, sample: Sample) -> str:
-        pool = self._fast_pool(sample.cpu)
-        flushes, gathered = self._flushes(sample), pool.count + 1
-        bits = pool.add_interrupt(self._generator, sample.number & MASK)
-        if not flushes:
-            return f"1 interrupt, CPU {sample.cpu}: {pool.count} in its fast pool"
-        told = f"{_counted(gathered, 'interrupt')}, CPU {sample.cpu}"
-        return f"{told}: mix 16 bytes, credit {_counted(bits, 'bit')}"
+    def _queue(self, kept: list[Happening], start_ns: int, span: int, end_ns: int) -> None:
+        """Repeat the happenings of a window until the model's clock reaches `end_ns`."""
+        base = max(self._now_ns, self._pending[-1][0] if self._pending else 0)
+        while base < end_ns and kept:
+            for one in kept:
+                at = base + one.at_ns - start_ns
+                if at >= end_ns:
+                    break
+                self._pending.append((at, one))
+            base += span
 
-    def _read(self, sample: Sample) -> tuple[str, bytes]:
-        nbytes, generator = sample.number, self._generator
-        if sample.kind is Kind.RANDOM:
-            if self.waiting and generator.input.entropy_bits < generator.read_wakeup:
-                return f"read {sample.kind.value}: still waits", b""
-            answer = read_random(generator, nbytes, nonblock=False)
-            self.waiting = int(answer.blocked)
-        elif sample.kind is Kind.URANDOM:
-            answer = read_urandom(generator, nbytes)
-        else:
-            answer = getrandom(generator, nbytes, 0)
-        got = "waits" if answer.blocked else f"{len(answer.out)} of {nbytes} bytes"
-        return f"read {sample.kind.value}: {got}", answer.out
+    def _affordable(self, kept: list[Happening], span: int) -> float:
+        """The factor between the clocks that there is time for."""
+        seconds = span / NS
+        kinds = Counter(one.kind for one in kept)
+        cost = sum(_COST[kind] * number for kind, number in kinds.items()) / seconds
+        cost += sum(_COST[kind] * source.arrivals.rate for kind, source in self._load.items())
+        for reader in self._readers.values():
+            if reader.waiting_since is not None:
+                continue
+            extractions = -(-reader.nbytes // EXTRACT_BYTES)
+            cost += reader.arrivals.rate * extractions * _EXTRACTION_COST[reader.device]
+        if self._twin is not None:
+            cost *= 2
+        if cost * self.speed <= _BUDGET:
+            return float(self.speed)
+        return max(_BUDGET / cost, _LEAST_FACTOR)
 
-    def _fast_pool(self, cpu: int) -> FastPool:
-        return self._fast_pools.setdefault(cpu, FastPool())
+    def _one(self, end_ns: int | None) -> str | None:
+        """Carry out what comes next before `end_ns`; what it did, or None for nothing."""
+        arrival = min(self._arrivals(), key=lambda found: found[0], default=None)
+        if self._pending and (arrival is None or self._pending[0][0] <= arrival[0]):
+            at, happening = self._pending[0]
+            if end_ns is not None and at >= end_ns:
+                return None
+            self._pending.popleft()
+            self._set_time(max(at, self._now_ns))
+            return self._feed_event(happening)
+        if arrival is None or (end_ns is not None and arrival[0] >= end_ns):
+            return None
+        at, source = arrival
+        self._set_time(max(at, self._now_ns))
+        if isinstance(source, Reader):
+            return self._read(source)
+        source.arrivals.arm(self._now_ns)
+        return self._feed_event(Happening(0, source.kind, *source.event()))
 
-    def _flushes(self, sample: Sample) -> bool:
-        """Whether this interrupt empties its CPU's fast pool into the input pool."""
-        self._advance(sample.monotonic_ns)
-        return self._fast_pool(sample.cpu).is_due(self._generator)
+    def _arrivals(self) -> Iterator[tuple[int, Arrival]]:
+        for source in self._load.values():
+            if source.arrivals.next_ns is not None:
+                yield source.arrivals.next_ns, source
+        for reader in self._readers.values():
+            if reader.arrivals.next_ns is not None and reader.waiting_since is None:
+                yield reader.arrivals.next_ns, reader
+
+    def _set_time(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+        for fed in self._alike():
+            fed.set_time(now_ns)
+
+    # -- operations ---------------------------------------------------------------------
+
+    def _alike(self) -> Iterator[FedGenerator]:
+        """The model, and its twin while there is one."""
+        yield self._fed
+        if self._twin is not None:
+            yield self._twin
+
+    def _feed_event(self, happening: Happening) -> str:
+        kind, cpu, number, value = (
+            happening.kind, happening.cpu, happening.number, happening.value,
+        )  # fmt: skip
+        text = self._fed.apply(kind, cpu, number, value)
+        if self._twin is not None:
+            self._twin.apply(kind, cpu, number ^ self._flip_next, value)
+            self._flip_next = False
+            self._spread_events += 1
+        return text + self._settle()
+
+    def _read(self, reader: Reader) -> str:
+        done = reader.read(self._fed.generator, self._now_ns)
+        if self._twin is not None:
+            reader.ask(self._twin.generator)
+        if not done:
+            return f"{reader.device}: the reader sleeps, the pools give nothing"
+        return f"{reader.device}: {len(reader.last)} of {reader.nbytes} bytes" + self._settle()
+
+    def _settle(self) -> str:
+        """Run the spill an operation brought about, wake who may go on; what came of it."""
+        generator = self._fed.generator
+        spilled = [pool.name for pool in generator.queued]
+        for fed in self._alike():
+            fed.generator.run_work()
+        text = f", spill to {' and '.join(spilled)}" if spilled else ""
+        for reader in self._readers.values():
+            if reader.waiting_since is None or not reader.may_go_on(generator):
+                continue
+            if reader.read(generator, self._now_ns):
+                text += f", {reader.device} wakes"
+            if self._twin is not None:
+                reader.ask(self._twin.generator)
+        return text
 
     def extract(self, nbytes: int) -> ModelStep:
         """Extract from the input pool; the output is as short as the accounted bits make it."""
@@ -227,22 +380,27 @@ class LiveModel:
 
         def extraction() -> str:
             nonlocal output
-            output = self._generator.extract_entropy(self._generator.input, nbytes)
+            for fed in self._alike():
+                found = fed.generator.extract_entropy(fed.generator.input, nbytes)
+                output = found if fed is self._fed else output
             short = f" of {nbytes}" if len(output) < nbytes else ""
             return f"extract {len(output)}{short} bytes"
 
         step = self._do(extraction)
-        return ModelStep(step.index, step.operation, output, step.input, step.changed_words)
+        return ModelStep(
+            step.index, step.operation, output, step.input, step.changed_words, step.changes
+        )
 
     def urandom(self, nbytes: int) -> bytes:
         """What a reader of the model's /dev/urandom gets; no step is told of it."""
-        return read_urandom(self._generator, nbytes).out
+        return read_urandom(self._fed.generator, nbytes).out
 
     def mix(self, data: bytes) -> ModelStep:
         """Mix bytes into the input pool without credit."""
 
         def mixing() -> str:
-            mix_pool_bytes(self._generator.input, data)
+            for fed in self._alike():
+                mix_pool_bytes(fed.generator.input, data)
             return f"mix {_counted(len(data), 'byte')}"
 
         return self._do(mixing)
@@ -251,30 +409,26 @@ class LiveModel:
         """Credit the input pool, or debit it when negative, as RNDADDTOENTCNT does."""
 
         def crediting() -> str:
-            self._generator.credit_safe(self._generator.input, bits)
+            for fed in self._alike():
+                fed.generator.credit_safe(fed.generator.input, bits)
             word = "credit" if bits >= 0 else "debit"
             return f"{word} {_counted(abs(bits), 'bit')}"
 
         return self._do(crediting)
 
-    def state(self) -> PoolState:
-        """The input pool now."""
-        return self._generator.input.state()
-
-    def outputs(self) -> tuple[PoolState, PoolState]:
-        """The blocking and the nonblocking pool now."""
-        return self._generator.blocking.state(), self._generator.nonblocking.state()
-
     def _do(self, operation: Callable[[], str]) -> ModelStep:
-        """Run an operation and the spill it brings about, and tell what changed."""
-        generator = self._generator
-        before = list(generator.input.words)
-        text = operation()
-        spilled = [pool.name for pool in generator.queued]
-        generator.run_work()
-        if spilled:
-            text += f", spill to {' and '.join(spilled)}"
-        state = generator.input.state()
+        """Run an operation of the person's and what it brings about, and tell what changed."""
+        inventory = self._fed.inventory()
+        words = list(self._fed.generator.input.words)
+        self._before = Before.of(self._fed)
+        text = operation() + self._settle()
+        self._look_at_twin()
+        step = self._told(text, words)
+        changes = changes_between(inventory, self._fed.inventory())
+        return ModelStep(step.index, step.operation, b"", step.input, step.changed_words, changes)
+
+    def _told(self, text: str, before: list[int]) -> ModelStep:
+        state = self._fed.generator.input.state()
         changed = frozenset(
             i for i, (old, new) in enumerate(zip(before, state.words, strict=True)) if old != new
         )
@@ -282,31 +436,55 @@ class LiveModel:
         self._index += 1
         return step
 
-    def _advance(self, now_ns: int) -> None:
-        """Set the model's clocks; they start at the first sample and never go back."""
-        if self._clock_ns is None:
-            self._clock_ns = now_ns
-        self._elapsed_ns += max(0, now_ns - self._clock_ns) * self.speed
-        self._clock_ns = max(now_ns, self._clock_ns)
-        machine = self._generator.machine
-        machine.jiffies = INITIAL_JIFFIES + self._elapsed_ns * HZ // _NS
-        machine.cycles = now_ns & _MASK64
+    # -- looking ------------------------------------------------------------------------
 
+    def state(self) -> PoolState:
+        """The input pool now."""
+        return self._fed.generator.input.state()
 
-def live_model(seed: int | None = None) -> LiveModel:
-    """The model on this machine's events with a reader of /dev/urandom, or as a seed determines."""
-    if seed is not None:
-        return LiveModel(machine_feed(seed=seed), seed=b"%d" % seed, extract_every=0)
-    feed = machine_feed()
-    feed.set_reads("urandom", 1)
-    return LiveModel(feed, extract_every=0)
+    def outputs(self) -> tuple[PoolState, ...]:
+        """The blocking pool and those behind /dev/urandom now."""
+        return tuple(pool.state() for pool in self._fed.generator.pools[1:])
 
+    def snapshot(self) -> ModelState:
+        """The whole model now, and what moved in the last advance or step."""
+        fed, generator = self._fed, self._fed.generator
+        return ModelState(
+            seconds=self._now_ns / NS,
+            speed=self.speed,
+            reached=self._reached,
+            nodes=fed.nodes,
+            seed=(self._seed or b"").hex(),
+            feed=self._feed.words,
+            left_out=self._left_out,
+            load=tuple((kind.value, one.arrivals.rate) for kind, one in self._load.items()),
+            fast_pools=fast_pools_of(fed, self._before),
+            sources=sources_of(fed, self._before),
+            pools=tuple(pool.state() for pool in generator.pools),
+            flows=flows_of(generator, self._before),
+            readers=tuple(
+                reader.state(generator, self._now_ns) for reader in self._readers.values()
+            ),
+            read_wakeup=generator.read_wakeup,
+            write_wakeup=generator.write_wakeup,
+            passed_above=passed_above(generator),
+            spread=self._spread,
+            spread_events=self._spread_events,
+        )
 
-def _boot_machine(seed: bytes | None) -> Machine:
-    """The machine the pools see when they are started."""
-    if seed is not None:
-        return Machine(uts=seed[:UTS_BYTES].ljust(UTS_BYTES, b"\0"))
-    return Machine(cycles=time.monotonic_ns() & _MASK64, ktime=time.time_ns())
+    def _look_at_twin(self) -> None:
+        """See how far the flipped bit has come; once it is everywhere the twin has no use."""
+        if self._twin is None:
+            return
+        self._spread = spread_between(self._fed.generator, self._twin.generator)
+        if sum(self._spread[0]) >= _SATURATED * len(self._spread[0]):
+            self._twin = None
+
+    def _end_twin(self) -> None:
+        self._twin = None
+        self._flip_next = False
+        self._spread = ()
+        self._spread_events = 0
 
 
 def _counted(number: int, noun: str) -> str:

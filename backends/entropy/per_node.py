@@ -60,6 +60,16 @@ class PerNodeGenerator(Generator):
         )
         self._nodes = (self.nonblocking, *others)
 
+    def take_over(self, other: Generator) -> None:
+        """Go on with the pools of another design: its pool becomes node 0's, the others are new.
+
+        Where that pool is initialised the others are made to differ from it at once, as at boot.
+        """
+        self._nodes = (other.nonblocking, *self._nodes[1:])
+        super().take_over(other)
+        if self.nonblocking.initialized:
+            self._seed_others()
+
     @property
     def nonblocking_pools(self) -> tuple[Pool, ...]:
         """One a node, in the order of the nodes."""
@@ -95,6 +105,9 @@ class PerNodeGenerator(Generator):
     def seeded(self) -> None:
         """Node 0's pool was just initialised: the others are made to differ from it."""
         super().seeded()
+        self._seed_others()
+
+    def _seed_others(self) -> None:
         for pool in self._nodes[1:]:
             if self.design.seeding is Seeding.NODE_0:
                 mix_pool_bytes(

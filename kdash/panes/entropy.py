@@ -12,13 +12,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from kdash.backends.entropy.facts import ModelStep, Reading
+from kdash.backends.entropy.model_facts import ModelState
 from kdash.panes import entropy_commands as commands
 from kdash.panes import entropy_words as words
+from kdash.panes.entropy_diagram import faster, feed_words, flipped, redesigned, set_model
 from kdash.panes.entropy_laboratory import Laboratory
 from kdash.panes.entropy_model import ModelThread
+from kdash.panes.entropy_model_words import Setting
 from kdash.panes.entropy_sources import Model, Sampler, status
 from kdash.settings import Settings
 from kdash.widgets.entropy.contention_view import ContentionView
+from kdash.widgets.entropy.diagram_view import DiagramView
 from kdash.widgets.entropy.health_view import HealthView
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
@@ -28,7 +32,7 @@ from kdash.widgets.pane import CommandError, CommandWord, Pane
 EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
 BESIDE = 104  # cells; from here on the two views stand side by side
 STACKED = 40  # lines; from here on they stand below each other
-KERNEL, POOL, CONTENTION, HEALTH = range(4)  # ordinals of the views
+KERNEL, POOL, DIAGRAM, CONTENTION, HEALTH = range(5)  # ordinals of the views
 ACTIONS = frozenset({"freeze", "step", "extract", "mix", "plot", "switch_view"})
 
 
@@ -37,7 +41,8 @@ class EntropyPane(Pane):
 
     NAME: ClassVar[str] = "Entropy"
     VIEWS: ClassVar[tuple[str, ...]] = (
-        "this kernel", "Linux 4.3 pool (model)", "contention", "stream health",
+        "this kernel", "Linux 4.3 pool (model)", "Linux 4.3 diagram (model)", "contention",
+        "stream health",
     )  # fmt: skip
     WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
 
@@ -48,10 +53,10 @@ class EntropyPane(Pane):
     EntropyPane #entropy-views { layout: vertical; }
     EntropyPane ToneLines { width: 1fr; height: 1fr; }
     EntropyPane.-kernel PoolView, EntropyPane.-pool KernelView { display: none; }
-    EntropyPane ContentionView, EntropyPane HealthView { display: none; }
-    EntropyPane.-contention ContentionView, EntropyPane.-health HealthView { display: block; }
-    EntropyPane.-contention KernelView, EntropyPane.-contention PoolView { display: none; }
-    EntropyPane.-health KernelView, EntropyPane.-health PoolView { display: none; }
+    EntropyPane DiagramView, EntropyPane ContentionView, EntropyPane HealthView { display: none; }
+    EntropyPane.-diagram DiagramView, EntropyPane.-contention ContentionView { display: block; }
+    EntropyPane.-health HealthView { display: block; }
+    EntropyPane.-alone KernelView, EntropyPane.-alone PoolView { display: none; }
     EntropyPane.-beside #entropy-views { layout: horizontal; }
     EntropyPane.-beside PoolView { border-left: solid $border; padding-left: 1; }
     EntropyPane.-beside KernelView { padding-right: 1; }
@@ -81,6 +86,8 @@ class EntropyPane(Pane):
         self._model = ModelThread(self.make_model, self.STEP)
         self._frozen = False
         self._shown: Reading | None = None
+        self._shown_model: ModelState | None = None
+        self._last_step: ModelStep | None = None
         self._status = ""
         self._laboratory = Laboratory()
 
@@ -93,11 +100,11 @@ class EntropyPane(Pane):
 
         return EntropySampler("/", interval, kept=history_path())
 
-    def make_model(self, seed: int | None = None) -> Model:
-        """The model of Linux 4.3, fed by this machine, or by what a seed determines."""
-        from kdash.backends.entropy.live_model import live_model
+    def make_model(self) -> Model:
+        """The model of Linux 4.3, fed by this machine."""
+        from kdash.backends.entropy.live_model import LiveModel
 
-        return live_model(seed)
+        return LiveModel()
 
     # -- building -----------------------------------------------------------------------
 
@@ -106,6 +113,7 @@ class EntropyPane(Pane):
         with Container(id="entropy-views"):
             yield KernelView(id="entropy-kernel")
             yield PoolView(id="entropy-pool")
+            yield DiagramView(id="entropy-diagram")
             yield ContentionView(id="entropy-contention")
             yield HealthView(id="entropy-health")
 
@@ -168,12 +176,24 @@ class EntropyPane(Pane):
         view = self._pool_view
         if self._model.error is not None:
             view.fail(f"The model ended: {self._model.error}")
+            self._diagram.fail(f"The model ended: {self._model.error}")
             return
         steps = self._model.take()
         if self._model.model is not None and view.empty:
             view.start(self._model.model.state())
-        view.add(steps)
         self._tell_feed()
+        view.add(steps)
+        if steps:
+            self._last_step = steps[-1]
+        self._show_model()
+
+    def _show_model(self) -> None:
+        """Draw the model where it is on screen and something moved."""
+        state = self._model.snapshot
+        if state is None or state is self._shown_model or not self._diagram.display:
+            return
+        self._shown_model = state
+        self._diagram.show_model(state, self._last_step)
 
     def _report(self, reading: Reading) -> None:
         text, tone = status(reading)
@@ -184,6 +204,10 @@ class EntropyPane(Pane):
     @property
     def _kernel_view(self) -> KernelView:
         return self.query_one(KernelView)
+
+    @property
+    def _diagram(self) -> DiagramView:
+        return self.query_one(DiagramView)
 
     @property
     def _pool_view(self) -> PoolView:
@@ -199,10 +223,12 @@ class EntropyPane(Pane):
         width, height = self.content_size.width, self.content_size.height
         beside = width >= BESIDE
         stacked = not beside and height >= STACKED
-        laboratory = self.view in {CONTENTION, HEALTH}
-        one = laboratory or (not beside and not stacked)
-        self.set_class(beside and not laboratory, "-beside")
-        self.set_class(stacked and not laboratory, "-stacked")
+        alone = self.view in {DIAGRAM, CONTENTION, HEALTH}
+        one = alone or (not beside and not stacked)
+        self.set_class(beside and not alone, "-beside")
+        self.set_class(stacked and not alone, "-stacked")
+        self.set_class(alone, "-alone")
+        self.set_class(self.view == DIAGRAM, "-diagram")
         self.set_class(self.view == CONTENTION, "-contention")
         self.set_class(self.view == HEALTH, "-health")
         self.set_class(one and self.view == KERNEL, "-kernel")
@@ -213,14 +239,18 @@ class EntropyPane(Pane):
         """Show the view, or move to it where both are on screen."""
         self._arrange()
         self.focus_content()
-        if index == CONTENTION:
+        if index == DIAGRAM:
+            self._show_model()
+        elif index == CONTENTION:
             self._laboratory.simulate()
         elif index == HEALTH:
             self._laboratory.test_once(self.query_one(HealthView).source)
 
     def focus_content(self) -> None:
         """Give the keyboard to the view that is shown."""
-        views = self.query((KernelView, PoolView, ContentionView, HealthView)[self.view])
+        views = self.query(
+            (KernelView, PoolView, DiagramView, ContentionView, HealthView)[self.view]
+        )
         if views:
             self.screen.set_focus(views.first())
         else:
@@ -238,11 +268,12 @@ class EntropyPane(Pane):
         self._frozen = not self._frozen
         self._model.freeze(self._frozen)
         self._kernel_view.set_frozen(self._frozen)
+        self._diagram.set_frozen(self._frozen)
         self._tell_feed()
 
     def _tell_feed(self) -> None:
-        model = self._model.model
-        feed = f"live, {model.feed_words()}" if model else "live"
+        state = self._model.snapshot
+        feed = f"live, {feed_words(state)}" if state else "live"
         self._pool_view.set_feed("FROZEN, space resumes" if self._frozen else feed)
 
     def action_step(self) -> None:
@@ -262,6 +293,18 @@ class EntropyPane(Pane):
         """Plot the next signal."""
         self._kernel_view.plot_next()
         self._reveal(KERNEL)
+
+    def on_diagram_view_redesign(self) -> None:
+        """Switch between both designs."""
+        self._by_key(redesigned)
+
+    def on_diagram_view_clock(self, event: DiagramView.Clock) -> None:
+        """Let the model's clock run faster or slower."""
+        self._by_key(lambda model: faster(model, event.direction))
+
+    def on_diagram_view_flip(self) -> None:
+        """Flip a bit, or follow the one that was flipped no more."""
+        self._by_key(flipped)
 
     def on_contention_view_measure(self) -> None:
         """Measure contention here, or stop doing so."""
@@ -289,7 +332,7 @@ class EntropyPane(Pane):
     def _reveal(self, index: int) -> None:
         """Switch to a view that is not on screen, so that what a key did is seen."""
         view = self._pool_view if index == POOL else self._kernel_view
-        if not view.display:
+        if not view.display and not (index == POOL and self._diagram.display):
             self.show_view(index)
 
     # -- command prompt -----------------------------------------------------------------
@@ -318,22 +361,12 @@ class EntropyPane(Pane):
                 return self._measure_hwrng(self._sampler)
             case words.Interval(seconds):
                 return self._set_interval(seconds)
-            case words.Speed() | words.Trace() | words.Load() | words.Reads() | words.Seed():
-                return self._feed(command)
+            case Setting():
+                self._do(lambda model: set_model(model, command))
+                self._tell_feed()
+                return command.told
             case _:
                 return commands.told(self._do(commands.operation(command)))
-
-    def _feed(self, command: words.FeedCommand) -> str:
-        """Change what feeds the model."""
-        if isinstance(command, words.Seed):
-            seed = command.number
-            self._model.replace(lambda: self.make_model(seed))
-            assert self._model.model is not None
-            self._pool_view.start(self._model.model.state())
-        with commands.refusals("model trace"):
-            self._do(lambda model: commands.change_feed(model, command))
-        model = self._model.model
-        return model.feed_words() if model else ""
 
     def _plot(self, series: Series) -> str:
         view = self._kernel_view

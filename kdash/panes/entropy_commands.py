@@ -26,24 +26,6 @@ def operation(command: words.StepCommand) -> Operation:
             return lambda model: [model.credit(bits)]
 
 
-def change_feed(model: Model, command: words.FeedCommand) -> list[ModelStep]:
-    """Change what feeds the model, which takes no step.
-
-    Raises:
-        Unavailable: The machine's events can't be traced.
-    """
-    match command:
-        case words.Speed(factor):
-            model.speed = factor
-        case words.Trace(on):
-            model.trace_events(on)
-        case words.Load(rate):
-            model.set_load(rate)
-        case words.Reads(reader, rate):
-            model.set_reads(reader, rate)
-    return []
-
-
 def told(steps: Sequence[ModelStep]) -> str:
     """The last of some steps in words."""
     last = steps[-1]

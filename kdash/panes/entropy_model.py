@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from kdash.backends.entropy.facts import ModelStep
+from kdash.backends.entropy.model_facts import ModelState
 from kdash.panes.entropy_sources import Model
 
 
@@ -28,6 +29,7 @@ class ModelThread:
         self._period = period
         self._lock = threading.Lock()
         self._model: Model | None = None
+        self._snapshot: ModelState | None = None
         self._done: deque[ModelStep] = deque()
         self._stopped = threading.Event()
         self._frozen = threading.Event()
@@ -58,19 +60,14 @@ class ModelThread:
         return self._model
 
     @property
+    def snapshot(self) -> ModelState | None:
+        """The model as it stands after its latest step; a new one after each."""
+        return self._snapshot
+
+    @property
     def error(self) -> Exception | None:
         """What ended the thread, if something did."""
         return self._error
-
-    def replace(self, make: Callable[[], Model]) -> None:
-        """Go on with another model; the steps of the one before that wait are dropped."""
-        with self._lock:
-            before, self._model = self._model, make()
-            self._done.clear()
-            if before is not None:
-                before.close()
-            if self._stopped.is_set():
-                self._model.close()
 
     def do(self, operation: Callable[[Model], list[ModelStep]]) -> list[ModelStep]:
         """Run an operation between two steps of the feed; `take` hands its steps out.
@@ -83,6 +80,7 @@ class ModelThread:
                 raise RuntimeError("the model is not running yet")
             steps = operation(self._model)
             self._done += steps
+            self._snapshot = self._model.snapshot()
             return steps
 
     def take(self) -> list[ModelStep]:
@@ -92,13 +90,32 @@ class ModelThread:
 
     def _run(self) -> None:
         try:
-            self.replace(self._make)
-            while not self._stopped.wait(self._period):
-                if not self._frozen.is_set():
-                    with self._lock:
-                        if self._stopped.is_set():
-                            return
-                        if self._model is not None:
-                            self._done += self._model.catch_up()
+            model = self._make()
+            with self._lock:
+                self._model = model
+                self._snapshot = model.snapshot()
+            self._advance(model)
         except Exception as error:  # noqa: BLE001 - told in the pane, whatever it is
             self._error = error
+
+    def _advance(self, model: Model) -> None:
+        """Let the model go on until the thread is to stop, but for pauses."""
+        paused = False
+        try:
+            while not self._stopped.wait(self._period):
+                if self._frozen.is_set():
+                    paused = True
+                    continue
+                with self._lock:
+                    if self._stopped.is_set():
+                        return
+                    if paused:
+                        paused = False
+                        model.skip()
+                        continue
+                    if steps := model.advance():
+                        self._done += steps
+                        self._snapshot = model.snapshot()
+        finally:
+            with self._lock:
+                model.close()

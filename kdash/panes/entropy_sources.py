@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
+from kdash.backends.entropy.model_facts import ModelState
 from kdash.widgets.entropy.timeline import Trend
 from kdash.widgets.pane import Tone
 
@@ -37,25 +38,14 @@ class Sampler(Protocol):
 class Model(Protocol):
     """What the pane needs of a model (see kdash.backends.entropy.live_model)."""
 
-    speed: int  # seconds of its clock in one of the feed's
+    speed: int
+    usual_nodes: int  # of the per-node design when it is switched to
 
-    def catch_up(self) -> list[ModelStep]:
-        """Take in what has happened by now."""
+    def advance(self) -> list[ModelStep]:
+        """Take in what happened since the last time."""
 
-    def trace_events(self, on: bool) -> None:
-        """Take the machine's events from tracefs, or count them; raises what the backend does."""
-
-    def close(self) -> None:
-        """Let go of what feeds it."""
-
-    def feed_words(self) -> str:
-        """What feeds it, in words."""
-
-    def set_load(self, events_per_second: int) -> None:
-        """Let the load generator make so many events."""
-
-    def set_reads(self, reader: str, reads_per_second: int) -> None:
-        """Let a simulated reader read so often."""
+    def skip(self) -> None:
+        """Leave out what happened since the last time."""
 
     def step(self) -> ModelStep:
         """Take one event in."""
@@ -69,8 +59,38 @@ class Model(Protocol):
     def credit(self, bits: int) -> ModelStep:
         """Credit or debit the input pool."""
 
+    def set_speed(self, speed: int) -> None:
+        """Set the factor between the clocks; raises ValueError out of range, as those below."""
+
+    def set_load(self, kind: str, rate: float) -> None:
+        """Make up events."""
+
+    def read_at(self, device: str, rate: float, nbytes: int | None = None) -> None:
+        """Let a simulated process read."""
+
+    def set_nodes(self, nodes: int) -> None:
+        """Switch to another design."""
+
+    def restart(self, seed: bytes | None) -> None:
+        """Boot anew."""
+
+    def feed_from(self, name: str) -> None:
+        """Take events from elsewhere; raises ValueError where they can't be had."""
+
+    def flip(self) -> None:
+        """Follow how a flipped bit spreads."""
+
+    def unflip(self) -> None:
+        """Follow it no more."""
+
     def state(self) -> PoolState:
         """The input pool now."""
+
+    def snapshot(self) -> ModelState:
+        """The whole model now."""
+
+    def close(self) -> None:
+        """Give back what its feed holds."""
 
 
 def status(reading: Reading) -> tuple[str, Tone]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kdash.panes import entropy_model_words as model_words
 from kdash.widgets.command_words import CommandError, CommandWord, meant
 from kdash.widgets.entropy.series import SERIES, Series, series_named
 
@@ -13,10 +14,6 @@ MOST_STEPS = 1000
 MOST_BYTES = 512  # of one extraction, as a read of /dev/random gives at most (Linux 4.3)
 MOST_MIXED = 4096  # bytes
 MOST_CREDIT = 0xFFFFFFF  # bits: credit_entropy_bits_safe of Linux 4.3 takes no more at once
-SPEEDS = (1, 3600)  # seconds of the model's clock in one second
-MOST_LOAD = 100_000  # events a second
-MOST_READS = 1_000  # a second, of each reader
-READERS = ("random", "urandom", "getrandom")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
 MOST_SPAN = 86400  # seconds: what is kept of the past
 LEAST_INTERVAL, MOST_INTERVAL = 0.25, 60.0  # seconds
@@ -26,11 +23,7 @@ WORDS = (
     CommandWord("model extract", "model extract [N]", "extract N bytes from its input pool"),
     CommandWord("model mix", "model mix HEX", "mix bytes into its input pool, without credit"),
     CommandWord("model credit", "model credit BITS", "credit its input pool; negative: debit"),
-    CommandWord("model speed", "model speed N", "its clock: N seconds in one, 1 to 3600"),
-    CommandWord("model trace", "model trace on|off", "events with their own times (root, tracefs)"),
-    CommandWord("model load", "model load N", "feed it N made-up events a second; 0: none"),
-    CommandWord("model readers", "model readers KIND N", "random, urandom, getrandom: N reads/s"),
-    CommandWord("model seed", "model seed N|off", "begin anew as a seed determines, or live"),
+    *model_words.WORDS,
     CommandWord("plot", "plot NAME", "plot " + ", ".join(series.name for series in SERIES)),
     CommandWord("zoom", "zoom SPAN", "time the plot shows: 90s, 10m, 24h; now: follow again"),
     CommandWord("callers", "callers on|off", "tell who calls getrandom (root, through tracefs)"),
@@ -68,42 +61,6 @@ class Credit:
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
-    """Let the model's clock run at this factor."""
-
-    factor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Feed the model from tracefs, or from counters."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Make up so many events a second for the model."""
-
-    rate: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """Simulate a reader of the model."""
-
-    reader: str
-    rate: int  # reads a second
-
-
-@dataclass(frozen=True, slots=True)
-class Seed:
-    """Begin anew, determined by a number; None: fed by the machine."""
-
-    number: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Plot:
     """Plot another series."""
 
@@ -136,9 +93,8 @@ class Interval:
     seconds: float
 
 
-FeedCommand = Speed | Trace | Load | Reads | Seed
 StepCommand = Step | Extract | Mix | Credit
-ModelCommand = FeedCommand | StepCommand
+ModelCommand = StepCommand | model_words.Setting
 Command = ModelCommand | Plot | Zoom | Callers | MeasureHwrng | Interval
 
 
@@ -186,39 +142,11 @@ def _model(words: list[str]) -> ModelCommand:
         if abs(bits) > MOST_CREDIT:
             raise CommandError(f"model credit: {bits} is out of range; up to {MOST_CREDIT} bits")
         return Credit(bits)
-    feed = _feed(kind, rest)
-    if feed is not None:
-        return feed
+    if f"model {kind}" in {word.word for word in model_words.WORDS}:
+        return model_words.parse(kind, rest)
     what = f"unknown word {kind!r}" if kind else "missing word"
-    raise CommandError(
-        f"model: {what}; one of step [N], extract [N], mix HEX, credit BITS, speed N, "
-        "trace on|off, load N, readers KIND N, seed N"
-    )
-
-
-def _feed(kind: str, rest: list[str]) -> FeedCommand | None:
-    """What changes the model's feed; None where the word is none of these."""
-    if kind == "speed":
-        return Speed(_within(_only(rest, "model speed N", "1 to 3600"), "model speed", *SPEEDS))
-    if kind == "trace":
-        return Trace(_switch(_only(rest, "model trace on|off", "on or off"), "model trace"))
-    if kind == "load":
-        return Load(_within(_only(rest, "model load N", "events/s"), "model load", 0, MOST_LOAD))
-    if kind == "readers":
-        if len(rest) != 2 or rest[0] not in READERS:
-            raise CommandError(f"model readers KIND N: KIND is one of {', '.join(READERS)}")
-        return Reads(rest[0], _within(rest[1], "model readers", 0, MOST_READS))
-    if kind == "seed":
-        word = _only(rest, "model seed N", "a number, or off")
-        return Seed(None if word == "off" else _within(word, "model seed", 0, 2**64 - 1))
-    return None
-
-
-def _within(word: str, usage: str, least: int, most: int) -> int:
-    number = _integer(word, usage)
-    if not least <= number <= most:
-        raise CommandError(f"{usage}: {number} is out of range; {least} to {most}")
-    return number
+    usages = (word.usage.removeprefix("model ") for word in WORDS if word.word.startswith("model "))
+    raise CommandError(f"model: {what}; one of {', '.join(usages)}")
 
 
 def _only(words: list[str], usage: str, right: str) -> str:

@@ -19,19 +19,20 @@ from kdash.backends.entropy.facts import Reading
 from kdash.backends.entropy.health import sources
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel
-from kdash.backends.entropy.machine_feed import Sample
 from kdash.backends.entropy.procfs import Unavailable
-from kdash.panes.entropy import EntropyPane
+from kdash.panes.entropy import DIAGRAM, HEALTH, EntropyPane
 from kdash.panes.entropy_laboratory import Experiment
 from kdash.panes.entropy_sources import Model, Sampler, status
 from kdash.settings import Settings
 from kdash.widgets.entropy.contention_view import ContentionView
+from kdash.widgets.entropy.diagram_view import DiagramView
 from kdash.widgets.entropy.health_view import HealthView
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.tone_lines import ToneLines
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
+from tests.backends.entropy.given_feed import GivenFeed
 from tests.widgets.entropy.made import BOOTING, BY_ERA, MODERN, OLD, history, trend
 
 NARROW, WIDE = (80, 24), (160, 48)
@@ -78,21 +79,14 @@ class GivenPane(EntropyPane):
     def __init__(self, sampler: GivenSampler) -> None:
         self.given = sampler
         self.intervals: list[float] = []
-        self._fed = 0
         super().__init__(Settings(), id="entropy")
 
     def make_sampler(self, interval: float) -> Sampler:
         self.intervals.append(interval)
         return self.given
 
-    def make_model(self, seed: int | None = None) -> Model:
-        if seed is not None:
-            return super().make_model(seed)
-        return LiveModel(self.feed, seed=b"given")
-
-    def feed(self) -> Sample:
-        self._fed += 1
-        return Sample(self._fed**2 * 10_000_000, self._fed * 7)
+    def make_model(self) -> Model:
+        return LiveModel(GivenFeed(), seed=b"given", reads={})
 
 
 class Host(App[None]):
@@ -251,7 +245,7 @@ async def test_the_keys_step_extract_and_mix_and_show_the_pool_they_act_on() -> 
         await pilot.press("s")
         await pilot.pause()
         assert pane.query_one(PoolView).display
-        assert "mix 16 bytes, credit" in texts(pane)[1]
+        assert "irq 24 on CPU" in texts(pane)[1]
         await pilot.press("m")
         await pilot.pause()
         assert "mix 8 bytes;" in texts(pane)[1]
@@ -272,29 +266,12 @@ async def test_p_plots_the_next_signal() -> None:
 async def test_commands_of_the_model_tell_what_they_did() -> None:
     async with opened([MODERN]) as (pane, pilot):
         await frozen(pane, pilot)
-        assert "credit 2000 bits; count" in pane.run_command("model credit 2000")
+        assert "credit 2000 bits" in pane.run_command("model credit 2000")
         assert "extract 20 bytes" in pane.run_command("model extract 20")
         assert "mix 2 bytes" in pane.run_command("model mix 00ff")
         first = pane.run_command("model step")
         last = pane.run_command("model step 20")
         assert int(last[1:].split()[0]) - int(first[1:].split()[0]) == 20
-
-
-async def test_the_feed_of_the_model_is_set_and_always_displayed() -> None:
-    async with opened([MODERN], WIDE) as (pane, pilot):
-        assert pane.run_command("model speed 3600") == "clock x3600"
-        told = pane.run_command("model seed 7")
-        assert told == "clock x60, seed 7, load 100/s"
-        pane.run_command("model load 250")
-        pane.run_command("model readers random 5")
-        assert pane.run_command("model readers urandom 2") == (
-            "clock x60, seed 7, load 250/s, random 5 reads/s, urandom 2 reads/s"
-        )
-        await until(pilot, lambda: "live, clock x60, seed 7, load 250/s" in texts(pane)[1])
-        await until(pilot, lambda: "read /dev/" in texts(pane)[1])
-        with pytest.raises(CommandError, match="model trace: this model is not fed"):
-            pane.run_command("model trace on")
-        assert pane.run_command("model seed off") == "clock x60"
 
 
 async def test_plot_takes_a_name_and_refuses_a_signal_that_is_missing() -> None:
@@ -345,7 +322,7 @@ async def test_a_sampler_that_fails_leaves_a_notice_and_keys_without_effect() ->
 
 async def test_a_model_that_fails_leaves_the_live_view_at_work() -> None:
     class Failing(GivenPane):
-        def make_model(self, seed: int | None = None) -> Model:
+        def make_model(self) -> Model:
             raise OSError("no interrupts to read")
 
     pane = Failing(GivenSampler([MODERN]))
@@ -395,7 +372,7 @@ async def test_a_machine_without_proc_says_so_in_the_pane(tmp_path: Any) -> None
 
 async def test_the_laboratory_has_views_of_its_own() -> None:
     async with opened([MODERN], WIDE) as (pane, pilot):
-        await pilot.press("greater_than_sign", "greater_than_sign")
+        await pilot.press(*["greater_than_sign"] * 3)
         view = pane.query_one(ContentionView)
         await until(pilot, lambda: "calibrated to" in view.text)
         assert not pane.query_one(KernelView).display
@@ -408,9 +385,87 @@ async def test_the_laboratory_has_views_of_its_own() -> None:
         assert pane.query_one(PoolView).display
 
 
+async def diagram_of(pane: GivenPane, pilot: Any) -> DiagramView:
+    pane.show_view(DIAGRAM)
+    view = pane.query_one(DiagramView)
+    await until(pilot, lambda: "input pool" in view.text)
+    return view
+
+
+async def test_the_diagram_switches_between_both_designs_by_one_key() -> None:
+    async with opened([MODERN]) as (pane, pilot):
+        view = await diagram_of(pane, pilot)
+        assert "STOCK 4.3" in view.text
+        await pilot.press("d")
+        await until(pilot, lambda: "PER NODE, 2 nodes" in view.text)
+        assert "┌ node 1 " in view.text
+        pane.run_command("model nodes 5")
+        await pilot.press("d")
+        await until(pilot, lambda: "STOCK 4.3" in view.text)
+        await pilot.press("d")
+        await until(pilot, lambda: "PER NODE, 5 nodes" in view.text)
+
+
+async def test_a_step_in_the_diagram_stays_there_and_lists_what_it_changed() -> None:
+    async with opened([MODERN], WIDE) as (pane, pilot):
+        view = await diagram_of(pane, pilot)
+        await pilot.press("space", "s")
+        await until(pilot, lambda: "fast pool of CPU" in view.text)
+        assert "FROZEN" in view.text
+        assert pane.view == DIAGRAM
+
+
+async def test_the_keys_of_the_diagram_set_the_clock_and_flip_a_bit() -> None:
+    async with opened([MODERN], WIDE) as (pane, pilot):
+        view = await diagram_of(pane, pilot)
+        await pilot.press("plus")
+        await until(pilot, lambda: "clock x120" in view.text)
+        await pilot.press("minus", "minus")
+        await until(pilot, lambda: "clock x30" in view.text)
+        await pilot.press("b")
+        await until(pilot, lambda: "flipped" in view.text)
+        await pilot.press("b")
+        await until(pilot, lambda: "flipped" not in view.text)
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "drawn"),
+    [
+        ("model speed 3600", "clock x3600", "clock x3600"),
+        ("model load 100", "80 irq, 15 disk, 5 input", "made up: irq 80/s, disk 15/s, input 5/s"),
+        ("model load irq 80", "80 irq", "made up: irq 80/s"),
+        ("model readers random 5 32", "/dev/random is read 5 times", "random 32 B 5/s"),
+        ("model seed 00ff", "booted anew", "seed 00ff"),
+        ("model feed load", "fed by load", "fed by load generator alone"),
+        ("model flip on", "is flipped", "flipped"),
+    ],
+)
+async def test_commands_set_the_model(line: str, told: str, drawn: str) -> None:
+    async with opened([MODERN], WIDE) as (pane, pilot):
+        view = await diagram_of(pane, pilot)
+        assert told in pane.run_command(line)
+        await until(pilot, lambda: drawn in view.text)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("model speed 3601", "x1 to x3600"),
+        ("model nodes 65", "1 to 64"),
+        ("model load irq 1e9", "0 to 10000"),
+        ("model readers random nan", "0 to 1000"),
+        ("model readers random 1 513", "1 to 512"),
+    ],
+)
+async def test_settings_out_of_range_are_refused_in_words(line: str, told: str) -> None:
+    async with opened([MODERN]) as (pane, _):
+        with pytest.raises(CommandError, match=told):
+            pane.run_command(line)
+
+
 async def test_measuring_is_told_and_stopped_by_the_same_key() -> None:
     async with opened([MODERN], WIDE) as (pane, pilot):
-        await pilot.press("greater_than_sign", "greater_than_sign", "r")
+        await pilot.press(*["greater_than_sign"] * 3, "r")
         view = pane.query_one(ContentionView)
         await until(pilot, lambda: "r stops" in view.text)
         await pilot.press("r")
@@ -425,7 +480,7 @@ async def test_a_source_that_gives_nothing_is_told_where_its_verdicts_would_be(
 
     monkeypatch.setattr(sources, "live_bytes", nothing)
     async with opened([MODERN], WIDE) as (pane, pilot):
-        pane.show_view(3)
+        pane.show_view(HEALTH)
         view = pane.query_one(HealthView)
         await until(pilot, lambda: "root alone" in view.text)
 

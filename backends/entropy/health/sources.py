@@ -140,7 +140,7 @@ def _model_bytes() -> Iterator[bytes]:
     """/dev/urandom of the Linux 4.3 model, which this machine's events feed meanwhile."""
     from kdash.backends.entropy.live_model import LiveModel
 
-    model = LiveModel(extract_every=0)
+    model = LiveModel(reads={})
     while True:
-        model.step()
+        model.advance()
         yield model.urandom(_EXTRACTED)

@@ -1,132 +1,156 @@
+"""Counters of a machine told as events: what grew, what fell, what is not there."""
+
+from __future__ import annotations
+
+from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdash.backends.entropy.interrupts import parse_table
+from kdash.backends.entropy.happenings import Kind, Window
 from kdash.backends.entropy.machine_feed import (
-    MOST_WAITING,
-    NS,
-    EventFeed,
-    Kind,
-    MachineEvents,
-    Sample,
-    parse_diskstats,
+    MOST_HAPPENINGS,
+    CounterFeed,
+    disk_counts,
+    increases,
+    spread_evenly,
 )
-from kdash.backends.entropy.procfs import Root
 
-from .conftest import INTERRUPTS
-
-DISKS = """\
-   8       0 sda 100 0 800 5 20 0 160 9 0 14 14 0 0 0 0 0 0
- 253       1 dm-1 7 0 56 1 0 0 0 0 0 1 1
-junk
-"""
+SECOND = 1_000_000_000
 
 
 class Machine:
-    """Counters of a presented machine, and a clock."""
+    """A folder that presents counters, and a clock."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "proc").mkdir()
-        self.now = 100.0
-        self.write(INTERRUPTS, DISKS)
-        self.events = MachineEvents(Root(folder), lambda: self.now)
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.now = SECOND
+        (root / "proc").mkdir()
+        self.feed = CounterFeed(str(root), lambda: self.now)
 
-    def write(self, interrupts: str, disks: str) -> None:
-        (self.folder / "proc/interrupts").write_text(interrupts)
-        (self.folder / "proc/diskstats").write_text(disks)
+    def counts(self, header: str, *lines: str, disks: str = "") -> None:
+        (self.root / "proc/interrupts").write_text("\n".join([header, *lines]) + "\n")
+        (self.root / "proc/diskstats").write_text(disks)
 
-    def look(self) -> list[Sample]:
-        return self.events.since(int(self.now * NS))
-
-
-def test_what_the_counters_gained_becomes_events_of_their_line_and_cpu(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    assert machine.look() == []
-    machine.write(
-        INTERRUPTS.replace(" 100 ", " 103 ").replace("  9 ", " 10 "),
-        DISKS.replace(" 20 0 160", " 22 0 160"),
-    )
-    machine.now += 1
-    found = sorted((s.kind.value, s.number, s.cpu) for s in machine.look())
-    assert found == [
-        ("disk", 8 << 20, 0), ("disk", 8 << 20, 0), ("input", 1, 0),
-        ("interrupt", 24, 0), ("interrupt", 24, 0), ("interrupt", 24, 0),
-    ]  # fmt: skip
+    def after(self, seconds: float) -> Window:
+        self.now += int(seconds * SECOND)
+        return self.feed()
 
 
-def test_events_lie_between_the_two_looks(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.look()
-    machine.write(INTERRUPTS.replace(" 100 ", " 110 "), DISKS)
-    machine.now += 1
-    times = [sample.monotonic_ns for sample in machine.look()]
-    assert len(times) == 10
-    assert all(100 * NS < time < 101 * NS for time in times)
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
 
 
-def test_counters_that_went_back_or_vanished_feed_nothing(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.look()
-    machine.write(INTERRUPTS.replace(" 100 ", " 3 "), "")
-    machine.now += 1
-    assert machine.look() == []
-    (tmp_path / "proc/interrupts").unlink()
-    (tmp_path / "proc/diskstats").unlink()
-    machine.now += 1
-    assert machine.look() == []
-    machine.write(INTERRUPTS, DISKS)
-    machine.now += 1
-    assert machine.look() == []
+def told(window: Window) -> Counter[tuple[Kind, int, int]]:
+    return Counter((one.kind, one.cpu, one.number) for one in window.happenings)
 
 
-def test_a_pause_is_not_made_up_for(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.look()
-    machine.write(INTERRUPTS.replace(" 100 ", " 110 "), DISKS)
-    machine.now += 3600
-    assert machine.look() == []
+def test_the_first_look_tells_no_events(machine: Machine) -> None:
+    machine.counts("CPU0 CPU1", "24: 5 7 PCI eth0")
+    assert not machine.after(1).happenings
 
 
-def test_a_storm_is_bounded_and_told(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    feed = EventFeed(machine.events, clock=lambda: int(machine.now * NS))
-    assert feed.pending == 0
-    machine.write(INTERRUPTS.replace(" 100 ", " 999999 ").replace("  9 ", " 30000 "), DISKS)
-    machine.now += 1
-    assert feed.pending == MOST_WAITING
-    assert feed.dropped == MOST_WAITING
-
-
-def test_the_load_generator_and_the_readers_keep_their_rates() -> None:
-    now = [0]
-    feed = EventFeed(clock=lambda: now[0])
-    feed.set_load(1000)
-    feed.set_reads("random", 5)
-    feed.set_reads("getrandom", 50)
-    now[0] = 2 * NS
-    kinds = [feed().kind for _ in range(feed.pending)]
-    assert kinds.count(Kind.RANDOM) == 11
-    assert kinds.count(Kind.GETRANDOM) == 101
-    assert 1700 < len(kinds) - 112 < 2300
-    feed.set_load(0)
-    feed.set_reads("random", 0)
-    feed.set_reads("getrandom", 0)
-    now[0] = 3 * NS
-    assert feed.pending == 0
-    assert feed().kind is Kind.CLOCK
-
-
-def test_a_step_asked_for_takes_the_next_event_of_the_load_before_it_is_due() -> None:
-    feed = EventFeed(seed=3, clock=lambda: 5)
-    times = [feed().monotonic_ns for _ in range(5)]
+def test_what_each_line_grew_on_each_cpu_are_its_events(machine: Machine) -> None:
+    machine.counts("CPU0 CPU1", "24: 5 7 PCI eth0", "25: 1 1 PCI nvme", "LOC: 9 9 timer")
+    machine.after(1)
+    machine.counts("CPU0 CPU1", "24: 8 7 PCI eth0", "25: 1 3 PCI nvme", "LOC: 99 99 timer")
+    window = machine.after(1)
+    assert told(window) == {(Kind.INTERRUPT, 0, 24): 3, (Kind.INTERRUPT, 1, 25): 2}
+    times = [one.at_ns for one in window.happenings]
     assert times == sorted(times)
-    assert times[-1] > 5
+    assert all(window.start_ns <= at < window.end_ns for at in times)
 
 
-@given(st.text(alphabet="0123456789 \nabc:CPU-", max_size=200))
-def test_any_text_is_read(text: str) -> None:
-    parse_diskstats(text)
-    parse_table(text)
+def test_the_keyboards_line_is_an_interrupt_and_an_input_event(machine: Machine) -> None:
+    machine.counts("CPU0", "1: 5 IO-APIC 1-edge i8042")
+    machine.after(1)
+    machine.counts("CPU0", "1: 6 IO-APIC 1-edge i8042")
+    assert told(machine.after(1)) == {(Kind.INTERRUPT, 0, 1): 1, (Kind.INPUT, 0, 1): 1}
+
+
+def test_completed_requests_of_a_disk_are_its_events(machine: Machine) -> None:
+    line = "   8       0 sda {} 0 0 0 {} 0 0 0 0 0 0 0 0 0 0\n   8       1 sda1 {} 0 0 0 0 0 0\n"
+    machine.counts("CPU0", disks=line.format(10, 5, 10))
+    machine.after(1)
+    machine.counts("CPU0", disks=line.format(12, 9, 12))
+    assert told(machine.after(1)) == {(Kind.DISK, 0, 8 << 20): 6}
+
+
+def test_cpus_that_went_offline_keep_the_numbers_of_the_others(machine: Machine) -> None:
+    machine.counts("CPU0 CPU1 CPU3", "24: 5 7 9 PCI eth0")
+    machine.after(1)
+    machine.counts("CPU0 CPU3", "24: 5 10 PCI eth0")
+    assert told(machine.after(1)) == {(Kind.INTERRUPT, 3, 24): 1}
+
+
+def test_counters_that_fell_tell_nothing_and_count_from_there(machine: Machine) -> None:
+    machine.counts("CPU0", "24: 500 PCI eth0")
+    machine.after(1)
+    machine.counts("CPU0", "24: 3 PCI eth0")
+    assert not machine.after(1).happenings
+    machine.counts("CPU0", "24: 5 PCI eth0")
+    assert told(machine.after(1)) == {(Kind.INTERRUPT, 0, 24): 2}
+
+
+def test_a_clock_that_went_back_begins_anew(machine: Machine) -> None:
+    machine.counts("CPU0", "24: 5 PCI eth0")
+    machine.after(1)
+    machine.counts("CPU0", "24: 9 PCI eth0")
+    window = machine.after(-0.5)
+    assert (window.start_ns, window.end_ns) == (window.end_ns, machine.now)
+    assert not window.happenings
+    assert not machine.after(1).happenings
+
+
+def test_a_machine_without_counters_lets_time_pass(machine: Machine) -> None:
+    machine.after(1)
+    window = machine.after(1)
+    assert (window.end_ns - window.start_ns, list(window.happenings)) == (SECOND, [])
+
+
+def test_hundreds_of_cpus_are_told_one_by_one(machine: Machine) -> None:
+    header = " ".join(f"CPU{number}" for number in range(512))
+    machine.counts(header, "24: " + "1 " * 512 + "PCI eth0")
+    machine.after(1)
+    machine.counts(header, "24: " + "2 " * 512 + "PCI eth0")
+    assert len(told(machine.after(60))) == 512
+
+
+def test_partitions_loops_and_stacked_devices_are_no_disks() -> None:
+    text = "".join(
+        f" {major} {minor} {name} 7 0 0 0 3 0 0 0 0 0 0\n"
+        for major, minor, name in [
+            (259, 0, "nvme0n1"), (259, 1, "nvme0n1p1"), (8, 0, "sda"), (8, 1, "sda1"),
+            (7, 0, "loop0"), (253, 0, "dm-0"), (254, 0, "vda"), (11, 0, "sr0"),
+        ]
+    )  # fmt: skip
+    devices = [number for _, _, number in disk_counts(text)]
+    assert devices == [259 << 20, 8 << 20, 254 << 20, 11 << 20]
+
+
+@given(st.text())
+def test_any_text_gives_disk_counts(text: str) -> None:
+    assert all(count >= 0 for count in disk_counts(text).values())
+
+
+keys = st.tuples(st.sampled_from(Kind), st.integers(0, 600), st.integers(0, 3))
+counters = st.dictionaries(keys, st.integers(0, 20_000), max_size=20)
+
+
+@given(counters, counters, st.integers(0, SECOND), st.integers(0, SECOND))
+def test_events_are_what_grew_and_what_is_left_out_is_counted(
+    before: dict[tuple[Kind, int, int], int],
+    after: dict[tuple[Kind, int, int], int],
+    start: int,
+    span: int,
+) -> None:
+    grown = dict(increases(before, after))
+    assert all(grown[key] == after[key] - before[key] > 0 for key in grown)
+    happenings, left_out = spread_evenly(grown.items(), start, start + span)
+    assert len(happenings) + left_out == sum(grown.values())
+    assert len(happenings) <= MOST_HAPPENINGS + len(grown)
+    assert all(start <= one.at_ns <= start + span for one in happenings)
+    assert [one.at_ns for one in happenings] == sorted(one.at_ns for one in happenings)

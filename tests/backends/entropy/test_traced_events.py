@@ -7,61 +7,70 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdash.backends.entropy.live_model import LiveModel
-from kdash.backends.entropy.machine_feed import Kind, Sample, machine_feed
-from kdash.backends.entropy.procfs import Unavailable
-from kdash.backends.entropy.traced_events import sample_of
+from kdash.backends.entropy.happenings import Happening, Kind
+from kdash.backends.entropy.procfs import Root, Unavailable
+from kdash.backends.entropy.traced_events import TracedFeed, happenings_of, window_of
 
 HEAD = b"          <idle>-0       [001] d.h1. 28806.221534: "
 
 
+WHEN = 28_806_221_534_000
+
+
 @pytest.mark.parametrize(
-    ("text", "sample"),
+    ("text", "events"),
     [
         (
             b"irq_handler_entry: irq=36 name=virtio1-req.0",
-            Sample(28_806_221_534_000, 36, Kind.INTERRUPT, 1),
+            (Happening(WHEN, Kind.INTERRUPT, 1, 36),),
         ),
-        (b"irq_handler_entry: irq=1 name=i8042", Sample(28_806_221_534_000, 1, Kind.INPUT, 1)),
+        (
+            b"irq_handler_entry: irq=1 name=i8042",
+            (
+                Happening(WHEN, Kind.INTERRUPT, 1, 1),
+                Happening(WHEN, Kind.INPUT, 1, 1, WHEN & 0xFF),
+            ),
+        ),
         (
             b"block_rq_complete: 254,0 RA () 29947720 + 32 be,0,4 [0]",
-            Sample(28_806_221_534_000, 254 << 20, Kind.DISK, 1),
+            (Happening(WHEN, Kind.DISK, 1, 254 << 20),),
         ),
-        (b"sched_switch: prev_comm=irq", None),
-        (b"block_rq_complete: ?", None),
+        (b"sched_switch: prev_comm=irq", ()),
+        (b"block_rq_complete: ?", ()),
     ],
 )
-def test_a_line_of_the_trace_is_an_event(text: bytes, sample: Sample | None) -> None:
-    assert sample_of(HEAD + text) == sample
+def test_a_line_of_the_trace_is_its_events(text: bytes, events: tuple[Happening, ...]) -> None:
+    assert happenings_of(HEAD + text) == events
+
+
+def test_events_outside_the_window_are_counted_as_left_out() -> None:
+    line = HEAD + b"irq_handler_entry: irq=36 name=eth0"
+    assert window_of([line], WHEN - 5, WHEN + 5).happenings == [
+        Happening(WHEN, Kind.INTERRUPT, 1, 36)
+    ]
+    assert window_of([line, b"noise"], WHEN + 1, WHEN + 5).left_out == 1
 
 
 @given(st.binary(max_size=90))
 def test_any_line_is_read(line: bytes) -> None:
-    sample_of(line)
-    sample_of(HEAD + line)
+    happenings_of(line)
+    happenings_of(HEAD + line)
 
 
-def test_without_tracefs_the_counters_go_on(tmp_path: Path) -> None:
-    live = LiveModel(machine_feed(str(tmp_path)))
+def test_without_tracefs_it_says_why(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="not on this kernel"):
-        live.trace_events(True, str(tmp_path))
-    assert live.catch_up() == []
-    live.close()
-
-
-def test_a_model_that_a_seed_feeds_takes_no_events_of_the_machine() -> None:
-    with pytest.raises(Unavailable, match="not fed by the machine"):
-        LiveModel(machine_feed(seed=1)).trace_events(True)
+        TracedFeed(Root(tmp_path))
 
 
 SCRIPT = """
 import json, os, time
-from kdash.backends.entropy.live_model import live_model
-live = live_model()
-live.trace_events(True)
+from kdash.backends.entropy.live_model import LiveModel
+live = LiveModel()
+live.feed_from("trace")
 made = os.listdir("/sys/kernel/tracing/instances")
-words = live.feed_words()
-live.catch_up()
+words = live.snapshot().feed
+time.sleep(0.3)
+live.advance()
 live.close()
 print(json.dumps([made, words, os.listdir("/sys/kernel/tracing/instances")]))
 """
@@ -78,5 +87,5 @@ def test_an_instance_of_its_own_goes_with_the_model() -> None:
         pytest.skip("this machine's events can't be traced here")
     made, words, left = json.loads(done.stdout)
     assert any(name.endswith("-events") for name in made)
-    assert "events traced" in words
+    assert "traced" in words
     assert not any(name in left for name in made if name.endswith("-events"))
