@@ -119,7 +119,7 @@ def _patient_read(path: str, descriptor: int) -> bytes:
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}; the hardware source is gone") from None
         # hw_random can't be polled for: poll says readable at once.
-        select.select([], [], [], min(0.05, left))
+        select.select([], [], [], min(0.004, left))
     raise SourceError(f"{path} gave nothing for {PATIENCE:g} seconds")
 
 
