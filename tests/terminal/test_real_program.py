@@ -217,3 +217,17 @@ def test_a_redirected_standard_error_is_refused_not_drawn_into() -> None:
     assert result.returncode == 2
     assert b"standard error is not a terminal" in result.stderr
     assert b"\x1b" not in result.stderr
+
+
+def test_a_storm_of_sizes_ends_in_the_picture_of_the_last_one() -> None:
+    with Program("--engine", "emulator", columns=160, lines=48) as program:
+        program.wait_for("─ VCPU", "─ Entropy")
+        for step in range(60):
+            program.child.setwinsize(1 + step * 7 % 50, 1 + step * 37 % 200)
+            program.pump(0.01)
+        program.child.setwinsize(48, 160)
+        since = len(program.raw)
+        program.wait_for_sent(b"VCPU", b"Stack", b"Entropy", b"Quit", since=since)
+        program.press("q")
+        assert program.end() == 0
+        assert program.restored
