@@ -48,6 +48,7 @@ class Event:
     vector: int
     error_code: int = 0  # pushed where the vector has one and it is no instruction's
     software: bool = False  # INT n, INT3, INTO
+    external: bool = False  # of an interrupt controller
 
 
 class Fault(Exception):  # noqa: N818 - of the guest
@@ -97,10 +98,11 @@ def deliver(state: State, rflags: int, memory: Memory, event: Event) -> int:
 
 def _escalated(first: Event, second: Event) -> Event:
     """What a fault while `first` was delivered leads to (SDM table 6-5)."""
-    if first.vector == _DOUBLE_FAULT and not first.software:
+    benign = first.software or first.external
+    if first.vector == _DOUBLE_FAULT and not benign:
         raise Shutdown
     contributory = second.vector in _CONTRIBUTORY
-    if not first.software and (
+    if not benign and (
         (first.vector in _CONTRIBUTORY and contributory)
         or (first.vector == _PAGE and (contributory or second.vector == _PAGE))
     ):
@@ -229,7 +231,9 @@ class _Entry:
     def _error(self) -> tuple[int, ...]:
         event = self._event
         return (
-            (event.error_code,) if event.vector in _WITH_ERROR_CODE and not event.software else ()
+            (event.error_code,)
+            if event.vector in _WITH_ERROR_CODE and not event.software and not event.external
+            else ()
         )
 
     def _push_long(self, inner: int, stack: int) -> None:

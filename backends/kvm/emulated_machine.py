@@ -46,6 +46,7 @@ class EmulatedMachine(GuestMachine[EmulatedMemory, EmulatedVcpu]):
                 self.memory.attach(uc, region.start, region.size, readonly=region.readonly)
             load(self.memory, guest)
             self.hardware_breakpoints = False
+            self.can_block_interrupts = False  # it delivers none by itself
             self.vcpu = EmulatedVcpu(uc, self.memory)
             self.vcpus = (self.vcpu,)
             resources.callback(self.vcpu.close)

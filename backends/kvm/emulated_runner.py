@@ -47,6 +47,12 @@ class EmulatedVcpuRunner(VcpuRunner):
         vcpu = self._emulated
         self._at = None
         self._stop_came, self.stepped_ip = False, None
+        if not self._offer_interrupt():
+            return Slice.WAITING
+        if self.over:
+            return Slice.ENDED
+        if self._interrupt_waits:  # for IF: instruction by instruction until it is set
+            return self._go(SLICE, None)
         try:
             halt = vcpu.run()
             self._serve_waiting()
@@ -69,7 +75,23 @@ class EmulatedVcpuRunner(VcpuRunner):
             return Slice.KICKED
         return Slice.BREAKPOINT if self._stop_came else Slice.AGAIN
 
+    @property
+    def _interrupt_waits(self) -> bool:
+        pic = self.board.pic
+        return pic is not None and pic.pending
+
+    def _offer_interrupt(self) -> bool:
+        try:
+            return super()._offer_interrupt()
+        except Shutdown:
+            self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), self._emulated.look()[1])
+        except CannotEmulate as reason:
+            self._give_up(reason, self._emulated.look()[1])
+        return True
+
     def _step(self, count: int) -> Slice:
+        if self.over:
+            return Slice.ENDED
         return self._go(min(count, SLICE), self.board.steps)
 
     def _go(self, count: int, first: int | None) -> Slice:
@@ -90,6 +112,8 @@ class EmulatedVcpuRunner(VcpuRunner):
             if self._stop_came:
                 self.stepped_ip = None
                 return Slice.BREAKPOINT
+            if self.halted or self._interrupt_waits:
+                break
         return Slice.AGAIN
 
     def _stop_after(self) -> Slice:
@@ -173,6 +197,8 @@ class EmulatedVcpuRunner(VcpuRunner):
             self.bus.write_port(port, size, data)
         else:
             data = self.bus.read_port(port, size, 1)
+        if self._interrupt_waits:
+            self._emulated.stop_soon()
         self._log_port(write, port, size, data)
         return data
 

@@ -7,7 +7,7 @@ that every exit, stop and step is exact. What it can't do ends the run and says 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Any
 
@@ -28,6 +28,8 @@ from kdash.backends.kvm.stop_table import Change, Place, StopTable
 from kdash.backends.kvm.ticks import Ticks
 
 _INVALID_OPCODE, _PAGE_FAULT = 6, 14
+_IF = 1 << 9  # of RFLAGS
+_STI = b"\xfb"
 
 
 class Halt(Enum):
@@ -42,7 +44,8 @@ class EmulatedVcpu(StandingEmulation):
     """What Vcpu of vcpu.py offers, as far as it makes sense without KVM."""
 
     has_ring = False
-    takes_interrupts = False
+    takes_interrupts = True
+    shadowed = False  # nothing comes between steps but what is offered
     out_rip_after: bool | None = False
     hardware: tuple[int, ...] = ()  # there are no debug registers here
     wanted_hardware: tuple[int, ...] = ()
@@ -241,6 +244,34 @@ class EmulatedVcpu(StandingEmulation):
             raise
         state.store()
         self._write("rflags", rflags)
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether the guest can take an interrupt now: IF is set, and not by the last STI."""
+        registers = self.registers()
+        if not registers.rflags & _IF:
+            return False
+        if self.rip != self.begun + 1:
+            return True
+        return self._read(registers, registers.linear_ip - 1, 1) != _STI
+
+    def offer_interrupt(self, acknowledge: Callable[[], int]) -> bool:
+        """Enter the handler of the interrupt whose vector `acknowledge` tells, if IF is set.
+
+        Raises:
+            Shutdown: when it could not be delivered at all.
+            CannotEmulate: when the guest's tables ask for what is not done here.
+        """
+        if not self.interruptible:
+            return False
+        registers = self.registers()
+        memory = LinearMemory(self._memory, paging_of(registers))
+        state = self._state.load()
+        # No error code goes with it, whatever its number: as INT n, but from outside.
+        rflags = deliver(state, registers.rflags, memory, Event(acknowledge(), external=True))
+        state.store()
+        self._write("rflags", rflags)
+        return True
 
     def _failed(self, error: BaseException) -> None:
         """Serving an access raised: `execute` does, with the guest before the instruction."""

@@ -278,6 +278,17 @@ def test_serial_input_interrupts_the_guest(irqchip: bool, stepped: bool) -> None
     assert (report.outcome, report.serial) == (Outcome.HLT, b"kdash q")
 
 
+@pytest.mark.parametrize("stepped", [False, True])
+def test_serial_input_interrupts_a_guest_of_the_emulator(stepped: bool) -> None:
+    request = Request(
+        echo_guest(irqchip=False), stdin=b"kdash q", step_by_step=stepped, timeout=30,
+        engine="emulator",
+    )  # fmt: skip
+    report = run_guest(request)
+    assert (report.outcome, report.serial) == (Outcome.HLT, b"kdash q")
+    assert report.exits["HLT"] == 1
+
+
 @CHIPS
 @pytest.mark.parametrize("stepped", [False, True])
 def test_an_empty_transmitter_interrupts_the_guest(irqchip: bool, stepped: bool) -> None:
