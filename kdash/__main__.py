@@ -7,7 +7,12 @@ def main() -> int:
     """Run the command line and return the exit status."""
     from kdash.cli import run
 
-    return run(sys.argv[1:])
+    status = run(sys.argv[1:])
+    if "kdash.backends.kvm.user_devices" in sys.modules:
+        from kdash.leftover_threads import end_despite_threads
+
+        end_despite_threads(status)
+    return status
 
 
 if __name__ == "__main__":

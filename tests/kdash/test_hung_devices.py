@@ -173,3 +173,23 @@ async def test_the_dashboard_pauses_and_quits_with_a_device_that_hangs(tmp_path:
         await asyncio.to_thread(wait_until_it_hangs, device)
         await pilot.press("q")
     assert not device_calls.hung()
+
+
+def test_a_thread_that_a_device_left_behind_does_not_keep_the_program(tmp_path: Path) -> None:
+    device = tmp_path / "left.py"
+    device.write_text(
+        "import threading\n"
+        "class Left:\n"
+        "    ports = range(0x10, 0x11)\n"
+        "    def read(self, address, size): return 0\n"
+        "    def write(self, address, size, value):\n"
+        "        threading.Thread(target=threading.Event().wait, name='poller').start()\n"
+    )
+    guest = tmp_path / "guest.bin"
+    guest.write_bytes(bytes.fromhex("e610 f4"))  # out 0x10,al; hlt
+    command = [sys.executable, "-m", "kdash", "vcpu", "run", str(guest), "--engine", "emulator",
+        "--device", f"{device}:Left", "--format", "json"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    returned, out, err = ended(process)
+    assert (returned, json.loads(out)["outcome"]) == (0, "hlt")
+    assert b"a device's thread still runs: poller" in err
