@@ -48,9 +48,7 @@ class EmulatedVcpuRunner(VcpuRunner):
         self._at = None
         self._stop_came, self.stepped_ip = False, None
         if not self._offer_interrupt():
-            return Slice.WAITING
-        if self.over:
-            return Slice.ENDED
+            return Slice.ENDED if self.ending else Slice.WAITING
         if self._interrupt_waits:  # for IF: instruction by instruction until it is set
             return self._go(SLICE, None)
         try:
@@ -87,11 +85,9 @@ class EmulatedVcpuRunner(VcpuRunner):
             self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), self._emulated.look()[1])
         except CannotEmulate as reason:
             self._give_up(reason, self._emulated.look()[1])
-        return True
+        return False
 
     def _step(self, count: int) -> Slice:
-        if self.over:
-            return Slice.ENDED
         return self._go(min(count, SLICE), self.board.steps)
 
     def _go(self, count: int, first: int | None) -> Slice:

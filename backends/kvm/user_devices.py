@@ -24,6 +24,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import operator
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +35,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
+import kdash
 from kdash.backends.kvm import device_calls
 from kdash.backends.kvm.device_calls import EndedCall
 from kdash.backends.kvm.device_state import State
@@ -42,6 +44,7 @@ from kdash.backends.kvm.facts import GuestError, KvmError, Outcome
 #: One past the last port and the last guest-physical address (SDM vol. 1, 19.3; vol. 3A, 4.1.4),
 #: one past the last model-specific register (ECX has 32 bits).
 LIMITS: Final = {"ports": 1 << 16, "mmio": 1 << 52, "msrs": 1 << 32}
+_OURS: Final = str(Path(kdash.__file__).parent) + os.sep
 _numbers = count()
 _Result = TypeVar("_Result")
 
@@ -59,9 +62,7 @@ class DeviceError(Exception):
             self.outcome = error.outcome
             told = f"device {device} did not return"
         super().__init__(told)
-        # The first entry is the call in this module.
-        error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
-        self.trace = "".join(traceback.format_exception(error)).rstrip("\n")
+        self.trace = _trace(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +272,17 @@ def _refuse_overlap(
 
 def _shown(addresses: range) -> str:
     return f"{addresses.start:#x}-{addresses.stop - 1:#x}"
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback of a device without our own calls, before its own and where it was ended."""
+    shown = traceback.TracebackException.from_exception(error)
+    one: traceback.TracebackException | None = shown
+    while one is not None:
+        theirs = [entry for entry in one.stack if not entry.filename.startswith(_OURS)]
+        one.stack = traceback.StackSummary.from_list(theirs)
+        one = one.__cause__ or one.__context__
+    return "".join(shown.format()).rstrip("\n")
 
 
 def _told(error: BaseException) -> str:

@@ -211,7 +211,7 @@ class VcpuRunner(ABC):
         if self.board.irqchip:
             self.look()
         elif not self._offer_interrupt():
-            return Slice.WAITING
+            return Slice.ENDED if self.ending else Slice.WAITING
         try:
             if self.after_sti:
                 return self._step_in_shadow()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from kdash.backends.kvm import device_calls
 from kdash.backends.kvm.devices import Bus
 from kdash.backends.kvm.facts import GuestError, KvmError, Mode, Outcome, RunState
 from kdash.backends.kvm.guests import flat
 from kdash.backends.kvm.run import Request, run_guest
 from kdash.backends.kvm.session import VcpuSession
-from kdash.backends.kvm.user_devices import DeviceClass, load_device, make_devices
+from kdash.backends.kvm.user_devices import DeviceClass, DeviceError, load_device, make_devices
 
 METHODS = """
     def read(self, address, size): return 0x1234
@@ -146,6 +147,18 @@ def test_an_exception_ends_the_run_with_its_traceback_as_data(
     assert report.failure.startswith("Traceback (most recent call last):\n")
     assert "card.py" in report.failure
     assert "user_devices.py" not in report.failure
+
+
+def test_a_device_that_was_ended_shows_its_own_frames_alone(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = load_device(write(FAILING.replace("raise ValueError", "ended() or ValueError"))).make()
+    device._device.read.__globals__["ended"] = device_calls.end_calls
+    monkeypatch.setattr(device_calls, "PATIENCE", 0.0)
+    with pytest.raises(DeviceError) as failure:
+        device.read(0x10, 1)
+    assert "card.py" in failure.value.trace
+    assert "device_calls.py" not in failure.value.trace
 
 
 @pytest.mark.kvm
