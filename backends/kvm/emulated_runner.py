@@ -18,6 +18,7 @@ from kdash.backends.kvm.facts import (
 )
 from kdash.backends.kvm.records import Record, Steps
 from kdash.backends.kvm.step import Kind
+from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import Vcpu, start_of
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
@@ -189,20 +190,24 @@ class EmulatedVcpuRunner(VcpuRunner):
             self._waiting.append((port, size, data))
             self._emulated.stop_soon()
             return data
-        if write:
-            self.bus.write_port(port, size, data)
-        else:
-            data = self.bus.read_port(port, size, 1)
+        try:
+            if write:
+                self.bus.write_port(port, size, data)
+            else:
+                data = self.bus.read_port(port, size, 1)
+        finally:  # one that a device fails to answer is an exit too
+            self._log_port(write, port, size, data)
         if self._interrupt_waits:
             self._emulated.stop_soon()
-        self._log_port(write, port, size, data)
         return data
 
     def _serve_waiting(self) -> None:
         while self._waiting:
             port, size, data = self._waiting.pop(0)
-            self.bus.write_port(port, size, data)
-            self._log_port(True, port, size, data)
+            try:
+                self.bus.write_port(port, size, data)
+            finally:
+                self._log_port(True, port, size, data)
 
     def _log_port(self, write: bool, port: int, size: int, data: bytes) -> None:
         detail = IoExit("out" if write else "in", port, size, 1, data)
@@ -212,9 +217,14 @@ class EmulatedVcpuRunner(VcpuRunner):
         self._ip = self._emulated.rip
         if self._each_exit:
             self._emulated.stop_soon()
-        if write:
-            self.bus.write_mmio(address, data)
-        else:
-            data = self.bus.read_mmio(address, size)
-        self._log(RawExit(ExitReason.MMIO, MmioExit(write, address, data)), self._ip, self._at)
+        try:
+            if write:
+                self.bus.write_mmio(address, data)
+            else:
+                data = self.bus.read_mmio(address, size)
+        finally:
+            self._log(RawExit(ExitReason.MMIO, MmioExit(write, address, data)), self._ip, self._at)
         return data
+
+    def _failed(self, failure: DeviceError, ip: int | None = None) -> Slice:
+        return super()._failed(failure, self._ip if ip is None else ip)

@@ -44,6 +44,8 @@ class KvmVcpuRunner(VcpuRunner):
     def __init__(self, board: Board, vcpu: Vcpu, on_steps: OnSteps | None = None) -> None:
         super().__init__(board, vcpu, on_steps)
         self._pending = False  # an access was answered and KVM has not finished it
+        self._steps_now = False  # the slice is one of steps
+        self._in_ring = False  # what is served is a write that KVM collected
 
     def rewound(self, dropped: int) -> None:
         """Go on from where the board and the VCPU were put, less so many steps."""
@@ -54,6 +56,7 @@ class KvmVcpuRunner(VcpuRunner):
 
     def _run(self) -> Slice:
         self._stop_came, self.stepped_ip, self.after_sti = False, None, False
+        self._steps_now = False
         if not self._offer_interrupt():
             return Slice.WAITING
         end, filled = self.vcpu.run_batch()
@@ -148,6 +151,7 @@ class KvmVcpuRunner(VcpuRunner):
         if not self.vcpu.has_ring:
             return
         with self.board.lock:
+            self._in_ring = True
             for address, port, data in self.vcpu.coalesced():
                 if port:
                     self.bus.write_port(address, len(data), data)
@@ -157,6 +161,7 @@ class KvmVcpuRunner(VcpuRunner):
                     raw = RawExit(ExitReason.MMIO, MmioExit(True, address, data))
                 # Where in the guest it was written nobody knows any more.
                 self._log(raw, self.vcpu.rip, step, "coalesced, seen here")
+            self._in_ring = False
 
     def settle(self) -> None:
         """Let KVM finish the access that was answered last, executing nothing after it."""
@@ -215,6 +220,7 @@ class KvmVcpuRunner(VcpuRunner):
     # -- stepping
 
     def _step(self, count: int) -> Slice:
+        self._steps_now = True
         self.settle()
         if self.over:
             return Slice.ENDED
@@ -323,6 +329,14 @@ class KvmVcpuRunner(VcpuRunner):
         self.look()
         return end
 
-    def _failed(self, failure: DeviceError) -> Slice:
+    def _failed(self, failure: DeviceError, ip: int | None = None) -> Slice:  # noqa: ARG002
         self._pending = False
-        return super()._failed(failure)
+        if self._in_ring:
+            return super()._failed(failure)
+        raw = self.vcpu.exit()
+        if raw.reason in ACCESSES:  # the one that was being served
+            record = self.vcpu.describe_exit()
+            self._ip = instruction_ip(record, self.vcpu.out_rip_after)
+            with self.board.lock:
+                self._log(raw, self._ip, self.board.steps if self._steps_now else None)
+        return super()._failed(failure, self._ip)

@@ -314,8 +314,8 @@ class VcpuRunner(ABC):
         self.state = VcpuState.HALTED if ending.outcome is Outcome.HLT else VcpuState.ENDED
         self.board.finish(self.vcpu.index, ending)
 
-    def _failed(self, failure: DeviceError) -> Slice:
-        """A device raised: nobody can answer the access, and the guest stays at it."""
-        detail = f"{failure}, at {self.vcpu.rip:#x}"
+    def _failed(self, failure: DeviceError, ip: int | None = None) -> Slice:
+        """A device raised: nobody can answer the access of the instruction at `ip`, or RIP."""
+        detail = f"{failure}, at {self.vcpu.rip if ip is None else ip:#x}"
         self._finish(Ending(failure.outcome, detail, trace=failure.trace))
         return Slice.ENDED

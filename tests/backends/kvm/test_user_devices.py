@@ -149,6 +149,22 @@ def test_an_exception_ends_the_run_with_its_traceback_as_data(
     assert "user_devices.py" not in report.failure
 
 
+@pytest.mark.parametrize("engine", [pytest.param("kvm", marks=pytest.mark.kvm), "emulator"])
+@pytest.mark.parametrize("steps", [None, 10])
+@pytest.mark.parametrize("code", ["e610 f4", "e410 f4"], ids=["out", "in"])
+def test_the_access_that_a_device_fails_in_is_an_exit(
+    write: Write, code: str, steps: int | None, engine: str
+) -> None:
+    device = load_device(write(FAILING.replace("pass", "raise ValueError")))
+    request = Request(
+        flat(bytes.fromhex("90" + code), "t"), devices=[device], max_steps=steps, engine=engine
+    )
+    report = run_guest(request)
+    assert report.detail.endswith(", at 0x1001")
+    assert report.exits == {"IO": 1}
+    assert report.ports == {0x10: (0, 1) if code.startswith("e6") else (1, 0)}
+
+
 def test_a_device_that_was_ended_shows_its_own_frames_alone(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
