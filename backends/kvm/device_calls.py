@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import time
+from dataclasses import dataclass
 from threading import Timer, get_ident
 from typing import Final
 
-from kdash.backends.kvm.facts import Outcome
+from kdash.backends.kvm.facts import IN_DEVICE, Outcome
 
 #: Seconds a call may still take when the run shall stop.
 PATIENCE: Final = 1.0
+#: Seconds after which a call is told of while it goes on.
+NOTICED: Final = 0.25
 
 
 class EndedCall(BaseException):
@@ -30,13 +33,22 @@ class OverdueCall(EndedCall):
     outcome = Outcome.TIMEOUT
 
 
-# By thread: the device's name and when the call began.
-_calls: dict[int, tuple[str, float]] = {}
+@dataclass(slots=True)
+class Call:
+    """A call that is under way."""
+
+    device: str
+    method: str
+    began: float  # time.monotonic()
+    ended: bool = False  # it was to be ended, and has not returned yet
 
 
-def begin(device: str) -> None:
+_calls: dict[int, Call] = {}  # by thread
+
+
+def begin(device: str, method: str = "") -> None:
     """The calling thread calls a device; whoever does this expects EndedCall until `end`."""
-    _calls[get_ident()] = device, time.monotonic()
+    _calls[get_ident()] = Call(device, method, time.monotonic())
 
 
 def end() -> None:
@@ -47,7 +59,32 @@ def end() -> None:
 def hung() -> tuple[str, ...]:
     """Names of the devices that have not returned for `PATIENCE`."""
     late = time.monotonic() - PATIENCE
-    return tuple(name for name, began in tuple(_calls.values()) if began <= late)
+    return tuple(call.device for call in tuple(_calls.values()) if call.began <= late)
+
+
+def longest() -> Call | None:
+    """The call that has been under way for the longest time."""
+    return min(tuple(_calls.values()), key=lambda call: call.began, default=None)
+
+
+def told() -> str:
+    """Where a device has been for longer than `NOTICED`, and for how long; empty: nowhere."""
+    call = longest()
+    if call is None or (seconds := time.monotonic() - call.began) < NOTICED:
+        return ""
+    where = ".".join(filter(None, (call.device, call.method)))
+    long = f" for {seconds:.0f} s" if seconds >= 1 else ""
+    if call.ended and seconds > 3 * PATIENCE:
+        return f"device {where} waits in C{long}: it can't be ended before that returns"
+    return f"{IN_DEVICE}{where}{long}"
+
+
+def leave() -> None:
+    """Look no longer at the calls of `hung`: nobody can end them, or waits for them."""
+    late = time.monotonic() - PATIENCE
+    for thread, call in tuple(_calls.items()):
+        if call.began <= late:
+            _calls.pop(thread, None)
 
 
 def end_calls(ended: type[EndedCall] = EndedCall) -> None:
@@ -58,14 +95,15 @@ def end_calls(ended: type[EndedCall] = EndedCall) -> None:
     """
     late = time.monotonic() - PATIENCE
     mine = False
-    for thread, (name, began) in tuple(_calls.items()):
-        if began > late:
+    for thread, call in tuple(_calls.items()):
+        if call.began > late:
             continue
         if thread == get_ident():
             # Once more when it goes on all the same, but not while it unwinds.
-            _calls[thread] = name, time.monotonic()
+            call.began = time.monotonic()
             mine = True
         else:
+            call.ended = True
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(thread), ctypes.py_object(ended)
             )

@@ -370,6 +370,9 @@ class RecordingView:
 #: Detail of a snapshot: the guest halted until a key is pressed on its keyboard.
 KEY_WANTED = "it waits for a key"
 
+#: How `Snapshot.detail` begins while a user's device does not return, but can be ended.
+IN_DEVICE = "in device "
+
 
 @dataclass(frozen=True)
 class Snapshot:

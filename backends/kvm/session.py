@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from kdash.backends.kvm import device_calls
@@ -12,6 +13,7 @@ from kdash.backends.kvm.engines import KVM
 from kdash.backends.kvm.facts import (
     Exit,
     Instruction,
+    RunState,
     Snapshot,
     TextScreen,
 )
@@ -80,12 +82,25 @@ class VcpuSession:
         else:
             self._run = GuidedRun(guest, path, devices, engine, start)
         self._thread = VcpuThread(self._run)
+        #: The snapshot before a device was called that does not return, and while it is.
+        self._in_device = (self._thread.latest, self._thread.latest)
 
     # -- commands, from any thread
 
     def snapshot(self) -> Snapshot:
-        """The latest state; never waits."""
-        return self._thread.latest
+        """The latest state; never waits.
+
+        While a device does not return, the guest is running and `detail` tells where.
+        """
+        latest = self._thread.latest
+        told = device_calls.told() if latest.state is not RunState.ENDED else ""
+        if not told:
+            return latest
+        shown, seen = self._in_device
+        if shown is not latest or seen.detail != told:
+            seen = replace(latest, state=RunState.RUNNING, detail=told)
+            self._in_device = latest, seen
+        return seen
 
     @property
     def symbols(self) -> Symbols:

@@ -115,8 +115,8 @@ class UserDevice:
             DeviceError: when the device raises, or answers something else than an int of `size`
                 bytes: cutting it off would give the guest what nobody wrote.
         """
-        value = self._called(partial(self._device.read, address, size))
-        value = self._called(partial(operator.index, value))
+        value = self._called("read", partial(self._device.read, address, size))
+        value = self._called("read", partial(operator.index, value))
         if value >> 8 * size:  # -1 of a negative one
             most = (1 << 8 * size) - 1
             told = (
@@ -133,7 +133,7 @@ class UserDevice:
         """
         for at in range(0, len(data), size):
             value = int.from_bytes(data[at : at + size], "little")
-            self._called(partial(self._device.write, address, size, value))
+            self._called("write", partial(self._device.write, address, size, value))
 
     def attach(self, machine: Any) -> None:
         """Show the device its machine, if it wants to see it.
@@ -162,8 +162,8 @@ class UserDevice:
         Raises:
             DeviceError: when the device raises, or JSON can't hold what it gives.
         """
-        state = self._called(self._device.save)
-        self._called(partial(json.dumps, state))
+        state = self._called("save", self._device.save)
+        self._called("save", partial(json.dumps, state))
         return {"state": state}
 
     def restore(self, state: State) -> None:
@@ -172,11 +172,11 @@ class UserDevice:
         Raises:
             DeviceError: when the device raises.
         """
-        self._called(partial(self._device.restore, state["state"]))
+        self._called("restore", partial(self._device.restore, state["state"]))
 
-    def _called(self, call: Callable[[], _Result]) -> _Result:
+    def _called(self, method: str, call: Callable[[], _Result]) -> _Result:
         try:
-            device_calls.begin(self.name)
+            device_calls.begin(self.name, method)
             try:
                 return call()
             finally:

@@ -86,6 +86,7 @@ class VcpuThread:
                 self._thread.join(device_calls.PATIENCE / 2)
             if self._thread.is_alive():
                 names = ", ".join(device_calls.hung())
+                device_calls.leave()
                 self._failure = f"device {names} did not return; the machine is left as it is"
                 self.latest = replace(self.latest, failure=self._failure)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from kdash.backends.kvm.facts import RunState
+from kdash.backends.kvm.facts import IN_DEVICE, RunState, Snapshot
 from kdash.panes.vcpu_past import PastKeys
+from kdash.settings import Settings
 from kdash.widgets.key_taker import KeyTaker, takes_keys
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.status import StatusLine
@@ -74,6 +76,11 @@ class GuestKeys(PastKeys):
                 tooltip="Copy the current line"),
     ]  # fmt: skip
 
+    def __init__(self, settings: Settings, *, id: str) -> None:
+        super().__init__(settings, id=id)
+        self._last_run: Future[Snapshot] = Future()  # of the run that was asked for last
+        self._last_run.cancel()
+
     def check_action(
         self,
         action: str,
@@ -107,14 +114,19 @@ class GuestKeys(PastKeys):
         """Run, or pause."""
         if self.animated:
             self.end_slow()
-            return
+            if not self.session.snapshot().detail.startswith(IN_DEVICE):
+                return
         if self.searching:
             self.follow(self.session.pause())
             return
         if self.has_ended():
             return
-        running = self.session.snapshot().state is RunState.RUNNING
-        self.follow(self.session.pause() if running else self.session.run())
+        # Asked to run, the guest runs, even where nothing has been seen of it yet.
+        if self.session.snapshot().state is RunState.RUNNING or not self._last_run.done():
+            self.follow(self.session.pause())
+        else:
+            self._last_run = self.session.run()
+            self.follow(self._last_run)
 
     def action_continue(self) -> None:
         """Run step by step, so that every step is recorded."""

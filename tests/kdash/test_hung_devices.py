@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from kdash.app import KdashApp, Place
 from kdash.backends.kvm import device_calls
@@ -20,6 +23,7 @@ from kdash.backends.kvm.session import VcpuSession
 from kdash.backends.kvm.user_devices import load_device
 from kdash.commands.dashboard import read_settings
 from kdash.panes.vcpu import VcpuPane
+from kdash.widgets.vcpu.status import StatusLine
 
 kvm = pytest.mark.kvm
 
@@ -154,20 +158,69 @@ def test_a_pause_ends_a_device_that_loops(tmp_path: Path) -> None:
         session.close()
 
 
+def application(device: Path) -> KdashApp:
+    guest = str(device.with_name("guest.bin"))
+    settings = read_settings([guest, "--device", f"{device}:Hang"])
+    return KdashApp(settings, (Place("vcpu", "VCPU", "kdash.panes.vcpu", "VcpuPane"),))
+
+
+async def until(pilot: Pilot[Any], met: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT
+    while not met():
+        assert time.monotonic() < end
+        await pilot.pause(0.1)
+
+
+#: mov al,1; out 0x10,al; hlt: the guest is in the device before anything is seen of it
+AT_ONCE = bytes.fromhex("b001 e610 f4")
+
+
+@kvm
+@pytest.mark.parametrize("keys", [["space"], ["s", "s", "s", "s"]])
+async def test_a_device_that_hangs_is_told_and_space_ends_it(
+    tmp_path: Path, keys: list[str]
+) -> None:
+    device = written(tmp_path, "loop")
+    device.with_name("guest.bin").write_bytes(AT_ONCE)
+    app = application(device)
+    async with app.run_test(size=(100, 40)) as pilot:
+
+        def line() -> str:
+            return app.query_one(StatusLine).lines[0].text
+
+        await pilot.press(*keys)
+        await until(pilot, lambda: "in device Hang.write for" in line())
+        assert "▶ running" in line()
+        assert "space ends it" in line()
+        await pilot.press("space")
+        await until(pilot, lambda: "did not return" in line())
+        assert app.query_one(VcpuPane).session.snapshot().outcome is Outcome.INTERRUPTED
+    assert not device_calls.hung()
+
+
+@kvm
+async def test_run_and_pause_are_taken_in_turn_however_quickly_they_come(tmp_path: Path) -> None:
+    device = written(tmp_path, "loop")
+    device.with_name("guest.bin").write_bytes(AT_ONCE)
+    app = application(device)
+    async with app.run_test(size=(100, 40)) as pilot:
+        pane = app.query_one(VcpuPane)
+        pane.action_run()
+        wait_until_it_hangs(device)  # without a moment in which the pane could see it
+        pane.action_run()
+        await until(pilot, lambda: pane.session.snapshot().outcome is Outcome.INTERRUPTED)
+
+
 @kvm
 async def test_the_dashboard_pauses_and_quits_with_a_device_that_hangs(tmp_path: Path) -> None:
     device = written(tmp_path, "loop")
-    guest = str(device.with_name("guest.bin"))
-    settings = read_settings([guest, "--device", f"{device}:Hang"])
-    app = KdashApp(settings, (Place("vcpu", "VCPU", "kdash.panes.vcpu", "VcpuPane"),))
+    app = application(device)
     async with app.run_test(size=(100, 40)) as pilot:
         await pilot.press("space")
         await asyncio.to_thread(wait_until_it_hangs, device)
         await pilot.press("space")
-        end = time.monotonic() + WAIT
-        while app.query_one(VcpuPane).session.snapshot().outcome is not Outcome.INTERRUPTED:
-            assert time.monotonic() < end
-            await pilot.pause(0.1)
+        pane = app.query_one(VcpuPane)
+        await until(pilot, lambda: pane.session.snapshot().outcome is Outcome.INTERRUPTED)
         device.with_name("entered").unlink()
         await pilot.press("R", "space")
         await asyncio.to_thread(wait_until_it_hangs, device)

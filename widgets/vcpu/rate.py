@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from kdash.backends.kvm.facts import KEY_WANTED, Snapshot
+from kdash.backends.kvm.facts import IN_DEVICE, KEY_WANTED, Snapshot
 from kdash.widgets.vcpu.status import amount
 
 SPAN = 1.0  # seconds over which a rate is taken
@@ -29,9 +29,9 @@ class Rate:
 
         Returns:
             The rate in words; empty while there is too little to tell, and of a guest that waits
-            for a key.
+            for a key or a device.
         """
-        if snapshot.detail == KEY_WANTED:
+        if snapshot.detail == KEY_WANTED or snapshot.detail.startswith(IN_DEVICE):
             self.clear()
             return ""
         samples = self._samples

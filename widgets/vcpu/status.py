@@ -9,7 +9,14 @@ from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.message import Message
 
-from kdash.backends.kvm.facts import KEY_WANTED, Outcome, RunState, Snapshot, VcpuState
+from kdash.backends.kvm.facts import (
+    IN_DEVICE,
+    KEY_WANTED,
+    Outcome,
+    RunState,
+    Snapshot,
+    VcpuState,
+)
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.console import HOW, LABEL
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
@@ -91,6 +98,8 @@ def status_line(  # noqa: PLR0913 - what stands in it
         told = (Piece(text, "accent"),)
         if snapshot.detail == KEY_WANTED:
             parts.append(Part(1, ((*told, Piece(f": {HOW}", "label")), told)))
+        elif snapshot.detail.startswith(IN_DEVICE):
+            parts.append(Part(0, ((*told, Piece("; space ends it", "label")),)))
         else:
             parts.append(Part(2, (told,), least=16))
     if rate:
