@@ -178,6 +178,11 @@ class Board:
         return devices
 
     @property
+    def users(self) -> tuple[UserDevice, ...]:
+        """The user's devices."""
+        return self._users
+
+    @property
     def user_devices(self) -> tuple[str, ...]:
         """Names of the user's devices."""
         return tuple(device.name for device in self._users)
@@ -195,6 +200,12 @@ class Board:
         """
         state: dict[str, Any] = {name: one.save() for name, one in self._saved().items()}
         return state | {"left": sorted(self._left), "halted": sorted(self._halted)}
+
+    def device_states(self) -> dict[str, Any]:
+        """The state of our own devices and of the log; no code of a user's device is run."""
+        with self.lock:
+            own = {name: one for name, one in self._saved().items() if one not in self._users}
+            return {name: one.save() for name, one in own.items()}
 
     def restore(self, state: Mapping[str, Any], steps: int) -> None:
         """Become what was saved, at so many steps; the run goes on from there.

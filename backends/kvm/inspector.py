@@ -26,6 +26,7 @@ from kdash.backends.kvm.state_calls import MachineCalls, StateCalls
 from kdash.backends.kvm.state_facts import (
     ControlState,
     CpuidState,
+    DeviceRegister,
     DirtyPages,
     ExtendedState,
     KernelExits,
@@ -137,6 +138,12 @@ class Inspector:
     def cpuid(self, vcpu: int = 0) -> CpuidState:
         """What CPUID answers."""
         return read_cpuid(self._moment(vcpu, "CPUID"))
+
+    def devices(self) -> tuple[DeviceRegister, ...]:
+        """What the devices hold."""
+        if self._past is None:
+            raise KvmError("the devices' state is not known here", "look at a guest that runs")
+        return self._past.devices()
 
     def walk(self, linear: int, vcpu: int = 0) -> PageWalk:
         """How `linear` becomes a guest-physical address."""

@@ -22,8 +22,9 @@ from kdash.backends.kvm.recorded_contents import devices_of, earlier_exits, exit
 from kdash.backends.kvm.recorder import Recorder
 from kdash.backends.kvm.recording import LIMIT, Recording
 from kdash.backends.kvm.runner import Runner
+from kdash.backends.kvm.state_facts import DeviceRegister
 from kdash.backends.kvm.travel import Travel
-from kdash.backends.kvm.user_devices import DeviceError
+from kdash.backends.kvm.user_devices import DeviceError, UserDevice
 
 #: RAM up to which a guest is recorded unless told otherwise: its copy takes as much again,
 #: and making it delays the first step by about a millisecond for each MiB that is used.
@@ -151,6 +152,18 @@ class Past:
         if self._recorder is None or len(latest) == min(count, self._runner.log.total):
             return latest
         return (*self._exits_of_file(latest), *latest)[-count:]
+
+    def devices(self) -> tuple[DeviceRegister, ...]:
+        """What the devices hold at the moment shown; of the user's own where they are."""
+        from kdash.backends.kvm.device_rows import device_registers
+
+        board = self._runner.board
+        state = devices_of(self.recording) if self.active else board.device_states()
+        found = device_registers(state)
+        if board.pic is None:
+            kernel = "PIC, IOAPIC, LAPIC and PIT are the kernel's (--irqchip)"
+            found = (*found, DeviceRegister("kernel", "irqchip", "on", kernel))
+        return (*found, *(_of_user(device) for device in board.users))
 
     def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:
         """Of the last `count` exits that are recorded before the moment shown those before `index`.
@@ -285,3 +298,12 @@ def _why_not(machine: Machine, engine: str, record: bool | None, limit: int) -> 
             f"--record-memory {-(-least >> 20)}M is the least"
         )
     return ""
+
+
+def _of_user(device: UserDevice) -> DeviceRegister:
+    """Where a user's device is, and whether its state goes back with the guest."""
+    places = [f"ports {one.start:#x}-{one[-1]:#x}" for one in device.ports]
+    places += [f"MMIO {one.start:#x}-{one[-1]:#x}" for one in device.mmio]
+    kept = "goes back with the guest" if device.keeps_state else "does not go back"
+    return DeviceRegister(device.name, "state", "kept" if device.keeps_state else "-",
+                          ", ".join([*places, kept]))  # fmt: skip

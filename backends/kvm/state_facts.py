@@ -235,3 +235,13 @@ class StatisticsState:
     dirty: DirtyPages
     exits: KernelExits
     unavailable: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceRegister:
+    """One thing that a device holds."""
+
+    device: str  # "serial", "pit", or the class of a user's device
+    name: str
+    value: str
+    meaning: str

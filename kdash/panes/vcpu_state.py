@@ -33,6 +33,7 @@ READERS: Final[dict[str, Callable[[Inspector, Asked], Any]]] = {
     "fpu": lambda inspector, asked: inspector.fpu(asked.vcpu),
     "msrs": lambda inspector, asked: inspector.msrs(asked.vcpu),
     "cpuid": lambda inspector, asked: inspector.cpuid(asked.vcpu),
+    "devices": lambda inspector, _: inspector.devices(),
     "statistics": lambda inspector, _: inspector.statistics(),
     "walk": lambda inspector, asked: inspector.walk(asked.linear, asked.vcpu),
 }

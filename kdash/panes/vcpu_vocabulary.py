@@ -124,6 +124,7 @@ WORDS: Final = (
         "fpu       x87, MXCSR, XMM, YMM, ZMM\n"
         "msrs      model-specific registers by name\n"
         "cpuid     what CPUID answers, by name\n"
+        "devices   what serial port, timer, keyboard, CMOS and the user's devices hold\n"
         "statistics  (stats) KVM's counters, pages written, exits inside the kernel\n"
         "walk      the page walk of the next instruction, or of `walk ADDR`\n\n"
         "< and > go through them, Esc shows all parts again.",

@@ -129,6 +129,7 @@ async def test_all_views_of_a_real_guest_that_runs_and_stops() -> None:
     expected = {
         "control": "PE MP ET NE WP AM PG", "fpu": "st0", "msrs": "IA32_TSC",
         "statistics": "cumulative", "cpuid": "version and features", "walk": "PML4[0]",
+        "devices": "9600 baud, 8N1",
     }  # fmt: skip
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("space")

@@ -10,7 +10,7 @@ from kdash.widgets.vcpu.splits import COLUMN, Border, column, stacked
 
 PARTS = ("code", "registers", "exits", "serial", "screen", "memory", "stops", "ending")
 #: Views of state that is read on demand; one part, "state", shows them all, alone.
-STATE_VIEWS = ("control", "fpu", "msrs", "cpuid", "statistics", "walk")
+STATE_VIEWS = ("control", "fpu", "msrs", "cpuid", "devices", "statistics", "walk")
 BROAD = 110  # cells; from here on registers and code stand side by side
 MEDIUM = 64  # cells; from here on code and serial stand side by side
 TALL = 24  # lines; below, the registers have no title

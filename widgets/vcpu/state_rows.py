@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from kdash.backends.kvm.state_facts import CpuidLeaf, CpuidState, PageLevel, PageWalk
+from kdash.backends.kvm.state_facts import (
+    CpuidLeaf,
+    CpuidState,
+    DeviceRegister,
+    PageLevel,
+    PageWalk,
+)
 from kdash.widgets.vcpu.state_row import StateRow, gap_rows
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -78,3 +84,8 @@ def _level(level: PageLevel) -> StateRow:
     flags = " ".join(level.flags) or "not present"
     tone = "bad" if level.next is None else ""
     return StateRow("walk", name, f"{level.raw:016x}", f"at {level.address:x} {flags}{leads}", tone)
+
+
+def device_rows(registers: Sequence[DeviceRegister]) -> list[StateRow]:
+    """What the devices hold."""
+    return [StateRow(one.device, one.name, one.value, one.meaning) for one in registers]

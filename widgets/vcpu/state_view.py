@@ -16,7 +16,7 @@ from kdash.widgets.vcpu.extended_rows import extended_rows
 from kdash.widgets.vcpu.msr_rows import msr_rows
 from kdash.widgets.vcpu.numbers import TYPES
 from kdash.widgets.vcpu.state_row import StateRow
-from kdash.widgets.vcpu.state_rows import cpuid_rows, walk_rows
+from kdash.widgets.vcpu.state_rows import cpuid_rows, device_rows, walk_rows
 from kdash.widgets.vcpu.statistics_rows import statistics_rows
 
 FILTERED = "no row passes the filter; Esc in its line drops it"
@@ -45,6 +45,7 @@ KINDS = {
                  lambda fact, _, __: msr_rows(fact), 26, 17, "KVM lists no MSRs", 8),
     "cpuid": Kind("CPUID", lambda fact, _, __: cpuid_rows(fact), 10, 36,
                   "nothing is told"),
+    "devices": Kind("Devices", lambda fact, _, __: device_rows(fact), 12, 12, "nothing is told"),
     "statistics": Kind("KVM's statistics, dirty pages, exits in the kernel",
                        lambda fact, before, _: statistics_rows(fact, before), 26, 17,
                        "KVM tells no statistics"),
