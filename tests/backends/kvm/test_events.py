@@ -336,7 +336,7 @@ def test_a_step_into_a_handler_tells_the_instruction_executed(mode: Mode, irqchi
             "bafc03b008ee baf903b002ee fb ebfe"
         ).ljust(0x40, b"\0") + bytes.fromhex("b058 f4")
         one, handler, second = guest(code.hex(), irqchip=irqchip), 0x1040, 0x1042
-    request = Request(one, stdin=b"q", step_by_step=True, timeout=5, max_steps=200)
+    request = Request(one, stdin=b"q", step_by_step=True, timeout=5, max_steps=1_000_000)
     run_guest(request, Listeners(steps=steps))
     assert handler in seen
     assert seen[seen.index(handler) + 1] == second
