@@ -14,6 +14,7 @@ from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -196,6 +197,12 @@ class KdashApp(App[int]):
             await box.mount(pane, before=later[0] if later else None)
             await asyncio.sleep(0)
         self.all_built = True
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End with the error, unless it is a message that came while the widgets were leaving."""
+        if isinstance(error, NoMatches) and not self.is_running:
+            return
+        super()._handle_exception(error)
 
     def _redraw(self, _: App[object]) -> None:
         """Draw everything: the terminal has forgotten the screen while kdash was suspended."""

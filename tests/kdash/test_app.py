@@ -257,3 +257,22 @@ async def test_on_a_narrow_terminal_help_and_quit_and_every_tab_are_whole() -> N
 
 def test_the_real_panes_are_the_ones_that_are_built() -> None:
     assert [place.name for place in PLACES] == [place.name for place in RECORDED]
+
+
+class ParkingPane(Pane):
+    """Says how it is doing when it is taken away."""
+
+    def __init__(self, settings: Settings, *, id: str) -> None:
+        super().__init__(id=id)
+
+    async def _on_unmount(self) -> None:
+        await self.app.query(TabLine).remove()
+        self.report_status("gone")
+        self.app.call_later(self.app.query_one, TabLine)
+
+
+async def test_news_of_a_pane_that_arrive_while_the_program_ends_are_no_fault() -> None:
+    app = app_with(Place("stack", "Stack", __name__, "ParkingPane"))
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+    assert app.return_code in (None, 0)
