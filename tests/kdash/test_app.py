@@ -265,7 +265,8 @@ class ParkingPane(Pane):
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(id=id)
 
-    async def _on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
+        """The tab line goes first."""
         await self.app.query(TabLine).remove()
         self.report_status("gone")
         self.app.call_later(self.app.query_one, TabLine)
