@@ -137,8 +137,10 @@ def load_vectors(path: Path) -> tuple[Case, ...]:
     except (RecursionError, ValueError) as error:
         raise VectorError(f"not JSON that can be read: {error}") from None
     cases = document.get("cases") if isinstance(document, dict) else None
-    if not isinstance(cases, list) or not cases:
+    if not isinstance(cases, list):
         raise VectorError('top level: expected an object with a list of "cases"')
+    if not cases:
+        raise VectorError('top level: "cases" is an empty list, nothing to replay')
     return tuple(_case(raw, ordinal) for ordinal, raw in enumerate(cases))
 
 

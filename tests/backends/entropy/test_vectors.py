@@ -88,7 +88,7 @@ def broken(*path: Any, value: object) -> Any:
         ('{"cases": [', "line 1, column 12: not JSON"),
         ("[" * 100_000, "not JSON"),
         ("[]", 'list of "cases"'),
-        ({"cases": []}, 'list of "cases"'),
+        ({"cases": []}, '"cases" is an empty list, nothing to replay'),
         ({"cases": [7]}, "case number 0: expected an object"),
         ({"cases": [{"id": 7}]}, 'case number 0: "id"'),
         (broken("cases", 0, "ops", value={}), 'case X1: "ops"'),
