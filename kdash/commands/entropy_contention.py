@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from kdash.backends.entropy.contention_facts import MEASURED
 from kdash.commands.entropy_parser import Parser, Stopped
 from kdash.exit_status import ExitStatus
 
@@ -31,6 +32,9 @@ examples:
 
 Exit status: 0, 2 usage, 3 when threads can't be started, 130 after ctrl+c with what is known.
 """
+# What a simulation has not: it is no run, and nothing took processor time.
+OF_MEASUREMENTS = ("best_reads_per_second", "cpu_ns_per_read", "cpu_share", "runs")
+OF_RUNS, OF_TIME = ("best", "CPU ns", "CPU"), ("spin", "hold", "think")
 MARK = 0.8  # of the time: where the published machine stood
 
 
@@ -99,7 +103,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             f"simulated, {point.origin}: {_counted(sockets, 'socket')}, "
             f"{_counted(threads, 'thread')}, {_counted(nodes, 'pool')}\n\n"
         )
-        sys.stdout.write(_table((point,)))
+        sys.stdout.write(_table((point,), measured=False))
     return ExitStatus.OK
 
 
@@ -138,24 +142,24 @@ def _print(found: Contention, form: str) -> None:
         f"measured on {_counted(found.cpus, 'processor')}, {_counted(found.nodes, 'NUMA node')}: "
         "reads of 16 bytes\n\n"
     )
-    sys.stdout.write(_table(found.points))
+    sys.stdout.write(_table(found.points, measured=True))
     ratio = _split_over_shared(found.points)
     if ratio:
         sys.stdout.write(f"\n{ratio}\n")
 
 
 def _json(point: Point) -> dict[str, object]:
-    return {key: value for key, value in asdict(point).items() if value is not None}
+    left_out = () if point.origin == MEASURED else OF_MEASUREMENTS
+    found = asdict(point).items()
+    return {key: value for key, value in found if value is not None and key not in left_out}
 
 
-def _table(points: tuple[Point, ...]) -> str:
-    rows = [("threads", "design", "reads/s", "best", "CPU ns", "CPU", "spin", "hold", "think")]
+def _table(points: tuple[Point, ...], *, measured: bool) -> str:
+    rows = [("threads", "design", "reads/s", *(OF_RUNS if measured else ()), *OF_TIME)]
     rows += [
         (
             f"{point.threads:,}", point.design, f"{point.reads_per_second:,.0f}",
-            f"{point.best_reads_per_second:,.0f}", f"{point.cpu_ns_per_read:,.0f}",
-            f"{point.cpu_share:.0%}",
-            *_share_cells(point.shares),
+            *(_run_cells(point) if measured else ()), *_share_cells(point.shares),
         )
         for point in points
     ]  # fmt: skip
@@ -174,6 +178,11 @@ def _table(points: tuple[Point, ...]) -> str:
         if point.shares is not None and point.shares.spin > MARK
     ]
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+
+
+def _run_cells(point: Point) -> tuple[str, str, str]:
+    best, each = point.best_reads_per_second, point.cpu_ns_per_read
+    return f"{best:,.0f}", f"{each:,.0f}", f"{point.cpu_share:.0%}"
 
 
 def _share_cells(shares: Shares | None) -> tuple[str, str, str]:

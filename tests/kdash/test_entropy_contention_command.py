@@ -41,9 +41,14 @@ def test_a_simulated_machine_says_what_it_is_calibrated_to() -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("simulated, calibrated to Kleen's statement: 4 sockets")
     assert "more than 80% of the time" in done.stdout
+    assert done.stdout.splitlines()[2].split() == [
+        "threads", "design", "reads/s", "spin", "hold", "think",
+    ]  # fmt: skip
     found = json.loads(contention("--simulate", "4,120,4", "--format", "json").stdout)
     assert (found["sockets"], found["threads"], found["nodes"]) == (4, 120, 4)
-    assert found["points"][0]["shares"]["spin"] < 0.05
+    point = found["points"][0]
+    assert point["shares"]["spin"] < 0.05
+    assert set(point) == {"design", "threads", "pools", "reads_per_second", "shares", "origin"}
 
 
 @pytest.mark.parametrize(
