@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kdash.backends.entropy._native import ffi, lib
 from kdash.backends.entropy.contention_facts import MEASURED, Contention, Point, Shares
+from kdash.backends.entropy.procfs import RANDOM_SYSCTLS, Root, Unavailable
 
 RUNS = 10
 RUN_SECONDS = 0.1
@@ -66,9 +67,8 @@ def plans(most_threads: int, *, kernel: bool = True) -> tuple[Plan, ...]:
 def takes_from_input_pool(root: str = "/") -> bool:
     """Whether getrandom of this kernel would drain its input pool: then it is left alone."""
     try:
-        text = (Path(root) / "proc/sys/kernel/random/poolsize").read_text()
-        return int(text) >= _MOVING_POOL_BITS
-    except (OSError, ValueError):
+        return Root(root).integer(f"{RANDOM_SYSCTLS}/poolsize") >= _MOVING_POOL_BITS
+    except Unavailable:
         return True  # what can't be told is left alone
 
 

@@ -16,6 +16,7 @@ from kdash.backends.entropy.facts import Changes, CounterChange, PoolState, Word
 from kdash.backends.entropy.generator import HZ, INITIAL_JIFFIES, UTS_BYTES, Generator, Machine
 from kdash.backends.entropy.happenings import Kind
 from kdash.backends.entropy.per_node import PerNodeDesign, PerNodeGenerator
+from kdash.backends.wording import counted
 
 _NS = 1_000_000_000
 _MASK64 = (1 << 64) - 1
@@ -98,7 +99,7 @@ class FedGenerator:
                     return f"{text}: the value before, ignored"
                 bits = taken
         self.credited[kind] += bits
-        return f"{text}: 16 bytes into {target}, credit {_counted(bits, 'bit')}"
+        return f"{text}: 16 bytes into {target}, credit {counted(bits, 'bit')}"
 
     def _interrupt(self, number_of_cpu: int, irq: int, target: str) -> str:
         cpu = self.cpus.setdefault(number_of_cpu, Cpu())
@@ -109,7 +110,7 @@ class FedGenerator:
             return f"{text}: into its fast pool, {cpu.pool.count}/64"
         cpu.flushes += 1
         self.credited[Kind.INTERRUPT] += bits
-        return f"{text}: fast pool into {target}, credit {_counted(bits, 'bit')}"
+        return f"{text}: fast pool into {target}, credit {counted(bits, 'bit')}"
 
     def inventory(self) -> Inventory:
         """Every counter and word there is, by place and name."""
@@ -187,7 +188,3 @@ def _of_timer(history: TimerState) -> dict[str, int]:
         "last_delta": history.last_delta,
         "last_delta2": history.last_delta2,
     }
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

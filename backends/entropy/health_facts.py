@@ -14,6 +14,9 @@ SAYS_NOTHING = (
 )
 
 
+ESTIMATED_BYTES = 62_500  # the bit estimators see these first bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Fips140:
     """Counts of 20,000-bit blocks that failed; one block may fail several tests."""

@@ -44,6 +44,7 @@ from kdash.backends.entropy.model_state import (
 from kdash.backends.entropy.pool import EXTRACT_BYTES, mix_pool_bytes
 from kdash.backends.entropy.procfs import Root, Unavailable
 from kdash.backends.entropy.traced_events import TracedFeed
+from kdash.backends.wording import counted
 
 MOST_SPEED = 3600
 DEFAULT_SPEED = 60
@@ -401,7 +402,7 @@ class LiveModel:
         def mixing() -> str:
             for fed in self._alike():
                 mix_pool_bytes(fed.generator.input, data)
-            return f"mix {_counted(len(data), 'byte')}"
+            return f"mix {counted(len(data), 'byte')}"
 
         return self._do(mixing)
 
@@ -412,7 +413,7 @@ class LiveModel:
             for fed in self._alike():
                 fed.generator.credit_safe(fed.generator.input, bits)
             word = "credit" if bits >= 0 else "debit"
-            return f"{word} {_counted(abs(bits), 'bit')}"
+            return f"{word} {counted(abs(bits), 'bit')}"
 
         return self._do(crediting)
 
@@ -485,7 +486,3 @@ class LiveModel:
         self._flip_next = False
         self._spread = ()
         self._spread_events = 0
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kdash.backends.entropy.contention_facts import MEASURED
+from kdash.backends.wording import counted
 from kdash.commands.entropy_parser import Parser, Stopped
 from kdash.exit_status import ExitStatus
 
@@ -100,8 +101,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(found | {"points": [_json(point)]}) + "\n")
     else:
         sys.stdout.write(
-            f"simulated, {point.origin}: {_counted(sockets, 'socket')}, "
-            f"{_counted(threads, 'thread')}, {_counted(nodes, 'pool')}\n\n"
+            f"simulated, {point.origin}: {counted(sockets, 'socket')}, "
+            f"{counted(threads, 'thread')}, {counted(nodes, 'pool')}\n\n"
         )
         sys.stdout.write(_table((point,), measured=False))
     return ExitStatus.OK
@@ -126,7 +127,7 @@ def _measure(arguments: argparse.Namespace) -> int:
 def _tell_progress(found: Contention) -> None:
     if sys.stderr.isatty():
         point = found.points[-1]
-        sys.stderr.write(f"\r\x1b[Kmeasured {_counted(point.threads, 'thread')}, {point.design}")
+        sys.stderr.write(f"\r\x1b[Kmeasured {counted(point.threads, 'thread')}, {point.design}")
 
 
 def _print(found: Contention, form: str) -> None:
@@ -139,7 +140,7 @@ def _print(found: Contention, form: str) -> None:
         )
         return
     sys.stdout.write(
-        f"measured on {_counted(found.cpus, 'processor')}, {_counted(found.nodes, 'NUMA node')}: "
+        f"measured on {counted(found.cpus, 'processor')}, {counted(found.nodes, 'NUMA node')}: "
         "reads of 16 bytes\n\n"
     )
     sys.stdout.write(_table(found.points, measured=True))
@@ -172,7 +173,7 @@ def _table(points: tuple[Point, ...], *, measured: bool) -> str:
         for row in rows
     ]
     notes = [
-        f"{_counted(point.threads, 'thread')} on {point.design}: more than {MARK:.0%} of the time "
+        f"{counted(point.threads, 'thread')} on {point.design}: more than {MARK:.0%} of the time "
         "is spent waiting for the lock"
         for point in points
         if point.shares is not None and point.shares.spin > MARK
@@ -201,7 +202,3 @@ def _split_over_shared(points: tuple[Point, ...]) -> str:
     best = each.best_reads_per_second / one.best_reads_per_second
     median = each.reads_per_second / one.reads_per_second
     return f"{most} pools over 1 with {most} threads: x{best:.1f} best, x{median:.1f} median"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

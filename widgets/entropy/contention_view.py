@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from kdash.backends.entropy.contention_facts import Contention, Point, Shares
+from kdash.backends.wording import counted
 from kdash.widgets.entropy.curves import Curve, curve_lines, short
 from kdash.widgets.entropy.tone_lines import Line, Span, ToneLines, plain, wrapped
 
@@ -75,7 +76,7 @@ class ContentionView(ToneLines):
         title = "MEASURED on this machine"
         lines: list[Line] = [(Span(title, "strong"),)]
         if found is not None:
-            host = f"{_counted(found.cpus, 'processor')}, {_counted(found.nodes, 'NUMA node')}"
+            host = f"{counted(found.cpus, 'processor')}, {counted(found.nodes, 'NUMA node')}"
             if len(title) + 2 + len(host) <= width:
                 lines = [(*lines[0], Span(f"  {host}", "muted"))]
             else:
@@ -180,7 +181,3 @@ def _beside(left: Sequence[Line], right: Sequence[Line], half: int) -> list[Line
         gap = " " * max(0, half - len(plain(first)))
         found.append((*first, Span(f"{gap}   "), *second))
     return found
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,6 +10,7 @@ from textual.message import Message
 
 from kdash.backends.entropy.facts import ModelStep, PoolState
 from kdash.backends.entropy.model_facts import FastPoolState, ModelState, PoolFlow, ReaderState
+from kdash.backends.wording import counted
 from kdash.widgets.entropy.diagram_boxes import box, centred, columns, fitted, joined, marked_bar
 from kdash.widgets.entropy.gauge import bar
 from kdash.widgets.entropy.step_lines import change_lines, spread_lines
@@ -112,7 +113,7 @@ class DiagramView(ToneLines):
         if slowed:
             clock += f", reached x{state.reached:.3g}"
         if state.nodes:
-            design, other = f"PER NODE, {_counted(state.nodes, 'node')}", "d: stock"
+            design, other = f"PER NODE, {counted(state.nodes, 'node')}", "d: stock"
         else:
             design, other = "STOCK 4.3", "d: per node"
         seed = [Span(f"seed {state.seed[:16]}", "accent")] if state.seed else []
@@ -161,7 +162,7 @@ def _events(state: ModelState, width: int) -> list[Line]:
         lines.append((Span("no interrupt yet; a fast pool appears with a CPU's first", "muted"),))
     sources = [
         Span(
-            f"{source.name}: {_counted(source.events, 'event')}, {source.credited} bits",
+            f"{source.name}: {counted(source.events, 'event')}, {source.credited} bits",
             "accent" if source.busy else "muted",
         )
         for source in state.sources
@@ -323,7 +324,3 @@ def _rows(
 def _time(seconds: float) -> str:
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,9 +7,8 @@ import numpy as np
 from kdash.backends.entropy.health import estimators, verdicts
 from kdash.backends.entropy.health.continuous import ProportionStream, RepetitionStream
 from kdash.backends.entropy.health.fips140 import Fips140Stream
-from kdash.backends.entropy.health_facts import Estimates, Health, WholeBytes
+from kdash.backends.entropy.health_facts import ESTIMATED_BYTES, Estimates, Health, WholeBytes
 
-ESTIMATED_BYTES = 62_500  # the bit estimators see these first bytes
 LEAST_ESTIMATED = 1_000  # bytes; the estimates' normal approximations mean little below
 LEAST_MIN_ENTROPY, MOST_MIN_ENTROPY = 0.1, 8.0  # bits per byte that may be claimed
 PIECE = 1 << 18  # bytes; pieces of this size stay in the cache

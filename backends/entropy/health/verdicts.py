@@ -11,7 +11,7 @@ from dataclasses import replace
 from statistics import NormalDist
 
 from kdash.backends.entropy.health.fips140 import FALSE_ALARM
-from kdash.backends.entropy.health_facts import Health, Verdict
+from kdash.backends.entropy.health_facts import ESTIMATED_BYTES, Health, Verdict
 
 ALARM = 1e-6  # false-alarm rate of a verdict
 _ALARM_TEXT = "1 in 1,000,000"
@@ -74,7 +74,7 @@ def _continuous(health: Health) -> tuple[Verdict, Verdict]:
 
 def _estimates(health: Health) -> tuple[Verdict, ...]:
     found = health.estimates
-    bits = 8 * min(health.nbytes, 62_500)
+    bits = 8 * min(health.nbytes, ESTIMATED_BYTES)
     least = (_least_mcv_bytes, _least_mcv_bits, _least_collision, _least_markov)
     values = (found.mcv_bytes, found.mcv_bits, found.collision_bits, found.markov_bits)
     counts = (health.nbytes, bits, bits, bits)
