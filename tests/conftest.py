@@ -66,6 +66,11 @@ REASONS: dict[str, Callable[[], str]] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # The examples of a property run the same lines again and again: tracing them costs
+        # minutes and shows nothing that the tests of one behaviour do not.
+        if hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
     for name, reason in REASONS.items():
         if text := reason():
             for item in items:

@@ -312,7 +312,7 @@ async def test_a_sampler_that_fails_leaves_a_notice_and_keys_without_effect() ->
     app = Host(pane)
     async with app.run_test(size=NARROW) as pilot:
         await until(pilot, lambda: pane.query(Notice))
-        assert app.told[-1] == ("unavailable", "bad")
+        await until(pilot, lambda: app.told[-1:] == [("unavailable", "bad")])
         assert "No such file or directory" in str(pane.query_one(Notice).render())
         pane.focus_content()
         await pilot.press("space", "s", "x", "m", "p", "greater_than_sign")

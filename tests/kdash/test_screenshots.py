@@ -9,6 +9,7 @@ from screenshots.draw import FOLDER, PICTURES, Picture, draw
 README = FOLDER.parent / "README.md"
 
 
+@pytest.mark.no_cover  # what is drawn is covered by the tests of each view
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
 async def test_the_picture_in_the_folder_is_current(picture: Picture) -> None:
     assert await draw(picture) == (FOLDER / f"{picture.name}.svg").read_text()

@@ -79,6 +79,7 @@ async def built(app: KdashApp, pilot: Pilot[int]) -> None:
     await pilot.pause()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", THEMES)
 async def test_every_theme_draws_every_pane(name: str) -> None:
     app = recorded_app(theme=name)

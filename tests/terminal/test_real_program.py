@@ -222,7 +222,7 @@ def test_a_redirected_standard_error_is_refused_not_drawn_into() -> None:
 def test_a_storm_of_sizes_ends_in_the_picture_of_the_last_one() -> None:
     with Program("--engine", "emulator", columns=160, lines=48) as program:
         program.wait_for("─ VCPU", "─ Entropy")
-        for step in range(60):
+        for step in range(25):
             program.child.setwinsize(1 + step * 7 % 50, 1 + step * 37 % 200)
             program.pump(0.01)
         program.child.setwinsize(48, 160)

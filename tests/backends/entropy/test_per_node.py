@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kdash.backends.entropy import devices
@@ -96,7 +96,9 @@ def test_no_pool_but_node_0s_is_used_before_that_is_initialised(
         assert all(before[name] == words(generator)[name] for name in others)
 
 
-@given(st.integers(2, MOST_NODES))
+@settings(max_examples=8)
+@example(MOST_NODES)
+@given(st.integers(2, 12))
 def test_seeding_from_node_0_makes_every_pool_differ_at_once(nodes: int) -> None:
     generator = booted(PerNodeDesign(nodes=nodes, seeding=Seeding.NODE_0))
     states = {tuple(pool.words) for pool in generator.nonblocking_pools}

@@ -91,9 +91,9 @@ def test_more_than_four_are_compared_by_steps(opened: Open) -> None:
     assert now.steps == 8
 
 
-def test_a_thousand_breakpoints_are_compared(opened: Open) -> None:
+def test_hundreds_of_breakpoints_are_compared(opened: Open) -> None:
     session = opened("90" * 50 + "f4")
-    for address in [*range(0x5000, 0x5000 + 999), 0x1020]:
+    for address in [*range(0x5000, 0x5000 + 299), 0x1020]:
         session.add_stop(Wanted(BREAK, address))
     assert run(session).registers.rip == 0x1020
     assert run(session).outcome is Outcome.HLT
