@@ -12,6 +12,7 @@ EXPRESSION = re.compile(r"[\\.^$*+?{}\[\]|()]")  # a word with one of these may 
 TOKEN = re.compile(r"\\.|\(\?P|[^\\]", re.DOTALL)  # of an expression: escapes stay as they are
 CODED = re.compile(r"\\[xuUN0-9]")  # characters by number or name may be capitals
 FIELD = re.compile(r"([a-z][a-z0-9_-]*):(?!:)")  # what looks like a field before a colon
+NUMBER = re.compile(r"(0x)?([0-9a-f]{1,20})", re.ASCII)
 BETWEEN = "\n"  # between the fields of a search text: `.` does not cross it, `^` and `$` see it
 
 
@@ -31,23 +32,27 @@ class Term:
         return self.pattern.search(text) is not None
 
 
-def parse(text: str, known: Iterable[str]) -> tuple[Term, ...]:
+def parse(text: str, known: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Term, ...]:
     """Read a filter such as ``kind:unreachable !file:kvm mutex_.*lock``.
 
     Args:
         text: Words separated by blanks; a row has to pass all of them.
         known: Names of fields, in lower case; typed in any case. A prefix that is none of them
             belongs to the text searched for (see `unknown_fields`).
+        numbers: Those of them that hold one number each: it is compared as a whole, however it
+            is written. Digits alone are decimal or hexadecimal, whichever the field shows.
 
     Returns:
         The terms. Every word is a case-insensitive regular expression; one that is not valid is
         taken as plain text. Words that are not complete yet (`!`, `kind:`) are left out.
     """
     names = frozenset(known)
-    return tuple(term for word in text.split() if (term := _term(word, names)) is not None)
+    whole = frozenset(numbers)
+    terms = (_term(word, names, whole) for word in text.split())
+    return tuple(term for term in terms if term is not None)
 
 
-def _term(word: str, known: frozenset[str]) -> Term | None:
+def _term(word: str, known: frozenset[str], numbers: frozenset[str]) -> Term | None:
     inverse = word.startswith("!")
     word = word.removeprefix("!")
     field, colon, value = word.partition(":")
@@ -56,7 +61,19 @@ def _term(word: str, known: frozenset[str]) -> Term | None:
         field, value = "", word
     if not value:
         return None
-    return Term(field, value.lower(), _pattern(value), inverse)
+    pattern = (_number(value.lower()) if field in numbers else None) or _pattern(value)
+    return Term(field, value.lower(), pattern, inverse)
+
+
+def _number(value: str) -> re.Pattern[str] | None:
+    """What finds a number as a field shows it, decimal or 0x and hexadecimal; None: it is none."""
+    typed = NUMBER.fullmatch(value)
+    if typed is None:
+        return None
+    hexadecimal = int(typed[2], 16)
+    plain = not typed[1] and typed[2].isdecimal()
+    number = int(typed[2]) if plain else hexadecimal
+    return re.compile(rf"\A(?:{number}|0x{number:x}|0x{hexadecimal:x})\Z")
 
 
 def _pattern(value: str) -> re.Pattern[str] | None:

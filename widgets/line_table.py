@@ -95,6 +95,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
         *,
         fields: Callable[[RowT], Fields] | None = None,
         names: Sequence[str] = (),
+        numbers: Sequence[str] = (),
         follow: bool = False,
         id: str | None = None,
     ) -> None:
@@ -105,6 +106,7 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
             cells: The cells of one row, one a column.
             fields: What filters search, by field name; the cells by column key unless given.
             names: Of those fields, where a filter may come before the first row.
+            numbers: Of those fields that filters compare as whole numbers.
             follow: Keep the cursor on the newest row while it stands there.
             id: Textual's widget id.
         """
@@ -112,7 +114,9 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
         self.columns = tuple(columns)
         self._cells = cells
         self._rows: Rows[RowT] = Rows(
-            fields or self._fields_of_cells, names or [column.key for column in self.columns]
+            fields or self._fields_of_cells,
+            names or [column.key for column in self.columns],
+            numbers,
         )
         self._follow = follow
         self._placeholder = ""

@@ -22,12 +22,18 @@ class Rows(Generic[RowT]):
     it ahead of time. Rows that come later are sorted in, not everything again.
     """
 
-    def __init__(self, fields: Callable[[RowT], Fields], names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        fields: Callable[[RowT], Fields],
+        names: Sequence[str],
+        numbers: Iterable[str] = (),
+    ) -> None:
         """Start empty.
 
         Args:
             fields: What filters search in a row; the same names in the same order for every row.
             names: Names of the fields that are known before the first row.
+            numbers: Those of them that filters compare as whole numbers.
         """
         self.held: list[RowT] = []
         self.passing: list[int] = []
@@ -35,6 +41,7 @@ class Rows(Generic[RowT]):
         self.outline: Outline[RowT] = Outline()
         self._fields = fields
         self._names = tuple(names)
+        self._numbers = frozenset(numbers)
         self._named = False
         self._texts: list[str] = []
         self._filter = ""
@@ -115,7 +122,7 @@ class Rows(Generic[RowT]):
     def filter(self, text: str) -> None:
         """Show the rows that pass the filter `text`; the empty filter shows all."""
         before, self._filter = self._terms, text
-        self._terms = parse(text, self._names)
+        self._terms = parse(text, self._names, self._numbers)
         narrowed = _narrows(before, self._terms)
         self.passing = self._passing(self.passing if narrowed else self._order)
         self.arrange()
@@ -164,7 +171,7 @@ class Rows(Generic[RowT]):
         if self.held and not self._named:
             self._named = True
             self._names = tuple(self._fields(self.held[0]))
-            self._terms = parse(self._filter, self._names)
+            self._terms = parse(self._filter, self._names, self._numbers)
 
 
 def _narrows(before: tuple[Term, ...], after: tuple[Term, ...]) -> bool:

@@ -83,3 +83,31 @@ def test_text_with_a_colon_that_occurs_in_a_row_is_meant_as_text() -> None:
     texts = (search_text({"name": "rcu: stall"}),)
     assert unknown_fields(parse("rcu:", ("name",)), texts) == ()
     assert unknown_fields(parse("std::sort 12:30 f.c:7", ("name",)), texts) == ()
+
+
+@pytest.mark.parametrize(
+    ("typed", "step", "port"),
+    [
+        ("step:5", "5", ""),
+        ("step:0x10", "16", ""),
+        ("port:0x3f8", "1", "0x3f8"),
+        ("port:3F8", "1", "0x3f8"),
+        ("port:1016", "1", "0x3f8"),
+        ("port:0x03f8", "1", "0x3f8"),
+        ("port:60", "1", "0x60"),
+        ("step:^79", "79625", ""),
+    ],
+)
+def test_a_field_that_is_a_number_is_found_however_it_is_typed(
+    typed: str, step: str, port: str
+) -> None:
+    terms = parse(typed, ("step", "port"), ("step", "port"))
+    text = search_text({"step": step, "port": port})
+    assert select(terms, ("step", "port"), [text], [0]) == [0]
+
+
+@pytest.mark.parametrize("typed", ["step:5", "step:7962", "port:0x3f", "port:3f8f", "port:f8"])
+def test_a_part_of_a_number_is_another_number(typed: str) -> None:
+    terms = parse(typed, ("step", "port"), ("step", "port"))
+    text = search_text({"step": "79625", "port": "0x3f8"})
+    assert select(terms, ("step", "port"), [text], [0]) == []

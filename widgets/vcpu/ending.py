@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.cells import cell_len, chop_cells
 
 from kdash.backends.kvm.facts import RunState, Snapshot
@@ -10,6 +12,7 @@ from kdash.widgets.vcpu.part import Line, LinePart, Piece
 from kdash.widgets.vcpu.status import FINE, cause_of, status_line
 
 NOT_ENDED = "The guest has not ended."
+CARETS = re.compile(r"[ ~]*\^[ ~^]*")  # below a line of a traceback, which may be broken here
 INDENT = 2  # cells before what continues a line
 
 
@@ -33,7 +36,8 @@ def ending_lines(snapshot: Snapshot | None, width: int) -> list[Line]:
     tone = "good" if snapshot.outcome in FINE else "bad"
     lines = [Line((Piece(text, tone),)) for text in _broken(cause_of(snapshot), width)]
     for told in snapshot.failure.split("\n")[1:]:
-        lines += [Line((Piece(text),)) for text in _broken(told, width)]
+        if CARETS.fullmatch(told) is None:
+            lines += [Line((Piece(text),)) for text in _broken(told, width)]
     return lines
 
 

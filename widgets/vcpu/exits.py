@@ -36,6 +36,7 @@ COLUMNS = (
 )
 
 FIELDS = (*(column.key for column in COLUMNS), "port", "address", "direction")
+NUMBERS = ("n", "step", "vcpu", "port")  # the fields that filters compare as whole numbers
 SINGLE = tuple(column for column in COLUMNS if column.key != "vcpu")
 
 BAD = frozenset({
@@ -80,7 +81,10 @@ class ExitTable(LineTable[Exit]):
     """The list itself; its columns depend on the room."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(SINGLE, self._toned, fields=exit_fields, names=FIELDS, follow=True, id=id)
+        super().__init__(
+            SINGLE, self._toned,
+            fields=exit_fields, names=FIELDS, numbers=NUMBERS, follow=True, id=id,
+        )  # fmt: skip
         self.placeholder = EMPTY
 
     def name_vcpus(self, several: bool) -> None:

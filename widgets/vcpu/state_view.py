@@ -135,7 +135,7 @@ class StateView(DetailedList[StateRow]):
         self._facts: dict[str, Any] = {}  # the newest of each view
         self._before: dict[str, Any] = {}  # those before them
         self._values: dict[str, dict[tuple[str, str], str]] = {}  # at the latest reading
-        self._note = ""
+        self._notes: dict[str, str] = {}  # beside the title of each view, of its newest reading
 
     def show_view(self, view: str) -> None:
         """Show another view: what was read last, until it is read anew."""
@@ -157,7 +157,7 @@ class StateView(DetailedList[StateRow]):
         """
         self._before[view] = self._facts.get(view)
         self._facts[view] = fact
-        self._note = note
+        self._notes[view] = note
         if view != self._view:
             return
         rows = self._rows(fact)
@@ -171,6 +171,7 @@ class StateView(DetailedList[StateRow]):
     def fail(self, view: str, why: str) -> None:
         """Say why a view can't be read."""
         self._facts.pop(view, None)
+        self._notes.pop(view, None)
         self._values.pop(view, None)
         if view == self._view:
             self.table.placeholder = why
@@ -179,6 +180,7 @@ class StateView(DetailedList[StateRow]):
     def forget(self) -> None:
         """Another guest: what was read is of no use."""
         self._facts.clear()
+        self._notes.clear()
         self._before.clear()
         self._values.clear()
         if self._view:
@@ -212,7 +214,7 @@ class StateView(DetailedList[StateRow]):
         if not self._view:
             return
         shown, held = self.table.row_count, self.table.total_count
-        parts = [self._note] if self._note else []
+        parts = list(filter(None, [self._notes.get(self._view)]))
         if self._view == "fpu":
             parts.append(f"as {self.form} (t changes)")
         if shown < held:

@@ -79,3 +79,12 @@ async def test_a_scroll_bar_hides_nothing_of_it() -> None:
         await pilot.pause()
         first, second = drawn(view).split("\n")[:2]
         assert (first + second.removeprefix("  ")).startswith(r"device Lamp: ValueError: no \x1b")
+
+
+def test_carets_that_would_point_nowhere_are_left_out() -> None:
+    told = f"{CAUSE}\n    value = self.table[address]\n            ~~~~~~~~~~^^^^^^^^^\nKeyError: 8"
+    ended = snapshot(
+        state=RunState.ENDED, outcome=Outcome.UNHANDLED_EXIT, detail=CAUSE, failure=told
+    )
+    texts = [line.text for line in ending_lines(ended, 200)]
+    assert texts[1:] == ["    value = self.table[address]", "KeyError: 8"]
