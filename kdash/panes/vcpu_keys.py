@@ -49,7 +49,7 @@ class GuestKeys(PastKeys):
         Binding("c", "continue", "Continue", show=False, id="vcpu.continue",
                 tooltip="Run to a breakpoint or the end, every step recorded"),
         Binding("slash", "filter", "Filter", show=False, id="vcpu.filter", priority=True,
-                tooltip="Filter the exits: text, kind:IO, port:0x3f8, !not"),
+                tooltip="Filter the exits: text, kind:IO, !not; port:60 step:5 are whole numbers"),
         Binding("exclamation_mark", "filter('!')", "Filter out", show=False,
                 id="vcpu.filter-out", priority=True, tooltip="Leave out the exits that match"),
         Binding("escape", "overview", "All parts", show=False, id="vcpu.overview",
