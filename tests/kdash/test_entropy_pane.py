@@ -266,7 +266,7 @@ async def test_p_plots_the_next_signal() -> None:
 async def test_commands_of_the_model_tell_what_they_did() -> None:
     async with opened([MODERN]) as (pane, pilot):
         await frozen(pane, pilot)
-        assert "credit 2000 bits" in pane.run_command("model credit 2000")
+        assert "credit 2,000 bits" in pane.run_command("model credit 2000")
         assert "extract 20 bytes" in pane.run_command("model extract 20")
         assert "mix 2 bytes" in pane.run_command("model mix 00ff")
         first = pane.run_command("model step")
