@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from kdash.widgets.columns import Cell, Column, fit, widths
+from kdash.widgets.double_g import DoubleG
 from kdash.widgets.extent import set_extent
 from kdash.widgets.filter import Fields
 from kdash.widgets.printable import printable
@@ -33,7 +34,7 @@ IDLE = 0.05  # seconds between two slices of work done ahead
 SLICE = 2000  # rows whose search text is made in one slice
 
 
-class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
+class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     """Rows of any type; `cells` turns the rows on screen, and only those, into text."""
 
     DEFAULT_CSS = """
@@ -121,7 +122,6 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
         self._follow = follow
         self._placeholder = ""
         self._sort_mark = ("", "")
-        self._half_top = False
         self._ahead: Timer | None = None
         self._base = Style()
 
@@ -325,21 +325,14 @@ class LineTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=Fals
         """Last row."""
         self.cursor = self.line_count - 1
 
-    def action_half_top(self) -> None:
-        """First of the two `g` that go to the first row."""
-        if self._half_top:
-            self.cursor = 0
-        self._half_top = not self._half_top
+    def to_first_line(self) -> None:
+        """Go to the first row."""
+        self.action_top()
 
     def action_choose(self) -> None:
         """Open the row under the cursor."""
         if self._rows.shown:
             self.post_message(self.Chosen(self, self.current))
-
-    def on_key(self, event: events.Key) -> None:
-        """Any other key forgets a single `g`."""
-        if event.key != "g":
-            self._half_top = False
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the row clicked; a second click opens it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -12,10 +11,11 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from kdash.widgets.double_g import DoubleG
 from kdash.widgets.printable import printable
 
 
-class ReadingBox(VerticalScroll, inherit_bindings=False):
+class ReadingBox(DoubleG, VerticalScroll, inherit_bindings=False):
     """Scrolls what is in it by the keys of lists."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,8 +31,6 @@ class ReadingBox(VerticalScroll, inherit_bindings=False):
                 tooltip="Half a page up"),
     ]  # fmt: skip
 
-    _half_top = False
-
     def action_by(self, lines: int) -> None:
         """Scroll by lines."""
         self.scroll_to(y=self.scroll_offset.y + lines, animate=False)
@@ -45,16 +43,9 @@ class ReadingBox(VerticalScroll, inherit_bindings=False):
         """Scroll to the first or the last line."""
         self.scroll_to(y=0 if direction < 0 else self.virtual_size.height, animate=False)
 
-    def action_half_top(self) -> None:
-        """First of the two `g` that go to the first line."""
-        if self._half_top:
-            self.action_edge(-1)
-        self._half_top = not self._half_top
-
-    def on_key(self, event: events.Key) -> None:
-        """Any other key forgets a single `g`."""
-        if event.key != "g":
-            self._half_top = False
+    def to_first_line(self) -> None:
+        """Go to the first line."""
+        self.action_edge(-1)
 
 
 class Reading(ModalScreen[None]):

@@ -10,7 +10,6 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
@@ -18,6 +17,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from kdash.widgets.double_g import DoubleG
 from kdash.widgets.extent import set_extent
 from kdash.widgets.printable import printable
 
@@ -97,7 +97,7 @@ class Tones(Container):
         return _without_ground(style, name in GROUNDS)
 
 
-class LinePart(ScrollView, can_focus=True):
+class LinePart(DoubleG, ScrollView, can_focus=True):
     """Base of the parts of the VCPU pane; stands in a `Tones`. Subclasses use `set_lines`."""
 
     DEFAULT_CSS = """
@@ -125,7 +125,6 @@ class LinePart(ScrollView, can_focus=True):
         self._lines: tuple[Line, ...] = ()
         self._title: tuple[str, str] = ("", "")
         self._base = Style()
-        self._half_top = False
         self.set_title(title)
 
     @property
@@ -191,16 +190,9 @@ class LinePart(ScrollView, can_focus=True):
         """Scroll to the first or the last line."""
         self.scroll_to(y=0 if direction < 0 else len(self._lines), animate=False)
 
-    def action_half_top(self) -> None:
-        """First of the two `g` that go to the first line."""
-        if self._half_top:
-            self.action_edge(-1)
-        self._half_top = not self._half_top
-
-    def on_key(self, event: events.Key) -> None:
-        """Any other key forgets a single `g`."""
-        if event.key != "g":
-            self._half_top = False
+    def to_first_line(self) -> None:
+        """Go to the first line."""
+        self.action_edge(-1)
 
     # -- drawing ------------------------------------------------------------------------
 
