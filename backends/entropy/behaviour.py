@@ -68,6 +68,23 @@ class Behaviour:
         except OSError:
             return None
 
+    def entropy_count(self) -> int:
+        """Bits as the kernel's own /dev/random tells them through RNDGETENTCNT.
+
+        Raises:
+            Unavailable: That device is another, or tells no number.
+            OSError: It can't be asked.
+        """
+        device = self.random_device()
+        if device != eras.RANDOM_DEVICE:
+            raise Unavailable(
+                "/dev/random can't be seen" if device is None else "/dev/random is another device"
+            )
+        count = self._system.entropy_count()
+        if not 0 <= count <= eras.MOST_BITS:
+            raise Unavailable(eras.NO_PLAUSIBLE_NUMBER)
+        return count
+
     def _getrandom_traits(self) -> tuple[bool | None, bool | None]:
         """Whether there is getrandom(2), and whether it takes GRND_INSECURE."""
         try:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from kdash.backends.entropy.facts import Era
 
 MODERN_POOL_BITS = 256  # BLAKE2s state, 5.18 on
+MOST_BITS = 1 << 20  # that a count or a size is believed to be
+NO_PLAUSIBLE_NUMBER = "holds no plausible number"
 RANDOM_DEVICE = (1, 8)  # character device numbers of the kernel's own /dev/random
 DRAINING = frozenset({Era.BEFORE_3_17, Era.SINCE_3_17})  # reading /dev/random takes from the pool
 MOVING = DRAINING | {Era.SINCE_5_6}  # entropy_avail is a level; 5.18's only counts to a reseed

@@ -94,6 +94,27 @@ class GetrandomCaller:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolTraffic:
+    """What the kernel's tracepoints told of one pool since the reading before."""
+
+    name: str  # "input", "blocking", "nonblocking"
+    credited: int = 0  # bits
+    debited: int = 0  # bits
+    pushes: int = 0  # spills of the input pool to it
+    pulled: int = 0  # bits its readers had it refilled with
+    mixed: int = 0  # bytes
+    extracted: int = 0  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RandomEvents:
+    """The trace events random:* of kernels 3.6 to 5.17 since the reading before."""
+
+    counts: tuple[tuple[str, int], ...]  # event and how often it came, by name
+    pools: tuple[PoolTraffic, ...]  # by name
+
+
+@dataclass(frozen=True, slots=True)
 class HardwareRate:
     """How fast the hardware source gave bytes when it was measured."""
 
@@ -156,6 +177,11 @@ class Reading:
     hwrng_rate: HardwareRate | None = None
     events: tuple[GeneratorEvent, ...] = ()  # the newest, by time
     forced_reseeds: int = 0  # seen since sampling began
+    irq_seconds: float | None = None  # over which the interrupts were counted
+    entropy_count: int | None = None  # bits, as RNDGETENTCNT tells; not asked on old eras
+    lrng: tuple[tuple[str, str], ...] = ()  # what /proc/lrng_type tells: name and value
+    logged: int | None = None  # lines about the generator seen in the kernel log; None: not read
+    random_events: RandomEvents | None = None  # None: not traced
     vm_forks: int = 0  # told by the kernel log since boot, or seen since sampling began
 
     def quantities(self) -> dict[str, float]:

@@ -103,6 +103,7 @@ class InterruptRates:
     total: float
     per_cpu: tuple[float, ...]
     counts: tuple[int, ...] = ()  # since boot, at the second look
+    seconds: float = 0.0  # between the looks
 
 
 class InterruptClock:
@@ -131,7 +132,7 @@ class InterruptClock:
         if min(deltas, default=0) < 0:
             return None
         per_cpu = tuple(delta / seconds for delta in deltas)
-        return InterruptRates(sum(deltas) / seconds, per_cpu, counts.per_cpu)
+        return InterruptRates(sum(deltas) / seconds, per_cpu, counts.per_cpu, seconds)
 
 
 class InterruptMeter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from kdash.backends.entropy.facts import (
     GeneratorEvent,
@@ -11,6 +12,7 @@ from kdash.backends.entropy.facts import (
     HardwareSource,
     Holders,
     Percentiles,
+    RandomEvents,
     Reading,
     Reseed,
     Throughput,
@@ -37,15 +39,20 @@ def reading_json(reading: Reading) -> Json:
         "getrandom": _latency(reading.latency),
         "throughput": [_throughput(sized) for sized in reading.throughput] or None,
         "irq_per_second": _rounded(reading.irq_per_second),
+        "irq_window_seconds": _rounded(reading.irq_seconds),
         "random_readable": reading.random_readable,
         "blocked_readers": reading.blocked_readers,
         "uptime_seconds": reading.uptime_seconds,
         "irq_per_second_by_cpu": [round(rate, 3) for rate in reading.irq_per_second_by_cpu] or None,
         "kernel_generators": list(reading.kernel_generators) or None,
+        "rndgetentcnt": reading.entropy_count,
+        "lrng": [{"name": name, "value": value} for name, value in reading.lrng] or None,
+        "kernel_log": None if reading.logged is None else {"events": reading.logged},
         "stream": {"blocks": reading.stream.blocks, "failures": reading.stream.failures}
         if reading.stream
         else None,
         "callers": _callers(reading.callers),
+        "random_events": _random_events(reading.random_events),
         "hwrng_rate": _rounded(reading.hwrng_rate.bytes_per_second) if reading.hwrng_rate else None,
         "holders": _holders(reading.holders),
         "forced_reseeds": reading.forced_reseeds if reading.reseed else None,
@@ -131,6 +138,12 @@ def _callers(callers: Sequence[GetrandomCaller] | None) -> list[Json] | None:
         {"pid": caller.pid, "name": caller.name, "calls": caller.calls, "bytes": caller.nbytes}
         for caller in callers
     ]
+
+
+def _random_events(traced: RandomEvents | None) -> Json | None:
+    if traced is None:
+        return None
+    return {"counts": dict(traced.counts), "pools": [asdict(pool) for pool in traced.pools]}
 
 
 def _event(event: GeneratorEvent) -> Json:

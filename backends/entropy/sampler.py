@@ -76,7 +76,7 @@ class EntropySampler:
         Raises:
             Unavailable: They can't be counted.
         """
-        self._reader.trace_callers(on)
+        self._reader.on_request.trace_callers(on)
 
     def measure_hwrng(self) -> None:
         """Measure the raw hardware source; a later reading tells the rate.
@@ -84,7 +84,7 @@ class EntropySampler:
         Raises:
             Unavailable: It can't be read.
         """
-        self._reader.measure_hwrng()
+        self._reader.on_request.measure_hwrng()
 
     def stop(self) -> None:
         """Stop sampling, put the history into its file and end what was started."""

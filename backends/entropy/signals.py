@@ -7,7 +7,6 @@ random(4), random(7), proc(5); Linux drivers/char/random.c of the versions era.p
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,21 +20,21 @@ from kdash.backends.entropy.behaviour import Behaviour
 from kdash.backends.entropy.crypto_api import kernel_generators
 from kdash.backends.entropy.facts import (
     Era,
-    GetrandomCaller,
     HardwareSource,
     Holders,
+    RandomEvents,
     Reading,
     Reseed,
 )
 from kdash.backends.entropy.generator_events import EventGatherer
-from kdash.backends.entropy.getrandom_callers import CallerTrace
 from kdash.backends.entropy.history_file import Memory
 from kdash.backends.entropy.holders import HolderMeter
 from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
 from kdash.backends.entropy.hwrng import read_hwrng
-from kdash.backends.entropy.hwrng_rate import RateMeter
 from kdash.backends.entropy.interrupts import InterruptMeter
 from kdash.backends.entropy.kernel_log import KernelLog
+from kdash.backends.entropy.lrng import lrng_facts
+from kdash.backends.entropy.on_request import OnRequest
 from kdash.backends.entropy.procfs import (
     NOT_ON_THIS_KERNEL,
     RANDOM_SYSCTLS,
@@ -53,11 +52,14 @@ _POLL_IN = 0x0001
 _POLLED = frozenset({Era.SINCE_5_6, Era.SINCE_5_18, Era.SINCE_5_19, Era.LRNG})
 _SAMPLED = frozenset({Era.SINCE_5_18, Era.SINCE_5_19})  # getrandom draws from per-CPU keys
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_PLAUSIBLE_BITS = 1 << 20
+_LEFT_ALONE = "not asked: /dev/random is left alone on this kernel"
 
 
 class SignalReader:
-    """Reads the signals, and remembers what rates, the reseed clock and alerts compare with."""
+    """Reads the signals, and remembers what rates, the reseed clock and alerts compare with.
+
+    `on_request` holds what is had only when asked for.
+    """
 
     def __init__(
         self,
@@ -82,8 +84,8 @@ class SignalReader:
         self._reseed_clock = ReseedClock()
         self._kernel_log = KernelLog(self._root)
         self._holders = HolderMeter(self._root, self._system.monotonic)
-        self._rate_meter = RateMeter(self._root, self._system)
-        self._caller_trace = CallerTrace(self._root)
+        self.on_request = OnRequest(self._root, self._system, self._vdso)
+        self._logged: int | None = None
         self._crypto: tuple[str, ...] | None = None
         self._first = True  # what takes longer waits for the second reading
         self._gatherer = EventGatherer()
@@ -122,22 +124,27 @@ class SignalReader:
             gauge=era in eras.MOVING,
             read_wakeup_threshold=read_wakeup,
             write_wakeup_threshold=self._sysctl("write_wakeup_threshold"),
-            min_reseed_seconds=self._sysctl("urandom_min_reseed_secs"),
+            min_reseed_seconds=self._sysctl("urandom_min_reseed_secs", "min_reseed_seconds"),
             hwrng=hwrng,
             irq_per_second=rates.total if rates else None,
             irq_per_second_by_cpu=rates.per_cpu if rates else (),
             irq_count_by_cpu=rates.counts if rates else (),
+            irq_seconds=rates.seconds if rates else None,
             boot_id=boot_id,
             reseed=reseed,
             latency=calls.latency if calls else None,
             throughput=calls.throughput if calls else (),
             stream=calls.stream if calls else None,
             holders=self._look_round(),
-            callers=self._try("callers", self._callers),
-            hwrng_rate=self._try("hwrng_rate", self._rate_meter.rate),
-            random_readable=self._try("random_poll", lambda: self._poll(era)),
+            callers=self._try("callers", self.on_request.callers),
+            random_events=self._try("random_events", lambda: self._random_events(era)),
+            entropy_count=self._try("rndgetentcnt", lambda: self._entropy_count(era)),
+            lrng=self._try("lrng", lambda: lrng_facts(self._root)) or (),
+            logged=self._logged,
+            hwrng_rate=self._try("hwrng_rate", self.on_request.hwrng_rate),
+            random_readable=self._try("random_readable", lambda: self._poll(era)),
             blocked_readers=self._blocked_readers(era, avail, read_wakeup),
-            uptime_seconds=self._try("uptime", self._root.uptime),
+            uptime_seconds=self._try("uptime_seconds", self._root.uptime),
             kernel_generators=self._generators(),
             events=self._gatherer.events,
             forced_reseeds=self._reseed_clock.forced,
@@ -171,7 +178,7 @@ class SignalReader:
         """Let go of what answers in the background and of what is kept open."""
         self._vdso.close()
         self._kernel_log.close()
-        self._caller_trace.close()
+        self.on_request.close()
         self._system.close()
 
     def _try(self, signal: str, read: Callable[[], _T]) -> _T | None:
@@ -184,23 +191,38 @@ class SignalReader:
             self._unavailable[signal] = reason(error)
         return None
 
-    def _sysctl(self, name: str) -> int | None:
-        value = self._try(name, lambda: self._root.integer(f"{RANDOM_SYSCTLS}/{name}"))
-        if value is not None and not 0 <= value <= _PLAUSIBLE_BITS:
-            self._unavailable[name] = "holds no plausible number"
+    def _sysctl(self, name: str, signal: str = "") -> int | None:
+        signal = signal or name
+        value = self._try(signal, lambda: self._root.integer(f"{RANDOM_SYSCTLS}/{name}"))
+        if value is not None and not 0 <= value <= eras.MOST_BITS:
+            self._unavailable[signal] = eras.NO_PLAUSIBLE_NUMBER
             return None
         return value
 
     def _available(self) -> int | None:
         """entropy_avail, by ioctl where /proc does not show it."""
         avail = self._sysctl("entropy_avail")
-        if avail is None and self._behaviour.random_device() == eras.RANDOM_DEVICE:
-            with suppress(OSError):
-                count = self._system.entropy_count()
-                if 0 <= count <= _PLAUSIBLE_BITS:
-                    del self._unavailable["entropy_avail"]
-                    return count
+        if avail is None:
+            with suppress(OSError, Unavailable):
+                count = self._behaviour.entropy_count()
+                del self._unavailable["entropy_avail"]
+                return count
         return avail
+
+    def _entropy_count(self, era: Era) -> int:
+        """The number as RNDGETENTCNT tells it."""
+        if era in eras.DRAINING:
+            raise Unavailable(_LEFT_ALONE)
+        return self._behaviour.entropy_count()
+
+    def _random_events(self, era: Era) -> RandomEvents:
+        """The kernel's own events, gone from those whose pool has 256 bits."""
+        try:
+            return self.on_request.random_events()
+        except Unavailable:
+            if era in _SAMPLED:
+                raise Unavailable(NOT_ON_THIS_KERNEL) from None
+            raise
 
     def _remember(self, boot_id: str, now: float) -> None:
         """Go on from what the dashboard of this boot left, once."""
@@ -217,14 +239,19 @@ class SignalReader:
 
     def _poll(self, era: Era) -> bool:
         if era not in _POLLED:
-            raise Unavailable("not asked: /dev/random is left alone on this kernel")
+            raise Unavailable(_LEFT_ALONE)
         return bool(self._system.poll_random() & _POLL_IN)
 
     def _blocked_readers(self, era: Era, avail: int | None, read_wakeup: int | None) -> int | None:
-        """Sleepers, looked for only where the number says there can be some."""
-        if era not in eras.DRAINING or avail is None or read_wakeup is None:
+        """Sleepers, looked for unless the number says that there can be none."""
+        if era not in eras.DRAINING:
+            self._unavailable["blocked_readers"] = (
+                "not looked for: whose device /dev/random is can't be told"
+                if era in (Era.REPLACED, Era.UNKNOWN)
+                else NOT_ON_THIS_KERNEL
+            )
             return None
-        if avail >= read_wakeup:
+        if avail is not None and read_wakeup is not None and avail >= read_wakeup:
             return 0
         return self._try("blocked_readers", lambda: count_blocked_readers(self._root))
 
@@ -232,22 +259,35 @@ class SignalReader:
         """The reseed clock and the cost of calls, from the isolated probe."""
         if era not in _SAMPLED:
             self._unavailable["reseed"] = NOT_ON_THIS_KERNEL
-            self._unavailable["getrandom"] = "not sampled where that could draw from the pool"
+            self._not_sampled("not sampled where that could draw from the pool")
             return None, None
         facts = self._try("reseed", self._vdso.answer)
         if facts is None:
-            self._unavailable["getrandom"] = self._unavailable["reseed"]
+            self._not_sampled(self._unavailable["reseed"])
             return None, None
         reseed = self._try("reseed", lambda: self._reseed_clock.tick(facts, now))
         if facts.latency is None:
-            self._unavailable["getrandom"] = facts.latency_missing or "not sampled"
+            self._not_sampled(facts.latency_missing or "not sampled")
+        elif facts.latency.vdso is None:
+            self._unavailable["getrandom_vdso"] = NOT_ON_THIS_KERNEL
+        if not facts.throughput:
+            self._unavailable.setdefault("throughput", "not timed yet")
+        if facts.stream is None and "stream" not in self._unavailable:
+            self._unavailable["stream"] = "tested from the sixth sample on"
         return reseed, facts
+
+    def _not_sampled(self, why: str) -> None:
+        """Nothing that calls of getrandom tell can be had."""
+        for signal in ("getrandom", "throughput", "stream"):
+            self._unavailable[signal] = why
 
     def _gather(self, hwrng: HardwareSource | None, now: float) -> None:
         """Note what happened since the last reading, told by whoever tells it."""
         if not self._first:
-            self._gatherer.add(self._try("kernel_log", self._kernel_log.read) or ())
-        self._gatherer.announced(self._try("vm_fork", self._system.uevents) or (), now)
+            told = self._try("kernel_log", self._kernel_log.read)
+            self._gatherer.add(told or ())
+            self._logged = None if told is None else len(told) + (self._logged or 0)
+        self._gatherer.announced(self._try("vm_forks", self._system.uevents) or (), now)
         forced = self._reseed_clock.forced
         self._gatherer.reseeded(forced - self._forced, now)
         self._forced = forced
@@ -262,32 +302,3 @@ class SignalReader:
     def _look_round(self) -> Holders | None:
         """Who holds the devices; looked for from the second reading on."""
         return None if self._first else self._try("holders", self._holders.holders)
-
-    def measure_hwrng(self) -> None:
-        """Measure the raw hardware source in the background; a later reading tells the rate.
-
-        Raises:
-            Unavailable: It can't be read.
-        """
-        self._rate_meter.start()
-
-    def wait_for_hwrng(self, seconds: float) -> None:
-        """Wait until the raw source has been measured, at most so long."""
-        self._rate_meter.wait(seconds)
-
-    def trace_callers(self, on: bool) -> None:
-        """Count the callers of getrandom from now on, in a trace instance of our own, or stop.
-
-        Raises:
-            Unavailable: They can't be counted.
-        """
-        if not on:
-            self._caller_trace.close()
-        elif not self._caller_trace.running:
-            self._caller_trace.start()
-
-    def _callers(self) -> tuple[GetrandomCaller, ...]:
-        if not self._caller_trace.running:
-            self._caller_trace.check()
-        ours = {os.getpid(), self._vdso.process_id or 0}  # the probe times calls
-        return self._caller_trace.read(ours)

@@ -15,11 +15,14 @@ from pathlib import Path
 from kdash.backends.entropy.procfs import Root, Unavailable, reason
 
 TRACING = "sys/kernel/tracing"
+_BEFORE_TRACEFS = "sys/kernel/debug/tracing"  # up to 4.0, where debugfs is mounted
 _BUFFER_KB = "128"  # a CPU
 _CLOCK = "mono"  # CLOCK_MONOTONIC
 _PIECE = 1 << 16
 _MOST_BYTES = 1 << 22  # of text at one look; what is left the next one finds
-_OURS = re.compile(r"kdash-(\d{1,10})-(callers|events)")
+_OURS = re.compile(r"kdash-(\d{1,10})-(callers|events|random)")
+#: A line of a trace: CPU, seconds, microseconds, event, what it tells.
+EVENT_LINE = re.compile(rb".*?\[(\d{1,6})\][^:]*?(\d{1,12})\.(\d{6}): (\w+): (.*)")
 
 
 class TraceInstance:
@@ -33,7 +36,8 @@ class TraceInstance:
             purpose: The end of the instance's name.
             events: "system/event" each, below events/.
         """
-        self._tracing = root.path(TRACING)
+        old = root.exists(f"{_BEFORE_TRACEFS}/events") and not root.exists(f"{TRACING}/events")
+        self.tracing = root.path(_BEFORE_TRACEFS if old else TRACING)
         self._purpose = purpose
         self._events = events
         self._instance: Path | None = None
@@ -52,13 +56,13 @@ class TraceInstance:
             Unavailable: It could not.
         """
         try:
-            if not any(self._tracing.iterdir()):
+            if not any(self.tracing.iterdir()):
                 raise Unavailable("tracefs is not mounted")
             for event in self._events:
-                (self._tracing / "events" / event / "enable").stat()
+                (self.tracing / "events" / event / "enable").stat()
         except OSError as error:
             raise Unavailable(reason(error)) from None
-        if not os.access(self._tracing / "instances", os.W_OK):
+        if not os.access(self.tracing / "instances", os.W_OK):
             raise Unavailable("needs root")
 
     def start(self) -> None:
@@ -68,8 +72,8 @@ class TraceInstance:
             Unavailable: It can't be made; nothing stays behind.
         """
         self.check()
-        remove_leftovers(self._tracing)
-        instance = self._tracing / "instances" / f"kdash-{os.getpid()}-{self._purpose}"
+        remove_leftovers(self.tracing)
+        instance = self.tracing / "instances" / f"kdash-{os.getpid()}-{self._purpose}"
         try:
             instance.mkdir(exist_ok=True)
             self._instance = instance

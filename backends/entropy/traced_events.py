@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from kdash.backends.entropy.happenings import Happening, Kind, Window
 from kdash.backends.entropy.machine_feed import KEYBOARDS, MOST_HAPPENINGS
 from kdash.backends.entropy.procfs import Root, Unavailable
-from kdash.backends.entropy.trace_instance import TraceInstance
+from kdash.backends.entropy.trace_instance import EVENT_LINE, TraceInstance
 
 NS = 1_000_000_000
 EVENTS = ("irq/irq_handler_entry", "block/block_rq_complete")
-_LINE = re.compile(rb".*?\[(\d{1,6})\][^:]*?(\d{1,12})\.(\d{6}): (\w+): (.*)")
 _INTERRUPT = re.compile(rb"irq=(\d{1,9}) name=(.*)")
 _DISK = re.compile(rb"(\d{1,4}),(\d{1,7}) ")
 
@@ -65,7 +64,7 @@ def window_of(lines: Iterable[bytes], start_ns: int, end_ns: int) -> Window:
 
 def happenings_of(line: bytes) -> tuple[Happening, ...]:
     """The events of a line of the trace: a keyboard's interrupt is an input event too."""
-    found = _LINE.fullmatch(line)
+    found = EVENT_LINE.fullmatch(line)
     if found is None:
         return ()
     when = int(found[2]) * NS + int(found[3]) * 1000

@@ -47,12 +47,12 @@ def _once(argv: list[str]) -> int:
     if arguments.command:
         parser.error(f"{arguments.command} comes first: kdash entropy {arguments.command} ...")
     with _reader() as reader:
-        if arguments.hwrng and not _allowed(reader.measure_hwrng, "--hwrng"):
+        if arguments.hwrng and not _allowed(reader.on_request.measure_hwrng, "--hwrng"):
             return ExitStatus.ENVIRONMENT
         reading = reader.read()
         try:
             time.sleep(SETTLING_SECONDS)
-            reader.wait_for_hwrng(HWRNG_SECONDS)
+            reader.on_request.wait_for_hwrng(HWRNG_SECONDS)
             reading = reader.read()
             end = time.monotonic() + (arguments.watched or 0.0)
             while (left := end - time.monotonic()) > 0 and not reading.alerts:
@@ -89,7 +89,11 @@ def status_of(reading: Reading, *, check: bool) -> ExitStatus:
 def _watch(argv: list[str]) -> int:
     arguments = watch_parser().parse_args(argv)
     with _reader() as reader:
-        if arguments.callers and not _allowed(lambda: reader.trace_callers(True), "--callers"):
+        asked = reader.on_request
+        if arguments.callers and not _allowed(lambda: asked.trace_callers(True), "--callers"):
+            return ExitStatus.ENVIRONMENT
+        events = "--random-events"
+        if arguments.random_events and not _allowed(asked.trace_random_events, events):
             return ExitStatus.ENVIRONMENT
         reader.read()  # what the first rate is measured from
         due = time.monotonic() + SETTLING_SECONDS

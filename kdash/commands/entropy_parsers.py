@@ -32,6 +32,7 @@ WATCH_EPILOG = """\
 example:
   kdash entropy watch --interval 5 --format json >> entropy.log
   kdash entropy watch --callers
+  kdash entropy watch --random-events --format json | jq .random_events.pools
 
 Ends after --count samples, or with SIGINT (130), SIGTERM (143), SIGHUP (129).
 """
@@ -81,6 +82,11 @@ def watch_parser() -> Parser:
         "--callers",
         action="store_true",
         help="tell who calls getrandom (root; makes a trace instance of its own in tracefs)",
+    )
+    parser.add_argument(
+        "--random-events",
+        action="store_true",
+        help="add up credits, debits and spills of the pools (root; kernels 3.6 to 5.17)",
     )
     return parser
 

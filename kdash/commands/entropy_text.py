@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kdash.backends.wording import counted
+
 if TYPE_CHECKING:
     from kdash.backends.entropy.facts import GeneratorEvent, Percentiles, Reading
     from kdash.backends.entropy.replay import Mismatch
@@ -33,6 +35,10 @@ def reading_text(reading: Reading) -> str:
         ("stream", _stream(reading)),
         ("interrupts", _interrupts(reading)),
         ("thresholds", _thresholds(reading)),
+        ("kernel log", _log(reading)),
+        ("RNDGETENTCNT", "" if reading.entropy_count is None else f"{reading.entropy_count} bits"),
+        ("LRNG", "; ".join(f"{name} {value}".strip() for name, value in reading.lrng)),
+        ("pools", _pools(reading)),
         ("blocked readers", "" if reading.blocked_readers is None else _blocked(reading)),
         ("callers", _callers(reading)),
         ("device holders", _holders(reading)),
@@ -62,6 +68,7 @@ def reading_line(reading: Reading, when: datetime) -> str:
         f"source {reading.hwrng.current}" if reading.hwrng else "",
         f"getrandom {_latency(reading)}" if reading.latency else "",
         f"callers {_callers(reading)}" if reading.callers is not None else "",
+        f"pools {_pools(reading)}" if reading.random_events is not None else "",
         *(f"ALERT {alert}" for alert in reading.alerts),
     ]
     return escaped("  ".join(part for part in parts if part)) + "\n"
@@ -143,7 +150,9 @@ def _interrupts(reading: Reading) -> str:
     busiest = sorted(by_cpu, key=lambda rate: -rate[1])[:_CPUS]
     cpus = ", ".join(f"CPU {cpu} {rate:.1f}" for cpu, rate in sorted(busiest))
     of = f", busiest of {len(by_cpu)}" if len(by_cpu) > _CPUS else ""
-    return f"{reading.irq_per_second:.1f}/s" + (f" ({cpus}{of})" if len(by_cpu) > 1 else "")
+    window = "" if reading.irq_seconds is None else f" over {reading.irq_seconds:.1f} s"
+    each = f" ({cpus}{of})" if len(by_cpu) > 1 else ""
+    return f"{reading.irq_per_second:.1f}/s{window}{each}"
 
 
 def _thresholds(reading: Reading) -> str:
@@ -191,6 +200,28 @@ def _callers(reading: Reading) -> str:
     if len(callers) > len(shown):
         shown.append(f"{len(callers) - len(shown)} more")
     return "; ".join(shown) or "none"
+
+
+def _pools(reading: Reading) -> str:
+    """What went into and out of the kernel's pools since the reading before."""
+    traced = reading.random_events
+    if traced is None:
+        return ""
+    told = []
+    for pool in traced.pools:
+        amounts = (
+            (pool.credited, "bits credited"), (pool.debited, "bits debited"),
+            (pool.pushes, "spills"), (pool.pulled, "bits pulled"), (pool.mixed, "B mixed"),
+            (pool.extracted, "B extracted"),
+        )  # fmt: skip
+        shown = ", ".join(f"{amount:,} {what}" for amount, what in amounts if amount)
+        told.append(f"{pool.name} {shown or 'unchanged'}")
+    return "; ".join(told) or "no event"
+
+
+def _log(reading: Reading) -> str:
+    lines = reading.logged
+    return "" if lines is None else f"{counted(lines, 'line')} about the generator"
 
 
 def _holders(reading: Reading) -> str:

@@ -32,13 +32,15 @@ INERT = (Era.SINCE_5_18, Era.SINCE_5_19)
 NAMES = {  # of signals that are not available, where the name is too long for its column
     "read_wakeup_threshold": "read wake-up",
     "write_wakeup_threshold": "write wake-up",
-    "urandom_min_reseed_secs": "min. reseed",
-    "random_poll": "/dev/random",
+    "min_reseed_seconds": "min. reseed",
+    "random_readable": "/dev/random",
+    "rndgetentcnt": "RNDGETENTCNT",
+    "lrng": "LRNG",
     "irq_per_second": "interrupts",
     "hwrng": "hardware source",
     "hwrng_rate": "hardware rate",
     "reseed": "last reseed",
-    "vm_fork": "machine forks",
+    "vm_forks": "machine forks",
     "callers": "getrandom by",
     "getrandom": "getrandom 16 B",
 }

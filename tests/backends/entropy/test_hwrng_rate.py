@@ -31,8 +31,8 @@ def test_a_source_is_measured_on_request_alone(present: Present) -> None:
     reader = machine.reader()
     assert reader.read().unavailable["hwrng_rate"] == "on request"
     machine.system.monotonic = time.monotonic  # type: ignore[method-assign]
-    reader.measure_hwrng()
-    reader.wait_for_hwrng(10)
+    reader.on_request.measure_hwrng()
+    reader.on_request.wait_for_hwrng(10)
     rate = reader.read().hwrng_rate
     assert rate is not None
     assert rate.nbytes == 9000

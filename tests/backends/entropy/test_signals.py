@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdash.backends.entropy import report
 from kdash.backends.entropy.facts import Era, Percentiles
 from kdash.backends.entropy.procfs import reason
 from kdash.backends.entropy.signals import SignalReader
@@ -64,7 +66,39 @@ def test_dev_random_is_polled_only_where_that_is_harmless(
     machine = present(kind, files, **answers)
     reading = machine.read()
     assert machine.system.polled == polled
-    assert ("random_poll" in reading.unavailable) is not polled
+    assert ("random_readable" in reading.unavailable) is not polled
+
+
+# Every signal of the generator, as the JSON object names it.
+SIGNALS = {
+    "entropy_avail", "poolsize", "read_wakeup_threshold", "write_wakeup_threshold",
+    "min_reseed_seconds", "boot_id", "rndgetentcnt", "ready", "random_readable",
+    "blocked_readers", "hwrng", "hwrng_rate", "irq_per_second", "random_events", "callers",
+    "reseed", "getrandom", "throughput", "stream", "kernel_log", "holders", "kernel_generators",
+    "lrng", "uptime_seconds",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["modern", "old", "lrng", "replaced", "empty"])
+def test_every_signal_has_a_value_or_the_reason_why_not(kind: str, present: Present) -> None:
+    files = {"lrng": {"proc/lrng_type": "DRNG name: ChaCha20\nfully seeded\n"}}.get(kind)
+    answers = {"random_device": (10, 200)} if kind == "replaced" else {}
+    machine = present("old" if kind == "old" else "modern", files, **answers)
+    if kind == "empty":
+        shutil.rmtree(machine.folder)
+    reader = machine.reader()
+    reader.read()
+    machine.system.now += 0.5
+    found = report.reading_json(reader.read())
+    unavailable = found.pop("unavailable")
+    assert isinstance(unavailable, dict)
+    assert found.keys() | unavailable.keys() >= SIGNALS
+    assert not found.keys() & unavailable.keys() & SIGNALS
+    assert ("irq_window_seconds" in found) == (kind != "empty")
+    if kind == "lrng":
+        assert found["lrng"] == [
+            {"name": "DRNG name", "value": "ChaCha20"}, {"name": "", "value": "fully seeded"},
+        ]  # fmt: skip
 
 
 def test_interrupts_become_a_rate_with_the_second_reading(present: Present) -> None:
@@ -184,7 +218,7 @@ def test_a_sandbox_that_refuses_getrandom_is_told(present: Present) -> None:
 
 
 def test_a_device_that_may_not_be_polled_is_told(present: Present) -> None:
-    assert present(poll_error=errno.EACCES).read().unavailable["random_poll"] == "needs root"
+    assert present(poll_error=errno.EACCES).read().unavailable["random_readable"] == "needs root"
 
 
 def test_the_raw_source_needs_root(present: Present) -> None:
