@@ -6,10 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from textual import events
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 
 from kdash.backends.entropy.facts import ModelStep, Reading
 from kdash.backends.entropy.model_facts import ModelState
@@ -20,49 +17,24 @@ from kdash.panes.entropy_laboratory import Laboratory
 from kdash.panes.entropy_model import ModelThread
 from kdash.panes.entropy_model_words import Setting
 from kdash.panes.entropy_sources import Model, Sampler, status
+from kdash.panes.entropy_views import CONTENTION, DIAGRAM, HEALTH, KERNEL, POOL, EntropyViews
 from kdash.settings import Settings
-from kdash.widgets.entropy.contention_view import ContentionView
 from kdash.widgets.entropy.diagram_view import DiagramView
 from kdash.widgets.entropy.health_view import HealthView
-from kdash.widgets.entropy.kernel_view import KernelView
-from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.series import Series
-from kdash.widgets.pane import CommandError, CommandWord, Pane
+from kdash.widgets.pane import CommandError, CommandWord
 
 EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
-BESIDE = 104  # cells; from here on the two views stand side by side
-STACKED = 40  # lines; from here on they stand below each other
-KERNEL, POOL, DIAGRAM, CONTENTION, HEALTH = range(5)  # ordinals of the views
 ACTIONS = frozenset({"freeze", "step", "extract", "mix", "plot", "switch_view"})
 
 
-class EntropyPane(Pane):
+class EntropyPane(EntropyViews):
     """The kernel's generator as it is, and the pool of Linux 4.3 as it was."""
 
-    NAME: ClassVar[str] = "Entropy"
-    VIEWS: ClassVar[tuple[str, ...]] = (
-        "this kernel", "Linux 4.3 pool (model)", "Linux 4.3 diagram (model)", "contention",
-        "stream health",
-    )  # fmt: skip
     WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
 
     LOOK: ClassVar[float] = 0.5  # seconds between two looks at what the threads left
     STEP: ClassVar[float] = 0.5  # seconds between two steps of the model's feed
-
-    DEFAULT_CSS = """
-    EntropyPane #entropy-views { layout: vertical; }
-    EntropyPane ToneLines { width: 1fr; height: 1fr; }
-    EntropyPane.-kernel PoolView, EntropyPane.-pool KernelView { display: none; }
-    EntropyPane DiagramView, EntropyPane ContentionView, EntropyPane HealthView { display: none; }
-    EntropyPane.-diagram DiagramView, EntropyPane.-contention ContentionView { display: block; }
-    EntropyPane.-health HealthView { display: block; }
-    EntropyPane.-alone KernelView, EntropyPane.-alone PoolView { display: none; }
-    EntropyPane.-beside #entropy-views { layout: horizontal; }
-    EntropyPane.-beside PoolView { border-left: solid $border; padding-left: 1; }
-    EntropyPane.-beside KernelView { padding-right: 1; }
-    EntropyPane.-stacked KernelView { height: 1fr; }
-    EntropyPane.-stacked PoolView { height: 18; border-top: solid $border; }
-    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "freeze", "Freeze", id="entropy.freeze",
@@ -106,20 +78,11 @@ class EntropyPane(Pane):
 
         return LiveModel()
 
-    # -- building -----------------------------------------------------------------------
-
-    def compose(self) -> ComposeResult:
-        """Lay out the views."""
-        with Container(id="entropy-views"):
-            yield KernelView(id="entropy-kernel")
-            yield PoolView(id="entropy-pool")
-            yield DiagramView(id="entropy-diagram")
-            yield ContentionView(id="entropy-contention")
-            yield HealthView(id="entropy-health")
+    # -- threads ------------------------------------------------------------------------
 
     async def on_mount(self) -> None:
         """Start the threads and look at what they leave."""
-        self._arrange()
+        self.show_arranged()
         self._model.start()
         if await self._start_sampler():
             self.refresh_bindings()
@@ -168,15 +131,15 @@ class EntropyPane(Pane):
             self._report(reading)
             if not self._frozen and reading is not self._shown:
                 self._shown = reading
-                self._kernel_view.show(reading, self._sampler.history, self._sampler.interval)
+                self.kernel_view.show(reading, self._sampler.history, self._sampler.interval)
         self._look_at_model()
-        self._laboratory.look(self.query_one(ContentionView), self.query_one(HealthView))
+        self._laboratory.look(self.contention_view, self.health_view)
 
     def _look_at_model(self) -> None:
-        view = self._pool_view
+        view = self.pool_view
         if self._model.error is not None:
             view.fail(f"The model ended: {self._model.error}")
-            self._diagram.fail(f"The model ended: {self._model.error}")
+            self.diagram.fail(f"The model ended: {self._model.error}")
             return
         steps = self._model.take()
         if self._model.model is not None and view.empty:
@@ -190,10 +153,10 @@ class EntropyPane(Pane):
     def _show_model(self) -> None:
         """Draw the model where it is on screen and something moved."""
         state = self._model.snapshot
-        if state is None or state is self._shown_model or not self._diagram.display:
+        if state is None or state is self._shown_model or not self.diagram.display:
             return
         self._shown_model = state
-        self._diagram.show_model(state, self._last_step)
+        self.diagram.show_model(state, self._last_step)
 
     def _report(self, reading: Reading) -> None:
         text, tone = status(reading)
@@ -201,80 +164,39 @@ class EntropyPane(Pane):
             self._status = text
             self.report_status(text, tone)
 
-    @property
-    def _kernel_view(self) -> KernelView:
-        return self.query_one(KernelView)
-
-    @property
-    def _diagram(self) -> DiagramView:
-        return self.query_one(DiagramView)
-
-    @property
-    def _pool_view(self) -> PoolView:
-        return self.query_one(PoolView)
-
-    # -- layout -------------------------------------------------------------------------
-
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002 - the base class has it
-        """Show both views where there is room for both."""
-        self._arrange()
-
-    def _arrange(self) -> None:
-        width, height = self.content_size.width, self.content_size.height
-        beside = width >= BESIDE
-        stacked = not beside and height >= STACKED
-        alone = self.view in {DIAGRAM, CONTENTION, HEALTH}
-        one = alone or (not beside and not stacked)
-        self.set_class(beside and not alone, "-beside")
-        self.set_class(stacked and not alone, "-stacked")
-        self.set_class(alone, "-alone")
-        self.set_class(self.view == DIAGRAM, "-diagram")
-        self.set_class(self.view == CONTENTION, "-contention")
-        self.set_class(self.view == HEALTH, "-health")
-        self.set_class(one and self.view == KERNEL, "-kernel")
-        self.set_class(one and self.view == POOL, "-pool")
-        self.border_subtitle = self.VIEWS[self.view] if one else ""
-
     def view_changed(self, index: int) -> None:
         """Show the view, or move to it where both are on screen."""
-        self._arrange()
+        self.show_arranged()
         self.focus_content()
+        self.refresh_bindings()
         if index == DIAGRAM:
             self._show_model()
         elif index == CONTENTION:
             self._laboratory.simulate()
         elif index == HEALTH:
-            self._laboratory.test_once(self.query_one(HealthView).source)
-
-    def focus_content(self) -> None:
-        """Give the keyboard to the view that is shown."""
-        views = self.query(
-            (KernelView, PoolView, DiagramView, ContentionView, HealthView)[self.view]
-        )
-        if views:
-            self.screen.set_focus(views.first())
-        else:
-            super().focus_content()
+            self._laboratory.test_once(self.health_view.source)
 
     # -- keys ---------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of the views have no effect, and are not offered, once the pane has failed."""
-        running = self._sampler is not None
-        return running if action in ACTIONS else super().check_action(action, parameters)
+        """Keys are offered where they have an effect on what is shown, none once it has failed."""
+        if action not in ACTIONS:
+            return super().check_action(action, parameters)
+        laboratory = self.view in (CONTENTION, HEALTH)
+        return self._sampler is not None and not (laboratory and action != "switch_view")
 
     def action_freeze(self) -> None:
         """Freeze both views and the feed of the model, or let them go on."""
         self._frozen = not self._frozen
         self._model.freeze(self._frozen)
-        self._kernel_view.set_frozen(self._frozen)
-        self._diagram.set_frozen(self._frozen)
+        self.kernel_view.set_frozen(self._frozen)
+        self.diagram.set_frozen(self._frozen)
         self._tell_feed()
 
     def _tell_feed(self) -> None:
         state = self._model.snapshot
         feed = f"live, {feed_words(state)}" if state else "live"
-        self._pool_view.set_feed("FROZEN, space resumes" if self._frozen else feed)
+        self.pool_view.set_feed("FROZEN, space resumes" if self._frozen else feed)
 
     def action_step(self) -> None:
         """One step of the model."""
@@ -291,8 +213,8 @@ class EntropyPane(Pane):
 
     def action_plot(self) -> None:
         """Plot the next signal."""
-        self._kernel_view.plot_next()
-        self._reveal(KERNEL)
+        self.kernel_view.plot_next()
+        self.reveal(KERNEL)
 
     def on_diagram_view_redesign(self) -> None:
         """Switch between both designs."""
@@ -326,14 +248,8 @@ class EntropyPane(Pane):
         except RuntimeError as error:
             raise CommandError(str(error)) from None
         self._look_at_model()
-        self._reveal(POOL)
+        self.reveal(POOL)
         return steps
-
-    def _reveal(self, index: int) -> None:
-        """Switch to a view that is not on screen, so that what a key did is seen."""
-        view = self._pool_view if index == POOL else self._kernel_view
-        if not view.display and not (index == POOL and self._diagram.display):
-            self.show_view(index)
 
     # -- command prompt -----------------------------------------------------------------
 
@@ -356,11 +272,16 @@ class EntropyPane(Pane):
             case words.Zoom(seconds):
                 return self._zoom(seconds)
             case words.Callers(on):
-                return self._trace_callers(self._sampler, on)
+                told = commands.trace_callers(self._sampler, on)
+                self.reveal(KERNEL)
+                return told
             case words.MeasureHwrng():
-                return self._measure_hwrng(self._sampler)
+                told = commands.measure_hwrng(self._sampler)
+                self.reveal(KERNEL)
+                return told
             case words.Interval(seconds):
-                return self._set_interval(seconds)
+                self._sampler.interval = seconds
+                return f"a reading every {seconds:g} s"
             case Setting():
                 self._do(lambda model: set_model(model, command))
                 self._tell_feed()
@@ -369,34 +290,17 @@ class EntropyPane(Pane):
                 return commands.told(self._do(commands.operation(command)))
 
     def _plot(self, series: Series) -> str:
-        view = self._kernel_view
+        view = self.kernel_view
         if self._shown is not None and (absence := series.absence(self._shown)):
             raise CommandError(f"plot {series.name}: {absence}")
         view.plot(series)
-        self._reveal(KERNEL)
+        self.reveal(KERNEL)
         return ""
-
-    def _trace_callers(self, sampler: Sampler, on: bool) -> str:
-        with commands.refusals("callers"):
-            sampler.trace_callers(on)
-        self._reveal(KERNEL)
-        return "who calls getrandom is counted" if on else "callers are no longer counted"
-
-    def _measure_hwrng(self, sampler: Sampler) -> str:
-        with commands.refusals("hwrng"):
-            sampler.measure_hwrng()
-        self._reveal(KERNEL)
-        return "reading the hardware source for a second"
 
     def _zoom(self, seconds: float | None) -> str:
         if seconds is None:
-            self._kernel_view.action_now()
+            self.kernel_view.action_now()
         else:
-            self._kernel_view.fit(seconds)
-        self._reveal(KERNEL)
+            self.kernel_view.fit(seconds)
+        self.reveal(KERNEL)
         return ""
-
-    def _set_interval(self, seconds: float) -> str:
-        if self._sampler is not None:
-            self._sampler.interval = seconds
-        return f"a reading every {seconds:g} s"

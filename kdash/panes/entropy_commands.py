@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from kdash.backends.entropy.facts import ModelStep
 from kdash.panes import entropy_words as words
-from kdash.panes.entropy_sources import Model
+from kdash.panes.entropy_sources import Model, Sampler
 from kdash.widgets.command_words import CommandError
 
 Operation = Callable[[Model], list[ModelStep]]
@@ -45,3 +45,25 @@ def refusals(name: str) -> Iterator[None]:
         yield
     except Unavailable as error:
         raise CommandError(f"{name}: {error}") from None
+
+
+def trace_callers(sampler: Sampler, on: bool) -> str:
+    """Count who calls getrandom, or stop; what to tell of it.
+
+    Raises:
+        CommandError: They can't be traced here.
+    """
+    with refusals("callers"):
+        sampler.trace_callers(on)
+    return "who calls getrandom is counted" if on else "callers are no longer counted"
+
+
+def measure_hwrng(sampler: Sampler) -> str:
+    """Measure the hardware source; what to tell of it.
+
+    Raises:
+        CommandError: It can't be read here.
+    """
+    with refusals("hwrng"):
+        sampler.measure_hwrng()
+    return "reading the hardware source for a second"

@@ -20,9 +20,10 @@ from kdash.backends.entropy.health import sources
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel
 from kdash.backends.entropy.procfs import Unavailable
-from kdash.panes.entropy import DIAGRAM, HEALTH, EntropyPane
+from kdash.panes.entropy import EntropyPane
 from kdash.panes.entropy_laboratory import Experiment
 from kdash.panes.entropy_sources import Model, Sampler, status
+from kdash.panes.entropy_views import DIAGRAM, HEALTH
 from kdash.settings import Settings
 from kdash.widgets.entropy.contention_view import ContentionView
 from kdash.widgets.entropy.diagram_view import DiagramView
