@@ -14,6 +14,7 @@ SAYS_NOTHING = (
 )
 
 
+TOO_FEW = "too few bytes"  # the statistic of a test that can't be made
 ESTIMATED_BYTES = 62_500  # the bit estimators see these first bytes
 
 
@@ -98,3 +99,8 @@ class Health:
     def passes(self) -> bool:
         """Whether no test failed."""
         return all(verdict.passes is not False for verdict in self.verdicts)
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """The tests for which there are too few bytes."""
+        return tuple(one.test for one in self.verdicts if one.statistic == TOO_FEW)

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kdash.backends.wording import counted
 from kdash.commands.entropy_parser import Parser, Stopped
 from kdash.commands.entropy_text import escaped
 from kdash.commands.unbroken import unbroken
@@ -33,7 +34,8 @@ examples:
   kdash entropy health --source hwrng --min-entropy 6 --format json
   head -c 1M /dev/urandom | kdash entropy health -
 
-Exit status: 0 all tests pass, 1 one fails, 2 usage or an empty stream, 3 no such source.
+Exit status: 0 all tests pass, 1 one fails, 2 usage, an empty stream or one too short for all tests
+(2,504 bytes), 3 no such source.
 """
 WIDTH = 80  # columns of text
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -69,6 +71,10 @@ def run(argv: list[str]) -> int:
         return ExitStatus.USAGE
     health = stream.health()
     _print(name, health, arguments.format)
+    if health.passes and health.untested:
+        told = f"{counted(health.nbytes, 'byte')}, too few for {', '.join(health.untested)}"
+        sys.stderr.write(f"kdash entropy health: {escaped(name)}: {told}\n")
+        return ExitStatus.USAGE
     return ExitStatus.OK if health.passes else ExitStatus.FINDINGS
 
 
@@ -126,7 +132,7 @@ def health_text(name: str, health: Health) -> str:
         (one.test, words[one.passes], one.statistic, one.expected) for one in health.verdicts
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"{escaped(name)}: {health.nbytes:,} bytes", ""]
+    lines = [f"{escaped(name)}: {counted(health.nbytes, 'byte')}", ""]
     lines += [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows

@@ -62,6 +62,17 @@ def test_an_empty_stream_has_nothing_to_test() -> None:
     assert done.stderr == b"kdash entropy health: standard input: empty, nothing to test\n"
 
 
+def test_a_stream_too_short_for_a_test_is_told_with_what_is_known(good: bytes) -> None:
+    done = health("-", data=good[:2503])
+    assert done.returncode == 2
+    assert b"fips140             -     too few bytes" in done.stdout
+    told = b"kdash entropy health: standard input: 2,503 bytes, too few for fips140\n"
+    assert done.stderr == told
+    failed = health("-", "--format", "json", data=bytes(100))  # that it fails is known
+    assert failed.returncode == 1
+    assert failed.stderr == b""
+
+
 def test_a_missing_file_is_the_environments_fault(tmp_path: Path) -> None:
     done = health(str(tmp_path / "no\x1b[31mfile"))
     assert (done.returncode, done.stdout) == (3, b"")

@@ -18,6 +18,7 @@ _CHAIN = 128  # bits of the chains that the Markov estimate compares
 _COMPRESSED = 6  # bits of a symbol of the compression estimate
 _DICTIONARY = 1000  # symbols that fill its dictionary before it measures
 _VANISHED = 700.0  # exponent from which on e to the minus it is next to no number
+_FARTHEST = 64  # times their number of values, beyond which perfect symbols were hardly ever last
 _COMPRESSION_SIGMA = 0.5907  # factor of its standard deviation for 6-bit symbols
 _TRIPLE_OR_PAIR = re.compile(rb"(00|11)|01[01]|10[01]")
 
@@ -90,12 +91,38 @@ def compression(bits: Bits) -> float:
     count = len(logs)
     mean = float(logs.mean())
     variance = float((logs**2).sum()) / (count - 1) - mean * mean
-    deviation = _COMPRESSION_SIGMA * math.sqrt(max(0.0, variance))
-    bound = mean - Z * deviation / math.sqrt(count)
+    return _compressed(_expected(len(symbols)), mean, math.sqrt(max(0.0, variance)), count, Z)
+
+
+def compression_of_perfect_bits(count: int, deviations: float) -> float:
+    """The compression estimate of perfect bits whose mean lies some deviations below its own.
+
+    Args:
+        count: Bits; at least those of the dictionary and two symbols more.
+        deviations: Standard deviations of the mean.
+    """
+    symbols = count // _COMPRESSED
     values = 1 << _COMPRESSED
-    expected = _Expected(len(symbols), values)
-    chance = _solve(expected, bound, 1 / values, 1.0)
-    return _entropy(chance) / _COMPRESSED
+    expected = _expected(symbols)
+    # A symbol was seen last a geometrically distributed number of places before.
+    back = np.arange(1, _FARTHEST * values + 1)
+    chances = (1 - 1 / values) ** (back - 1) / values
+    logs = np.log2(back)
+    deviation = math.sqrt(float(chances @ logs**2) - float(chances @ logs) ** 2)
+    measured = symbols - _DICTIONARY
+    return _compressed(expected, expected(1 / values), deviation, measured, deviations + Z)
+
+
+def _expected(symbols: int) -> _Expected:
+    return _Expected(symbols, 1 << _COMPRESSED)
+
+
+def _compressed(
+    expected: _Expected, mean: float, deviation: float, count: int, deviations: float
+) -> float:
+    """Bits per bit, of a mean taken so many standard deviations lower."""
+    bound = mean - deviations * _COMPRESSION_SIGMA * deviation / math.sqrt(count)
+    return _entropy(_solve(expected, bound, 1 / (1 << _COMPRESSED), 1.0)) / _COMPRESSED
 
 
 def _distances(symbols: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

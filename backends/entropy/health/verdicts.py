@@ -10,8 +10,9 @@ import math
 from dataclasses import replace
 from statistics import NormalDist
 
+from kdash.backends.entropy.health.estimators import compression_of_perfect_bits
 from kdash.backends.entropy.health.fips140 import FALSE_ALARM
-from kdash.backends.entropy.health_facts import ESTIMATED_BYTES, Health, Verdict
+from kdash.backends.entropy.health_facts import ESTIMATED_BYTES, TOO_FEW, Health, Verdict
 
 ALARM = 1e-6  # false-alarm rate of a verdict
 _ALARM_TEXT = "1 in 1,000,000"
@@ -20,8 +21,6 @@ _TWO_SIDED = NormalDist().inv_cdf(1 - ALARM / 2)
 _ESTIMATE = NormalDist().inv_cdf(1 - 0.01 / 2)  # the bound the estimators themselves subtract
 _FREEDOM = 255  # of chi-square over 256 byte values
 _BYTE_DEVIATION = math.sqrt((256**2 - 1) / 12)
-_COMPRESSION_BAND = "0.76 and more (1,000 streams)"  # measured on getrandom's output
-_TOO_FEW = "too few bytes"
 
 
 def judged(health: Health) -> Health:
@@ -34,7 +33,7 @@ def _fips(health: Health) -> Verdict:
     fips = health.fips140
     expected = f"about {FALSE_ALARM:.2%} of the blocks fail"
     if not fips.blocks:
-        return Verdict("fips140", None, _TOO_FEW, expected)
+        return Verdict("fips140", None, TOO_FEW, expected)
     passes = poisson_tail(fips.failures, fips.blocks * FALSE_ALARM) >= ALARM
     return Verdict(
         "fips140", passes, f"{fips.failures:,} of {fips.blocks:,} blocks failed", expected,
@@ -57,16 +56,17 @@ def poisson_tail(count: int, expected: float) -> float:
 
 def _continuous(health: Health) -> tuple[Verdict, Verdict]:
     rct, apt = health.rct, health.apt
-    alarm = f"2^-20 a byte at {health.min_entropy:g} bits claimed"
+    unit = "bit" if health.min_entropy == 1 else "bits"
+    alarm = f"2^-20 a byte at {health.min_entropy:g} {unit} claimed"
     return (
         Verdict(
             "rct", not rct.failures if health.nbytes else None,
-            f"longest run {rct.max_run:,}" if health.nbytes else _TOO_FEW,
+            f"longest run {rct.max_run:,}" if health.nbytes else TOO_FEW,
             f"below {rct.cutoff}", alarm,
         ),
         Verdict(
             "apt", not apt.failures if apt.windows else None,
-            f"most in a window {apt.max_count:,}" if apt.windows else _TOO_FEW,
+            f"most in a window {apt.max_count:,}" if apt.windows else TOO_FEW,
             f"below {apt.cutoff} of {apt.window}", alarm.replace("byte", "window"),
         ),
     )  # fmt: skip
@@ -80,12 +80,12 @@ def _estimates(health: Health) -> tuple[Verdict, ...]:
     counts = (health.nbytes, bits, bits, bits)
     names = ("mcv_bytes", "mcv_bits", "collision_bits", "markov_bits")
     verdicts = [
-        Verdict(name, None, _TOO_FEW, "") if value is None else _at_least(name, value, limit(count))
+        Verdict(name, None, TOO_FEW, "") if value is None else _at_least(name, value, limit(count))
         for name, value, limit, count in zip(names, values, least, counts, strict=True)
     ]
     if found.compression_bits is not None:
-        statistic = f"{found.compression_bits:.4f}"
-        verdicts.append(Verdict("compression_bits", None, statistic, _COMPRESSION_BAND))
+        limit = compression_of_perfect_bits(bits, _ONE_SIDED)
+        verdicts.append(_at_least("compression_bits", found.compression_bits, limit))
     return tuple(verdicts)
 
 
@@ -124,7 +124,7 @@ def _whole(health: Health) -> tuple[Verdict, ...]:
     whole = health.whole
     names = ("chi_square", "mean", "serial_correlation")
     if whole is None or health.estimates.mcv_bytes is None:
-        return tuple(Verdict(name, None, _TOO_FEW, "") for name in names)
+        return tuple(Verdict(name, None, TOO_FEW, "") for name in names)
     low, high = (_chi_square_quantile(sign * _TWO_SIDED) for sign in (-1, 1))
     width = _TWO_SIDED / math.sqrt(health.nbytes)
     mean = _BYTE_DEVIATION * width

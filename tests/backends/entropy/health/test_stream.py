@@ -99,6 +99,20 @@ def test_compression_is_estimated_on_demand_alone() -> None:
     assert health_of(bytes(5000), compression=True).estimates.compression_bits == 0
 
 
+@pytest.mark.parametrize("nbytes", [1000, 5000, NIST_BYTES])
+def test_compression_is_judged_by_what_perfect_streams_of_that_length_give(nbytes: int) -> None:
+    good = random.Random(nbytes).randbytes(nbytes)
+    bad = bytes(byte & 0x55 for byte in good)  # of 64 symbols 8, which come again soon
+    judged = [
+        {one.test: one for one in health_of(data, compression=True).verdicts}["compression_bits"]
+        for data in (good, bad)
+    ]
+    assert [one.passes for one in judged] == [True, False]
+    assert judged[0].false_alarm == "1 in 1,000,000"
+    if nbytes == NIST_BYTES:
+        assert judged[0].expected == "0.743 and more"
+
+
 @pytest.mark.parametrize(
     ("min_entropy", "run", "count"), [(1.0, 21, 311), (6.0, 5, 25), (8.0, 4, 13)]
 )
@@ -180,6 +194,7 @@ def test_a_short_stream_has_no_verdict_where_the_test_needs_more(length: int) ->
     verdicts = {one.test: one for one in health.verdicts}
     assert verdicts["fips140"].passes is None
     assert verdicts["mcv_bits"].statistic == "too few bytes"
+    assert {"fips140", "mcv_bits"} <= set(health.untested)
     assert health.passes
     json.dumps(health_json(health))
 
