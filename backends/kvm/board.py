@@ -14,6 +14,7 @@ from kdash.backends.kvm.facts import Exit, Outcome
 from kdash.backends.kvm.keyboard import KEYBOARD_IRQ, KeyboardController
 from kdash.backends.kvm.keys import keys_of
 from kdash.backends.kvm.machine import Machine
+from kdash.backends.kvm.owners import owners
 from kdash.backends.kvm.pc import Cmos, FirmwareConfiguration
 from kdash.backends.kvm.pic import Pic
 from kdash.backends.kvm.pit import Timer
@@ -123,6 +124,7 @@ class Board:
         machine.failed = self._failed
         if devices:
             self._add(machine, devices)
+        self.log.owners = owners(self.bus, self._users, machine.guest.regions)
 
     def _add(self, machine: Machine, devices: Sequence[DeviceClass]) -> None:
         memory = [range(region.start, region.end) for region in machine.guest.regions]

@@ -22,6 +22,7 @@ from kdash.backends.kvm.facts import (
     OtherExit,
     SystemEventExit,
 )
+from kdash.backends.kvm.owners import Owners
 
 #: index, RIP, step, reason, VCPU, bytes of text, kind of detail, bytes of it. A step of
 #: _NO_STEP: at full speed.
@@ -52,8 +53,8 @@ def pack(exits: Iterable[Logged]) -> bytes:
     return b"".join(parts)
 
 
-def unpack(payload: bytes) -> Iterator[Exit]:
-    """The exits of a row, told.
+def unpack(payload: bytes, owners: Owners | None = None) -> Iterator[Exit]:
+    """The exits of a row, told by who answers where, if that is known.
 
     Raises:
         ExitCodecError: when the bytes are none.
@@ -70,8 +71,9 @@ def unpack(payload: bytes) -> Iterator[Exit]:
             code = payload[at + size : end].decode()
             at = end
             yield tell(
-                RawExit(reason, detail), index, ip, None if step == _NO_STEP else step, code, vcpu
-            )
+                RawExit(reason, detail), index, ip, None if step == _NO_STEP else step, code, vcpu,
+                owners=owners,
+            )  # fmt: skip
     except ExitCodecError:
         raise
     except (struct.error, ValueError, IndexError, TypeError, AttributeError, KeyError,

@@ -15,6 +15,7 @@ from kdash.backends.kvm.exit_reasons import UNCOUNTED, exit_name
 from kdash.backends.kvm.exits import RawExit, decode_union, meaning, normalised_count
 from kdash.backends.kvm.facts import Exit, ExitDetail, ExitReason, IoExit, MmioExit
 from kdash.backends.kvm.origin import instruction_ip
+from kdash.backends.kvm.owners import Owners
 from kdash.backends.kvm.records import ACCESS, RECORD, Record
 
 #: Exits kept; at least one batch.
@@ -43,7 +44,7 @@ class _Batch:
         wanted = range(max(self.first, first), self.last + 1)
         for index in wanted:
             if index not in self._told:
-                self._told[index] = tell(*self._raw(index))
+                self._told[index] = tell(*self._raw(index), owners=self._log.owners)
         return [self._told[index] for index in wanted]
 
     def raw(self) -> list[Logged]:
@@ -58,9 +59,12 @@ class _Batch:
 class _Single:
     """One exit whose instruction is known."""
 
-    __slots__ = ("_raw", "_told", "_where", "first", "last")
+    __slots__ = ("_log", "_raw", "_told", "_where", "first", "last")
 
-    def __init__(self, raw: RawExit, index: int, where: tuple[int, int | None, str, int]) -> None:
+    def __init__(
+        self, log: ExitLog, raw: RawExit, index: int, where: tuple[int, int | None, str, int]
+    ) -> None:
+        self._log = log
         self._raw = raw
         self._told: list[Exit] | None = None
         self._where = where
@@ -68,7 +72,7 @@ class _Single:
 
     def tell(self, first: int = 0) -> list[Exit]:  # noqa: ARG002 - as _Batch has it
         if self._told is None:
-            self._told = [tell(self._raw, self.first, *self._where)]
+            self._told = [tell(self._raw, self.first, *self._where, owners=self._log.owners)]
         return self._told
 
     def raw(self) -> list[Logged]:
@@ -89,6 +93,7 @@ class ExitLog:
         self.mmio = [0, 0]  # reads, writes
         self.next_index = 0
         self.out_rip_after: bool | None = None
+        self.owners: Owners | None = None  # who answers where, once that is known
         self._kept: deque[_Batch | _Single] = deque()
 
     @property
@@ -111,7 +116,7 @@ class ExitLog:
             vcpu: which VCPU it came from.
         """
         self._count(raw.reason, raw.detail)
-        self._keep(_Single(raw, self.next_index, (ip, step, code, vcpu)))
+        self._keep(_Single(self, raw, self.next_index, (ip, step, code, vcpu)))
 
     def add_accesses(self, records: bytes, alike: bool, vcpu: int = 0) -> None:
         """Count and keep IO and MMIO records, at least one.
@@ -195,7 +200,8 @@ class ExitLog:
         self.next_index = state["next"]
         kept = [one for entry in self._kept for one in entry.raw() if one[1] < self.next_index]
         self._kept = deque(
-            _Single(raw, index, (ip, step, code, vcpu)) for raw, index, ip, step, code, vcpu in kept
+            _Single(self, raw, index, (ip, step, code, vcpu))
+            for raw, index, ip, step, code, vcpu in kept
         )
 
     def latest(self, count: int) -> tuple[Exit, ...]:
@@ -210,10 +216,11 @@ class ExitLog:
 
 
 def tell(  # noqa: PLR0913, PLR0917 - the fields of an exit
-    raw: RawExit, index: int, ip: int, step: int | None, code: str = "", vcpu: int = 0
-) -> Exit:
+    raw: RawExit, index: int, ip: int, step: int | None, code: str = "", vcpu: int = 0,
+    *, owners: Owners | None = None,
+) -> Exit:  # fmt: skip
     """An exit with its name and meaning."""
-    text = meaning(raw.reason, raw.detail)
+    text = meaning(raw.reason, raw.detail, owners)
     return Exit(
         index=index,
         step=step,

@@ -22,6 +22,7 @@ from kdash.backends.kvm.facts import (
     OtherExit,
     SystemEventExit,
 )
+from kdash.backends.kvm.owners import Owners
 from kdash.backends.kvm.ports import port_name
 
 #: KVM_INTERNAL_ERROR_* of <linux/kvm.h>.
@@ -109,13 +110,19 @@ def normalised_count(detail: ExitDetail) -> int:
     return max(detail.count, 1) if isinstance(detail, IoExit) else 1
 
 
-def meaning(reason: int, detail: ExitDetail) -> str:
-    """The one line that is shown for an exit."""
+def meaning(reason: int, detail: ExitDetail, owners: Owners | None = None) -> str:
+    """The one line that is shown for an exit.
+
+    Args:
+        reason: KVM_EXIT_*.
+        detail: its fields.
+        owners: who answers where; None: not known, ports are told by their usual names.
+    """
     match detail:
         case IoExit():
-            return _io(detail)
+            return _io(detail, owners)
         case MmioExit():
-            return _mmio(detail)
+            return _mmio(detail, owners)
         case FailEntryExit(hardware_entry_failure_reason=why, cpu=cpu):
             known = ENTRY_FAILURES.get(why)
             return (
@@ -125,7 +132,7 @@ def meaning(reason: int, detail: ExitDetail) -> str:
         case InternalErrorExit():
             return _suberror(detail)
         case MsrExit():
-            return _msr(detail)
+            return _msr(detail, owners)
         case SystemEventExit(type=kind, data=data):
             words = " ".join(f"{word:#x}" for word in data)
             return f"system event: {SYSTEM_EVENTS.get(kind, f'type {kind}')}" + (
@@ -135,7 +142,7 @@ def meaning(reason: int, detail: ExitDetail) -> str:
     return f"{exit_name(reason).lower()}: {exit_sentence(reason)}" + (f": {words}" if words else "")
 
 
-def _msr(detail: MsrExit) -> str:
+def _msr(detail: MsrExit, owners: Owners | None) -> str:
     from kdash.backends.kvm.msr_names import msr_name
 
     name = msr_name(detail.index)
@@ -145,18 +152,19 @@ def _msr(detail: MsrExit) -> str:
     if detail.refused:
         tried = f" {detail.data:#x}" if detail.write else ""
         return f"{what}{tried}: #GP, {MSR_REASONS.get(detail.why, f'reason {detail.why:#x}')}"
-    return f"{what}: {detail.data:#x}"
+    return f"{what}: {detail.data:#x}{_by(owners.of_msr(detail.index) if owners else '')}"
 
 
-def _io(detail: IoExit) -> str:
-    name = port_name(detail.port, detail.direction == "out")
+def _by(name: str) -> str:
+    return f" ({name})" if name else ""
+
+
+def _io(detail: IoExit, owners: Owners | None) -> str:
+    name = (owners.of_port if owners else port_name)(detail.port, detail.direction == "out")
     amount = _bytes(detail.size)
     if detail.count != 1:
         amount = f"{detail.count} x {amount}"
-    return (
-        f"{detail.direction} {detail.port:#x}, {amount}: {_values(detail)}"
-        f"{f' ({name})' if name else ''}"
-    )
+    return f"{detail.direction} {detail.port:#x}, {amount}: {_values(detail)}{_by(name)}"
 
 
 def _values(detail: IoExit) -> str:
@@ -169,10 +177,11 @@ def _values(detail: IoExit) -> str:
     return shown + (" ..." if detail.count > 8 else "")
 
 
-def _mmio(detail: MmioExit) -> str:
+def _mmio(detail: MmioExit, owners: Owners | None) -> str:
     value = int.from_bytes(detail.data, "little")
     kind = "write" if detail.write else "read"
-    return f"mmio {kind} {detail.address:#x}, {_bytes(len(detail.data))}: {value:#x}"
+    name = owners.of_address(detail.address, detail.write) if owners else ""
+    return f"mmio {kind} {detail.address:#x}, {_bytes(len(detail.data))}: {value:#x}{_by(name)}"
 
 
 def _suberror(detail: InternalErrorExit) -> str:

@@ -30,7 +30,7 @@ def text_of(buffer: Any) -> bytes:
 def exits_of(recording: Recording, moment: int) -> tuple[Exit, ...]:
     """The exits of the step that begins at a moment."""
     try:
-        return tuple(unpack(recording.payload(moment)))
+        return tuple(unpack(recording.payload(moment), recording.owners))
     except ExitCodecError:
         return ()
 
@@ -40,7 +40,7 @@ def exits_before(recording: Recording, moment: int, count: int) -> tuple[Exit, .
     found: list[Exit] = []
     for payload in recording.payloads_before(moment):
         try:
-            found[:0] = unpack(payload)
+            found[:0] = unpack(payload, recording.owners)
         except ExitCodecError:
             break  # of a file that somebody made
         if len(found) >= count:

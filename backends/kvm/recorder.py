@@ -82,6 +82,8 @@ class Recorder:
         self._attached: set[int] = set()  # areas of a file
         self._live_from = loaded.last if loaded else None
         self.recording = loaded or Recording(len(machine.vcpus), limit)
+        if self.recording.owners is None:
+            self.recording.owners = board.log.owners
         try:
             self._add_memory()
             for vcpu in machine.vcpus:

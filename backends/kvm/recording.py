@@ -17,6 +17,7 @@ from kdash.backends.kvm.layout import PAGE
 from kdash.backends.kvm.recorded_moment import Area, ShownMoment
 
 if TYPE_CHECKING:
+    from kdash.backends.kvm.owners import Owners
     from kdash.backends.kvm.vcpu import Vcpu
 
 #: Bytes of history unless told otherwise.
@@ -47,6 +48,7 @@ class Recording(ShownMoment):
         self.vcpu_count = vcpus
         self.limit = limit
         self.base = 0  # bytes taken before anything was recorded: the copy of the state
+        self.owners: Owners | None = None  # who answers where, by which exits are told
         self._kept: list[Any] = []  # what the native half points at
 
     def close(self) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
+from kdash.backends.kvm import owners
 from kdash.backends.kvm.cpuid_request import CpuidRequest, parse_request
 from kdash.backends.kvm.facts import Outcome
 from kdash.backends.kvm.guests import MEMORY_MAXIMUM
 from kdash.backends.kvm.keys import Key
+from kdash.backends.kvm.owners import Owners
 
 _SETTINGS_MOST: Final = 4096
 
@@ -23,6 +25,7 @@ class MachineAbout:
     cpuid: tuple[CpuidRequest, ...] = ()
     disk: bytes | None = None  # the image; what was written to it is in `Inputs`
     devices: tuple[str, ...] = ()  # names of the user's
+    owners: Owners | None = None  # who answers where; None: the file does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def to_json(about: About, *, ended: bool) -> dict[str, Any]:
         "cpuid": [one if isinstance(one, str) else one.text for one in machine.cpuid],
         "disk": None if machine.disk is None else len(machine.disk),
         "devices": machine.devices,
+        "owners": owners.to_json(machine.owners),
         "input": inputs.serial.decode("latin-1"),
         "keys": [astuple(key) for key in inputs.keys],
         "clock": inputs.clock,
@@ -103,6 +107,7 @@ def from_json(meta: Any) -> About:
         host_cpuid=flag(meta["host_cpuid"]),
         cpuid=tuple(parse_request(text(one)) for one in meta["cpuid"]),
         devices=tuple(text(one) for one in meta["devices"]),
+        owners=owners.from_json(meta.get("owners")),
     )
     inputs = Inputs(
         serial=text(meta["input"]).encode("latin-1"),

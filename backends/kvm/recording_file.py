@@ -225,6 +225,7 @@ def load(data: bytes, title: str, limit: int = LIMIT) -> Loaded:
         meta = json.loads(content)
         recording = _recording(meta, max(limit, 2 * _memory(meta)))
         about = from_json(meta)
+        recording.owners = about.machine.owners
         disk = None if meta["disk"] is None else count(meta["disk"], MEMORY_MAXIMUM)
     except KvmError:
         raise

@@ -34,8 +34,9 @@ def machine_about(machine: Machine, board: Board) -> MachineAbout:
     """What a file keeps of a machine beside its state."""
     guest = machine.guest
     return MachineAbout(
-        guest.memory, guest.irqchip, guest.host_cpuid, guest.cpuid, guest.disk, board.user_devices
-    )
+        guest.memory, guest.irqchip, guest.host_cpuid, guest.cpuid, guest.disk, board.user_devices,
+        board.log.owners,
+    )  # fmt: skip
 
 
 def inputs_of(board: Board) -> Inputs:

@@ -103,7 +103,7 @@ def write_exit(one: Exit, several: bool = False) -> None:
         sys.stderr.write("\n")
     _unfinished = False
     vcpu = f"VCPU {one.vcpu} " if several else ""
-    sys.stderr.write(f"{one.index:6} {vcpu}{one.ip:#08x} {one.name:<8} {one.meaning}\n")
+    sys.stderr.write(f"{one.index:6} {vcpu}{one.ip:#08x} {one.name:<8} {printable(one.meaning)}\n")
 
 
 def write_dump(address: int, data: bytes) -> None:

@@ -230,7 +230,10 @@ def test_collected_writes_come_in_order_before_the_exit_behind_them(stepped: boo
     report = run(one, Recorder, exits=exits.append, step_by_step=stepped)
     assert Recorder.latest.written == list(range(400))
     assert [exit_.name for exit_ in exits] == ["MMIO"] * 400 + ["IO", "HLT"]
-    assert exits[7].meaning == "mmio write 0x20000, 2 bytes: 0x7 (coalesced, seen here)"
+    assert (
+        exits[7].meaning
+        == "mmio write 0x20000, 2 bytes: 0x7 (device Recorder) (coalesced, seen here)"
+    )
     assert report.mmio == (0, 400)
 
 

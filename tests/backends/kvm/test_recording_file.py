@@ -158,7 +158,7 @@ def test_a_disk_and_what_was_written_to_it_are_kept(tmp_path: Path) -> None:
             st.sampled_from(
                 ["title", "engine", "load", "symbols", "outcome", "detail", "dropped", "unsaved",
                  "vcpus", "moment", "steps", "areas", "memory", "irqchip", "host_cpuid",
-                 "cpuid", "disk", "devices", "input", "keys", "clock", "exit_value"]
+                 "cpuid", "disk", "devices", "owners", "input", "keys", "clock", "exit_value"]
             ), inner, max_size=12),
         max_leaves=20,
     )
