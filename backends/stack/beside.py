@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kdash.backends.stack.facts import OWN, CheckOptions, FileReport, Finding, Level, Line, Related
+from kdash.backends.stack.facts import (
+    MITIGATIONS,
+    OWN,
+    CheckOptions,
+    FileReport,
+    Finding,
+    Level,
+    Line,
+    Related,
+)
 from kdash.backends.stack.places import Places
+from kdash.backends.stack.rules import RULES
 
 if TYPE_CHECKING:
     from kdash.backends.stack.sites import Sites
@@ -36,8 +46,7 @@ def report_on(
         return FileReport(file, tuple(_alone(one, missing) for one in findings))
     from kdash.backends.stack.check import Checker
 
-    if options.frame_pointer == "auto" and any(one.kind in _FRAME_KINDS for one in findings):
-        options = replace(options, frame_pointer="on")
+    options = _as_built(options, {one.kind for one in findings})
     ours, walk = Checker(options).examine(path)
     if walk is None:
         why = f"{path}: {ours.error}"
@@ -48,6 +57,14 @@ def report_on(
     return replace(
         ours, file=file, findings=tuple(_beside(one, ours.findings, sites) for one in findings)
     )
+
+
+def _as_built(options: CheckOptions, kinds: set[str]) -> CheckOptions:
+    """Options with the rules that others must have had on to find what they did."""
+    if options.frame_pointer == "auto" and kinds & _FRAME_KINDS:
+        options = replace(options, frame_pointer="on")
+    builds = tuple(one for one in MITIGATIONS if one in kinds or one in options.builds)
+    return replace(options, builds=builds, uaccess=options.uaccess or "uaccess" in kinds)
 
 
 def _leveled(finding: Finding, levels: dict[str, str]) -> Finding:
@@ -85,6 +102,8 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
     here = [one for one in ours if _same_function(one, base)]
     here.sort(key=lambda one: (not _same_kind(one, base), abs(one.offset - base.offset)))
     base = replace(base, ours=tuple(Related(one.kind, one.offset) for one in here))
+    if base.kind not in RULES:
+        return _alone(base, "no rule of kdash's, which says nothing to it")
     if here and _same_kind(here[0], base):
         return _agreeing(base, here[0])
     finds = "kdash now finds" if base.origin == OWN else "kdash finds"

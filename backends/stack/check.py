@@ -89,7 +89,7 @@ class Checker:
         walk = self.walk(program, frame_pointer)
         coverage = Coverage(program, walk.events, walk)
         maker = FindingMaker(path, walk, levels_of(self.options.levels))
-        sites = [Site(violation) for violation in walk.violations] + coverage.sites()
+        sites = coverage.walked() + coverage.sites()
         sites += [Site(violation) for violation in layout_conflicts(walk)]
         hardening = Mitigations(program, walk.events, self.options.builds)
         sites += [Site(violation) for violation in hardening.violations()]

@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from kdash.backends.stack.codes import BUG, CALL, INVALID, JMP, NOP, RET, TRAP
+from kdash.backends.stack.codes import BUG, CALL, INVALID, JMP, JMP_INDIRECT, NOP, RET, TRAP
 from kdash.backends.stack.events import Events
 from kdash.backends.stack.image import (
     STB_LOCAL,
     STT_FUNC,
     STT_NOTYPE,
+    STT_SECTION,
     Ints,
 )
 from kdash.backends.stack.membership import among
@@ -27,6 +28,9 @@ _UNWALKED_SECTIONS = (".altinstr_replacement", ".altinstr_aux", ".static_call.te
 # Calls the compiler puts in front of code that it knows is never reached.
 _HANDLERS = ("__asan_handle_no_return", "__ubsan_handle_builtin_unreachable")
 _HANDLER_DISTANCE = 5  # instructions
+_READINGS = {"sibling-modified": "dynamic-jump", "dynamic-jump": "sibling-modified"}
+_STT_FILE = 4
+_MODULE = ".gnu.linkonce.this_module"  # section of a module, whose own code is all there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,16 @@ class Coverage:
         self.events = events
         self.walk = walk
         self.covered = self._covered()
+
+    def walked(self) -> list[Site]:
+        """What the walk found, each with the other rule that its site may break."""
+        return [Site(one, self._other_reading(one)) for one in self.walk.violations]
+
+    def _other_reading(self, found: Violation) -> tuple[tuple[str, int], ...]:
+        """An indirect jump with the frame in place: a bad sibling call, or a table not found."""
+        other = _READINGS.get(found.kind)
+        indirect = self.program.code.control[found.instruction] == JMP_INDIRECT
+        return ((other, found.instruction),) if other and indirect else ()
 
     def sites(self) -> list[Site]:
         """All findings about unreached code, labels and calls without a target."""
@@ -188,6 +202,8 @@ class Coverage:
         labels = self._labels
         found: list[Site] = []
         for run in runs:
+            if self._is_hole(run):
+                continue
             returns = run[code.control[run] == RET].tolist()
             inside = labels[(labels >= code.start[run[0]]) & (labels <= code.start[run[-1]])]
             label_indexes = [i for i in code.index_at(inside).tolist() if i >= 0]
@@ -200,6 +216,39 @@ class Coverage:
                 found.append(Site(Violation("not-callable", self.events.of(at), at, -1), related))
             else:
                 found.append(Site(self._unreachable(run)))
+        return found
+
+    def _is_hole(self, run: Ints) -> bool:
+        """Whether it is what the linker left of a weak function whose symbol it dropped.
+
+        As objtool --link does: in a file linked of several, code that no symbol covers.
+        """
+        if not self._linked:
+            return False
+        start, functions = self.program.code.start, self.program.functions
+        first, last = int(start[run[0]]), int(start[run[-1]])
+        before = functions.end[functions.start <= first]
+        floor = max(
+            int(before.max()) if len(before) else 0, self.program.code.section_at(first).base
+        )
+        at = bisect_left(self._named, floor)
+        return at == len(self._named) or self._named[at] > last
+
+    @cached_property
+    def _linked(self) -> bool:
+        """Whether the file was linked of several, as vmlinux.o is, and is no module."""
+        image = self.program.image
+        files = np.count_nonzero(image.symbols.type == _STT_FILE)
+        return bool(files > 1) and not image.sections_named(_MODULE)
+
+    @cached_property
+    def _named(self) -> list[int]:
+        """Positions of all symbols outside of functions, ascending."""
+        symbols = self.program.image.symbols
+        base = self.program.code.bases[symbols.section]
+        named = (base >= 0) & (symbols.type != STT_SECTION)
+        positions = np.unique(base[named] + symbols.value[named])
+        found: list[int] = positions[self.program.functions.containing(positions) < 0].tolist()
         return found
 
     def _returns_outside(self, run: Ints, returns: list[int], labels: list[int]) -> list[Site]:

@@ -13,8 +13,10 @@ from typing import Any, Protocol
 
 from kdash.backends.stack.facts import FileReport, Finding, Level
 from kdash.backends.stack.printable import printable
+from kdash.backends.wording import counted
 
 UNNAMED = "(unnamed object)"  # a log that doesn't say which
+REMARK = "remark"  # key of what the validator says beside another's finding
 
 
 def text_line(finding: Finding) -> str:
@@ -30,11 +32,12 @@ def text_line(finding: Finding) -> str:
 
 def json_line(finding: Finding) -> str:
     """One finding as one JSON object; unknown keys are absent."""
-    data: dict[str, Any] = {"file": finding.file, "section": finding.section}
-    if finding.function:
-        data["function"] = finding.function
+    names = {"file": finding.file, "section": finding.section, "function": finding.function}
+    data: dict[str, Any] = {key: name for key, name in names.items() if name}
     if finding.placed:
-        data |= {"offset": finding.offset, "address": f"{finding.address:#x}"}
+        data["offset"] = finding.offset
+        if finding.section:  # without it nobody knows where the function starts
+            data["address"] = f"{finding.address:#x}"
     data |= {
         "kind": finding.kind,
         "level": finding.level.value,
@@ -60,7 +63,7 @@ def json_line(finding: Finding) -> str:
     if finding.agrees is not None:
         data["agrees"] = finding.agrees
     texts = {
-        "verdict": finding.verdict,
+        REMARK: finding.verdict,
         "fingerprint": finding.fingerprint,
         "change": finding.change,
         "was": finding.was,
@@ -100,7 +103,8 @@ class Summary:
         """The summary for people: one line a kind, the most frequent first."""
         total = sum(self.findings.values())
         unreadable = f", {self.unreadable} unreadable" if self.unreadable else ""
-        head = f"{self.files} files{unreadable}, {total} findings, {seconds:.1f} s"
+        files, found = counted(self.files, "file"), counted(total, "finding")
+        head = f"{files}{unreadable}, {found}, {seconds:.1f} s"
         return "\n".join([head, *(f"{n:8} {kind}" for kind, n in self.findings.most_common())])
 
 

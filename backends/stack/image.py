@@ -226,6 +226,7 @@ class ObjectImage:
         if len(wrong):
             at = int(wrong[0])
             raise ObjectError(f"symbol {at} in section {section[at]} of {len(self.sections)}")
+        self._check_values(table, section)
         info = table["info"].astype(np.int64)
         return Symbols(
             table["name"].astype(np.int64),
@@ -235,6 +236,22 @@ class ObjectImage:
             table["value"].astype(np.int64),
             table["size"].astype(np.int64),
         )
+
+    def _check_values(self, table: npt.NDArray[np.void], section: Ints) -> None:
+        """Symbols of a section lie in it, or right behind its end.
+
+        Raises:
+            ObjectError: one lies past the end.
+        """
+        sizes = np.array([one.size for one in self.sections], np.uint64)
+        wrong = np.flatnonzero((section > 0) & (table["value"] > sizes[np.maximum(section, 0)]))
+        if len(wrong):
+            at = int(wrong[0])
+            held, value = self.sections[int(section[at])], int(table["value"][at])
+            name = _text(self._strings, int(table["name"][at])) or str(at)
+            raise ObjectError(
+                f"symbol {name} at {value:#x} outside {held.name} ({held.size:#x} bytes)"
+            )
 
     def _symbol_sections(self, index: Ints, symtab: int) -> Ints:
         extended = np.flatnonzero(index == SHN_XINDEX)

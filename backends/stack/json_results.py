@@ -22,6 +22,7 @@ from kdash.backends.stack.facts import (
     SourceLine,
 )
 from kdash.backends.stack.fingerprints import fingerprint
+from kdash.backends.stack.formats import REMARK
 from kdash.backends.stack.untrusted import few, flag, mapping, number, text
 
 
@@ -49,6 +50,7 @@ def json_findings(lines: Iterable[str]) -> Iterator[Finding | FileReport]:
 
 
 def _finding(data: dict[str, Any], at: int) -> Finding:
+    data.setdefault("file", "")  # a log need not name it
     for key in ("file", "kind", "level", "message"):
         if not isinstance(data.get(key), str):
             raise ResultsError(f"line {at} is no finding: it has no '{key}'")
@@ -77,7 +79,7 @@ def _finding(data: dict[str, Any], at: int) -> Finding:
         tuple(_related(mapping(one)) for one in few(data.get("related"))),
         text(data.get("origin")) or OWN,
         agrees=flag(data.get("agrees")),
-        verdict=text(data.get("verdict")),
+        verdict=text(data.get(REMARK)),
         fingerprint=text(data.get("fingerprint"))
         or fingerprint(kind, function or section, (message,)),
         change=change if change in CHANGES else "",

@@ -46,6 +46,7 @@ class Listing:
         formatter.branch_leading_zeros = False
         formatter.uppercase_hex = False
         formatter.show_branch_size = False
+        formatter.rip_relative_addresses = True
         return formatter
 
     @cached_property
@@ -111,7 +112,16 @@ class Listing:
         text = self._formatter.format(decoded)
         if relocation >= 0 and control not in (CALL, JMP, JCC, RET):
             return f"{text}  # {self._referred(index, relocation)}"
+        if decoded.is_ip_rel_memory_operand:
+            return f"{text}  # {self._at(index, decoded.ip_rel_memory_address)}"
         return text
+
+    def _at(self, index: int, position: int) -> str:
+        """A position that an instruction reaches without a relocation: in its own section."""
+        section = self.code.section_at(int(self.code.start[index]))
+        if section.base <= position < section.end:
+            return self.place(position)
+        return "outside of the section"
 
     def _branch_target(self, index: int, relocation: int) -> str:
         branches = self.program.branches

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from kdash import __version__
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, PathStep
-from kdash.backends.stack.formats import Summary
+from kdash.backends.stack.formats import REMARK, Summary
 from kdash.backends.stack.log_messages import OTHER
 from kdash.backends.stack.printable import printable
 from kdash.backends.stack.rule_examples import BAD_AND_GOOD
@@ -235,17 +235,20 @@ def _step(finding: Finding, number: int, step: PathStep) -> dict[str, Any]:
 def _properties(finding: Finding) -> dict[str, Any]:
     """What SARIF has no place for, in the words of the JSON lines."""
     data: dict[str, Any] = {
-        "section": printable(finding.section),
         "message": printable(finding.message),
         "origin": printable(finding.origin),
     }
+    if finding.section:
+        data["section"] = printable(finding.section)
     if finding.placed:
-        data |= {"offset": finding.offset, "address": f"{finding.address:#x}"}
+        data["offset"] = finding.offset
+        if finding.section:
+            data["address"] = f"{finding.address:#x}"
     texts = {
         "expected": finding.expected,
         "found": finding.found,
         "callee": finding.callee,
-        "verdict": finding.verdict,
+        REMARK: finding.verdict,
         "was": finding.was,
     }
     data |= {key: printable(value) for key, value in texts.items() if value}

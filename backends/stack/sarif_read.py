@@ -21,6 +21,7 @@ from kdash.backends.stack.facts import (
     SourceLine,
 )
 from kdash.backends.stack.fingerprints import fingerprint
+from kdash.backends.stack.formats import REMARK
 from kdash.backends.stack.log_messages import OTHER, meaning
 from kdash.backends.stack.rules import RULES
 from kdash.backends.stack.sarif import BASELINE_STATES, CAUSE, FINGERPRINT, VERSION
@@ -115,7 +116,7 @@ class _Run:
             _related(result),
             text(ours.get("origin")) or self._tool,
             agrees=flag(ours.get("agrees")),
-            verdict=text(ours.get("verdict")),
+            verdict=text(ours.get(REMARK)),
             fingerprint=known or fingerprint(kind, function or section or where, (said,)),
             change=_CHANGES.get(text(result.get("baselineState")), ""),
             was=text(ours.get("was")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kdash.backends.stack.events import (
     BRANCH,
     EDGES,
+    FIRST_OPERATION,
     GOTO,
     REPLACEMENT_END,
     SWITCH,
@@ -19,7 +20,10 @@ _LONGEST = 200  # steps kept: the last ones
 
 
 def trail(walk: Walk, listing: Listing, violation: Violation) -> tuple[PathStep, ...]:
-    """The steps to a violation: the entry, both ends of every jump and edge, the site."""
+    """The steps to a violation.
+
+    They are the entry, both ends of every jump and edge, what changed the state between, the site.
+    """
     if violation.state < 0:
         return ()
     jumps = jumps_to(walk, violation)
@@ -27,16 +31,32 @@ def trail(walk: Walk, listing: Listing, violation: Violation) -> tuple[PathStep,
     steps: list[tuple[int, str, str]] = []
     entry = jumps[0][1] if jumps else violation.event
     steps.append((int(events.instruction[entry]), "fallthrough", ""))
+    at = entry
     for source, target in jumps[1:]:
+        steps += _changes(walk, at, source)
         steps.append((int(events.instruction[source]), "fallthrough", ""))
         edge, feature = edge_between(walk, source, target)
         steps.append((int(events.instruction[target]), edge, feature))
+        at = target
+    steps += _changes(walk, at, events.of(violation.instruction))
     steps.append((violation.instruction, "fallthrough", ""))
     return tuple(
         PathStep(_offset(walk, index), listing.text(index), edge, feature)
         for index, edge, feature in _without_repeats(steps)[-_LONGEST:]
         if index < len(walk.program.code)
     )
+
+
+def _changes(walk: Walk, first: int, last: int) -> list[tuple[int, str, str]]:
+    """The instructions that change the state, from one event up to another in straight line."""
+    events, steps = walk.events, walk.transitions.table.steps
+    return [
+        (int(events.instruction[event]), "fallthrough", "")
+        for event in range(first, last)
+        if (kind := events.code[event]) >= FIRST_OPERATION
+        and (before := walk.visited[event]) >= 0
+        and steps[before].get(kind, before) != before
+    ]
 
 
 def jumps_to(walk: Walk, violation: Violation) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from kdash.backends.stack.facts import FileReport, Finding
+from kdash.backends.wording import counted
 from kdash.commands.stack_changes import FORMS_OF_CHANGES, Changes
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_reports import jobs, named, reports_on
@@ -81,9 +82,9 @@ class Comparison:
         """The comparison in one line."""
         from kdash.backends.stack.printable import printable
 
-        fixed = len(self.fixed())
+        covered, fixed = self._baseline.covered, len(self.fixed())
         return printable(
-            f"{self._baseline.covered} findings covered by {self._path}, {fixed} of it fixed"
+            f"{counted(covered, 'finding')} covered by {self._path}, {fixed or 'none'} fixed"
         )
 
 
@@ -112,7 +113,7 @@ def _write(path: str, reports: Iterable[FileReport]) -> int:
             return int(ExitStatus.ENVIRONMENT)
         findings += report.findings
     write_baseline(path, accept(findings))
-    _say(f"{len(findings)} findings accepted in {path}")
+    _say(f"{counted(len(findings), 'finding')} accepted in {path}")
     return int(ExitStatus.OK)
 
 

@@ -217,7 +217,7 @@ def test_a_baseline_covers_what_was_there_when_it_was_written(
     assert run(["check", "--baseline", path, sample]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert f"covered by {path}, 0 of it fixed" in captured.err
+    assert f"covered by {path}, none fixed" in captured.err
     assert run(["baseline", "diff", path, sample]) == 0
 
 

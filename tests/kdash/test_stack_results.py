@@ -65,7 +65,7 @@ async def test_where_the_object_is_at_hand_its_code_and_path_are_shown(log: Path
         app.pane.run_command("filter agrees:yes")
         await settle(pilot)
         text = app.text()
-        for part in ("jne idle_cancel", "path 2/2", "CFA=rbp+16"):
+        for part in ("jne idle_cancel", "path 4/4", "CFA=rbp+16"):
             assert part in text, part
 
 

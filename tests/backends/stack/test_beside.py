@@ -156,7 +156,7 @@ def test_a_place_where_only_the_log_finds_something_has_state_and_path_too(build
     _, finding = imported(build, "unit.o: warning: objtool: broken()+0x7: undefined stack state")
     assert finding.agrees is False
     assert finding.found == "CFA is rsp+16, rbx saved at CFA-16"
-    assert [step.text for step in finding.path] == ["nop", "ret"]
+    assert [step.text for step in finding.path] == ["nop", "push rbx", "ret"]
 
 
 def test_what_stands_behind_a_warning_is_explained(assemble: Assemble) -> None:
@@ -174,3 +174,17 @@ def test_what_stands_behind_a_warning_is_explained(assemble: Assemble) -> None:
 def test_what_is_about_no_place_is_not_called_missing(build: Path) -> None:
     _, finding = imported(build, "unit.o: warning: objtool: file already has .orc_unwind section")
     assert (finding.agrees, finding.verdict) == (None, "about the object as a whole")
+
+
+def test_a_wording_that_is_no_rule_is_neither_agreed_with_nor_denied(build: Path) -> None:
+    for said in ("call to x() leaves .noinstr.text section", "a wording of tomorrow"):
+        _, finding = imported(build, f"unit.o: warning: objtool: broken+0x1: {said}")
+        assert (finding.agrees, finding.address) == (None, 1)
+        assert "agrees" not in json_line(finding)
+
+
+def test_an_object_that_is_not_here_gets_no_place_that_the_log_lacks(tmp_path: Path) -> None:
+    _, finding = imported(tmp_path, "warning: objtool: broken()+0x7: undefined stack state")
+    told = json.loads(json_line(finding))
+    assert told["offset"] == 7
+    assert not {"section", "address", "file"} & set(told)

@@ -94,6 +94,11 @@ def test_a_symbol_in_a_section_that_is_not_there_is_named(tmp_path: Path) -> Non
     assert "symbol 1 in section 32767" in report.error
 
 
+def test_a_symbol_past_the_end_of_its_section_is_named(tmp_path: Path) -> None:
+    data = object_file(b"\xc3", [("end", 1, 0), ("far", 2, 0)])
+    assert _check(data, tmp_path).error == "symbol far at 0x2 outside .text (0x1 bytes)"
+
+
 def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
     checker = Checker()
     assert checker.check(str(tmp_path / "none.o")).error == "no such file"

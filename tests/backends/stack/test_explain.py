@@ -69,3 +69,11 @@ def test_a_function_that_is_not_there_is_named_with_those_like_it() -> None:
 def test_an_object_that_cant_be_validated_says_why() -> None:
     with pytest.raises(ObjectError, match="no such file"):
         Explained("/nonexistent.o")
+
+
+@pytest.mark.gcc
+def test_an_address_relative_to_rip_is_that_of_its_relocation(assemble: Assemble) -> None:
+    path = assemble("FUNC f\n lea there+8(%rip), %rax\n lea f(%rip), %rcx\n ret\nEND f")
+    (part,) = Explained(str(path)).parts("f")
+    texts = [step.line.text for step in part.steps[:2]]
+    assert texts == ["lea rax, [rip]  # there+0x8", "lea rcx, [rip]  # f"]

@@ -55,6 +55,25 @@ def test_the_path_names_every_jump_and_the_alternative(check: Check) -> None:
     assert finding.path[1].text == "je f+0x5"
 
 
+def test_the_path_shows_what_changed_the_state(check: Check) -> None:
+    text = "FUNC f\n push %rbp\n mov %rsp, %rbp\n mov %rdi, %rax\n jmp elsewhere\nEND f"
+    (finding,) = check(text).findings
+    assert [step.text for step in finding.path] == ["push rbp", "mov rbp, rsp", "jmp elsewhere"]
+
+
+def test_an_indirect_jump_with_a_frame_tells_of_the_other_reading(check: Check) -> None:
+    (finding,) = check("FUNC f\n push %rbx\n jmp *%rax\nEND f").findings
+    assert [(one.kind, one.offset) for one in finding.related] == [("dynamic-jump", 1)]
+
+
+def test_what_the_linker_left_of_a_dropped_function_is_no_finding(check: Check) -> None:
+    dropped = '.file "a.c"\nFUNC f\n ret\nEND f\n push %rbx\n ret\nFUNC g\n ret\nEND g'
+    assert [one.kind for one in check(dropped).findings] == ["return-outside"]
+    assert check(dropped + '\n.file "b.c"').findings == ()
+    named = dropped.replace("push", "label: push") + '\n.file "b.c"'
+    assert [one.kind for one in check(named).findings] == ["return-outside"]
+
+
 def test_the_path_of_a_mismatch_is_that_of_the_second_way(check: Check) -> None:
     text = "FUNC f\n test %edi, %edi\n je 1f\n push %rbx\n1: nop\n ud2\nEND f"
     (finding,) = check(text).findings
