@@ -439,6 +439,11 @@ class LiveModel:
 
     # -- looking ------------------------------------------------------------------------
 
+    @property
+    def seconds(self) -> float:
+        """Since the model's boot, on its own clock."""
+        return self._now_ns / NS
+
     def state(self) -> PoolState:
         """The input pool now."""
         return self._fed.generator.input.state()
@@ -451,7 +456,7 @@ class LiveModel:
         """The whole model now, and what moved in the last advance or step."""
         fed, generator = self._fed, self._fed.generator
         return ModelState(
-            seconds=self._now_ns / NS,
+            seconds=self.seconds,
             speed=self.speed,
             reached=self._reached,
             nodes=fed.nodes,

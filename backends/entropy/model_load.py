@@ -13,7 +13,7 @@ from kdash.backends.entropy.devices import (
     read_random,
     read_urandom,
 )
-from kdash.backends.entropy.generator import Generator
+from kdash.backends.entropy.generator import UTS_BYTES, Generator
 from kdash.backends.entropy.happenings import Kind
 from kdash.backends.entropy.model_facts import ReaderState
 
@@ -43,6 +43,22 @@ class Arrivals:
         self.next_ns = (
             now_ns + 1 + int(self.random.expovariate(self.rate) * NS) if self.rate else None
         )
+
+
+def seed_bytes(digits: str) -> bytes:
+    """The seed that hexadecimal digits write.
+
+    Raises:
+        ValueError: They are none, or too many.
+    """
+    text = digits.removeprefix("0x")
+    try:
+        seed = bytes.fromhex("0" * (len(text) % 2) + text)
+    except ValueError:
+        raise ValueError(f"{digits[:16]!r} is not hexadecimal; write it like 00ff12") from None
+    if not 1 <= len(seed) <= UTS_BYTES:
+        raise ValueError(f"{len(seed)} bytes are out of range; 1 to {UTS_BYTES}")
+    return seed
 
 
 def checked_rate(rate: float, most: float, name: str) -> float:

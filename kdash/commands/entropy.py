@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kdash.commands import entropy_text
 from kdash.commands.entropy_parser import Stopped, stop_signals
-from kdash.commands.entropy_parsers import model_parser, once_parser, watch_parser
+from kdash.commands.entropy_parsers import once_parser, watch_parser
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -107,28 +107,9 @@ def _watch(argv: list[str]) -> int:
 
 
 def _model(argv: list[str]) -> int:
-    from kdash.backends.entropy.replay import replay
-    from kdash.backends.entropy.report import replay_json
-    from kdash.backends.entropy.vectors import VectorError, load_vectors
+    from kdash.commands.entropy_model import run as run_model
 
-    arguments = model_parser().parse_args(argv)
-    name = entropy_text.escaped(str(arguments.vectors))
-    try:
-        cases = load_vectors(arguments.vectors)
-    except OSError as error:
-        sys.stderr.write(f"kdash entropy model: {name}: {error.strerror}\n")
-        return ExitStatus.ENVIRONMENT
-    except VectorError as error:
-        message = entropy_text.escaped(str(error))
-        sys.stderr.write(f"kdash entropy model: {name}: {message}\n")
-        return ExitStatus.USAGE
-    failed = [mismatch for case in cases if (mismatch := replay(case))]
-    if arguments.format == "json":
-        sys.stdout.write(json.dumps(replay_json(len(cases), failed)) + "\n")
-    else:
-        operations = sum(len(case.ops) for case in cases)
-        sys.stdout.write(entropy_text.replay_text(len(cases), operations, failed))
-    return ExitStatus.FINDINGS if failed else ExitStatus.OK
+    return run_model(argv)
 
 
 def _contention(argv: list[str]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from kdash.commands.entropy_parser import Parser, sample_count, seconds_between
@@ -12,7 +11,7 @@ from kdash.commands.entropy_parser import Parser, sample_count, seconds_between
 ONCE_EPILOG = """\
 further commands:
   kdash entropy watch        a line for each sample
-  kdash entropy model        replay test vectors on the Linux 4.3 model
+  kdash entropy model        the Linux 4.3 model: test vectors, or event by event
   kdash entropy health       statistical tests of a file or of a live source
   kdash entropy contention   what readers that share a lock cost each other
   kdash entropy export       metrics for Prometheus, served or written
@@ -35,12 +34,6 @@ example:
   kdash entropy watch --random-events --format json | jq .random_events.pools
 
 Ends after --count samples, or with SIGINT (130), SIGTERM (143), SIGHUP (129).
-"""
-MODEL_EPILOG = """\
-example:
-  kdash entropy model --vectors tests/backends/entropy/vectors.json --format json
-
-Exit status: 0 all cases pass, 1 a case fails, 2 a malformed file, 3 a file that can't be read.
 """
 
 
@@ -91,14 +84,10 @@ def watch_parser() -> Parser:
     return parser
 
 
-def model_parser() -> Parser:
-    """`kdash entropy model`."""
-    parser = Parser(
-        "kdash entropy model", "Replay test vectors on the Linux 4.3 model.", MODEL_EPILOG
-    )
-    parser.add_argument("--vectors", type=Path, metavar="FILE", required=True,
-        help="cases with their inputs and outputs, as JSON")  # fmt: skip
-    return parser
+def _model_parser() -> Parser:
+    from kdash.commands.entropy_model import model_parser
+
+    return model_parser()
 
 
 def _contention_parser() -> Parser:
@@ -122,7 +111,7 @@ def _export_parser() -> Parser:
 #: The commands below `kdash entropy`.
 PARSERS: Final[dict[str, Callable[[], Parser]]] = {
     "watch": watch_parser,
-    "model": model_parser,
+    "model": _model_parser,
     "health": _health_parser,
     "contention": _contention_parser,
     "export": _export_parser,

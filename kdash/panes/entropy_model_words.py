@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kdash.backends.entropy.model_load import seed_bytes
 from kdash.panes.entropy_sources import Model
 from kdash.widgets.command_words import CommandError, CommandWord
 
-MOST_SEED = 390  # bytes: as many as the pools are started from (struct new_utsname)
 LOADS = ("irq", "disk", "input")
 MIXED_LOAD = {"irq": 0.8, "disk": 0.15, "input": 0.05}  # of a load that names no kind
 READERS = {"random": "/dev/random", "urandom": "/dev/urandom", "getrandom": "getrandom"}
@@ -122,14 +122,9 @@ def _seed(words: list[str]) -> Setting:
             "model seed", "booted anew, fed by this machine", lambda model: model.restart(None)
         )
     try:
-        digits = word.removeprefix("0x")
-        seed = bytes.fromhex("0" * (len(digits) % 2) + digits)
-    except ValueError:
-        raise CommandError(
-            f"model seed: {word[:16]!r} is not hexadecimal; write it like: model seed 00ff12"
-        ) from None
-    if not 1 <= len(seed) <= MOST_SEED:
-        raise CommandError(f"model seed: {len(seed)} bytes are out of range; 1 to {MOST_SEED}")
+        seed = seed_bytes(word)
+    except ValueError as error:
+        raise CommandError(f"model seed: {error}") from None
     return Setting(
         "model seed", "booted anew from the seed, fed by made-up events alone",
         lambda model: model.restart(seed),
