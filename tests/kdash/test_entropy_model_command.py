@@ -38,7 +38,7 @@ def test_the_events_are_those_that_the_dashboard_steps_through(
 def test_an_event_tells_each_counter_and_word_it_changed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    state: dict[str, Any] = {}
+    state: dict[tuple[str, str], Any] = {}
     for event in printed(capsys, "--seed", "7", "--count", "200", "--nodes", "2"):
         assert set(event["pools"]) == {"input", "blocking", "nonblocking", "nonblocking 1"}
         for place, change in event["changes"].items():

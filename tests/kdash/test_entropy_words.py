@@ -66,7 +66,7 @@ def test_a_line_means_its_command(line: str, command: object) -> None:
         ("model load usb 3", "not one of irq, disk, input"),
         ("model load irq many", "not a number a second"),
         ("model readers random 1 2 3", "one argument too many"),
-        ("model seed xyz", "write it like: model seed 00ff12"),
+        ("model seed xyz", "write it like 00ff12"),
         ("model seed " + "00" * 391, "1 to 390"),
         ("model flip maybe", "not one of on, off"),
         ("callers", "on or off"),
