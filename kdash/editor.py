@@ -4,9 +4,43 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 GOTO = ("code", "codium", "code-insiders", "cursor", "zed")  # take FILE:LINE, not +LINE FILE
+
+
+class EditorError(Exception):
+    """The editor could not be started; the message says why."""
+
+
+def edit(app: App[int], path: Path, line: int) -> None:
+    """Hand the terminal to the user's editor until it ends.
+
+    Args:
+        app: The program on the terminal.
+        path: The file.
+        line: The line to open it at, from 1.
+
+    Raises:
+        EditorError: There is no terminal to hand over, or no such editor.
+    """
+    from textual.app import SuspendNotSupported
+
+    try:
+        command = editor_command(path, line)
+        with app.suspend():
+            subprocess.run(command, check=False)
+    except SuspendNotSupported:
+        raise EditorError("no editor here: this terminal can't be handed over") from None
+    except (OSError, ValueError) as error:
+        raise EditorError(f"the editor did not start: {error}") from None
+    finally:
+        app.refresh()
 
 
 def find_source(name: str, object_file: str) -> Path | None:

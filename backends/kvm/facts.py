@@ -258,6 +258,7 @@ class SourceLine:
     file: str  # as the line table names it
     line: int  # from 1
     text: str = ""  # the line itself; empty where the file is not at hand
+    path: str = ""  # the file that line was read from; empty where it is not at hand
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,8 @@ class Lines:
         if line is None:
             return True, None
         folder = self._table.folders.get(line.file, "")
-        return True, replace(line, text=self._sources.line(folder, line.file, line.line))
+        text = self._sources.line(folder, line.file, line.line)
+        return True, replace(line, text=text, path=self._sources.path(folder, line.file))
 
     def _want(self, address: int) -> None:
         if address not in self._wanted:

@@ -11,13 +11,18 @@ import stat
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 #: Bytes of a source file.
 LARGEST: Final = 4 << 20
 #: Files kept.
 KEPT: Final = 16
 _LONGEST_LINE: Final = 400
+
+
+class _File(NamedTuple):
+    path: str = ""
+    lines: tuple[str, ...] = ()
 
 
 class SourceFiles:
@@ -29,26 +34,35 @@ class SourceFiles:
 
     def __init__(self, beside: Sequence[Path] = ()) -> None:
         self._beside = beside
-        self._files: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
+        self._files: OrderedDict[tuple[str, str], _File] = OrderedDict()
 
     def line(self, folder: str, name: str, number: int) -> str:
         """Line `number`, from 1, of a file compiled in `folder`; empty: not at hand."""
+        lines = self._file(folder, name).lines
+        return lines[number - 1] if 1 <= number <= len(lines) else ""
+
+    def path(self, folder: str, name: str) -> str:
+        """Where that file is; empty: not at hand."""
+        return self._file(folder, name).path
+
+    def _file(self, folder: str, name: str) -> _File:
         key = folder, name
-        lines = self._files.get(key)
-        if lines is None:
-            lines = self._files[key] = self._read(folder, name)
+        found = self._files.get(key)
+        if found is None:
+            found = self._files[key] = self._read(folder, name)
             while len(self._files) > KEPT:
                 self._files.popitem(last=False)
         self._files.move_to_end(key)
-        return lines[number - 1] if 1 <= number <= len(lines) else ""
+        return found
 
-    def _read(self, folder: str, name: str) -> tuple[str, ...]:
+    def _read(self, folder: str, name: str) -> _File:
         for path in self._candidates(folder, name):
             data = read_regular(path)
             if data is not None:
                 text = data.decode("utf-8", "replace").expandtabs(8)
-                return tuple(line[:_LONGEST_LINE] for line in text.splitlines())
-        return ()
+                lines = tuple(line[:_LONGEST_LINE] for line in text.splitlines())
+                return _File(str(path.absolute()), lines)
+        return _File()
 
     def _candidates(self, folder: str, name: str) -> Iterator[Path]:
         yield Path(folder) / name if folder.startswith("/") else Path("/", name)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
-from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
 from kdash.backends.stack.facts import FileReport, Finding, Flow
 from kdash.backends.stack.formats import text_line
-from kdash.editor import editor_command, find_source
+from kdash.editor import EditorError, edit, find_source
 from kdash.panes.stack_watching import Watching
 from kdash.widgets.stack.detail import Detail
 
@@ -62,14 +60,9 @@ class FindingKeys(Watching):
             self.say(f"{finding.source.file}: no such file here", failed=True)
             return
         try:
-            command = editor_command(path, finding.source.line)
-            with self.app.suspend():
-                subprocess.run(command, check=False)
-        except SuspendNotSupported:
-            self.say("no editor here: this terminal can't be handed over", failed=True)
-        except (OSError, ValueError) as error:
-            self.say(f"the editor did not start: {error}", failed=True)
-        self.app.refresh()
+            edit(self.app, path, finding.source.line)
+        except EditorError as error:
+            self.say(str(error), failed=True)
 
     def action_noreturn(self) -> None:
         """Treat the function called at the finding as noreturn and check again."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NEED_GUEST = frozenset({
     "step", "run", "next", "until", "breakpoint", "restart", "continue", "filter", "copy",
     "overview", "vcpu", "watch", "animate", "speed",
-    "border", "reset_borders", "type_in", "step_back", "reverse_next", "reverse_continue",
+    "border", "edit", "reset_borders", "type_in", "step_back", "reverse_next", "reverse_continue",
 })  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from kdash.backends.kvm.facts import (
     Registers,
     RunState,
     Snapshot,
+    SourceLine,
     StopKind,
     StopPoint,
     TextScreen,
@@ -323,6 +324,20 @@ async def test_keys_reach_the_session() -> None:
             ("break", 0x1000),
             ("until", 0x1003),
         ]
+
+
+async def test_e_opens_the_source_of_the_cursor_and_says_why_it_can_not(tmp_path: Path) -> None:
+    here = tmp_path / "guest.c"
+    here.write_text("int main;\n")
+    lines = (None, SourceLine("gone.c", 7), SourceLine("guest.c", 1, "int main;", str(here)))
+    code = tuple(replace(one, source=line) for one, line in zip(listing(), lines, strict=False))
+    app, _ = given(snapshot(disassembly=code))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("e", "j", "e", "j", "e")
+        told = [notification.message for notification in app._notifications]
+        assert "needs DWARF (gcc -g)" in told[0]
+        assert told[1] == "gone.c: no such file here"
+        assert "terminal can't be handed over" in told[2]
 
 
 async def test_b_deletes_a_breakpoint_that_is_there() -> None:

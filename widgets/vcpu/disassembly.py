@@ -10,7 +10,14 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from kdash.backends.kvm.facts import Instruction, Mode, Registers, RunState, Snapshot
+from kdash.backends.kvm.facts import (
+    Instruction,
+    Mode,
+    Registers,
+    RunState,
+    Snapshot,
+    SourceLine,
+)
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.branches import taken
 from kdash.widgets.vcpu.effects import effects, operands
@@ -66,6 +73,12 @@ class DisassemblyView(LinePart):
     def cursor(self) -> int | None:
         """RIP of the instruction under the cursor."""
         return self._cursor
+
+    @property
+    def source(self) -> SourceLine | None:
+        """The source line of the instruction under the cursor, where it is known."""
+        place = self._place(self._cursor)
+        return None if place is None else self._rows[place].source
 
     @property
     def on_current(self) -> bool:

@@ -131,6 +131,7 @@ def test_the_instructions_of_a_session_have_their_lines(image: Path) -> None:
             snapshot = session.step().result(10)
         assert current.source is not None
         assert current.source.text == "        return value + value;"
+        assert Path(current.source.path).name == "guest.c"
     finally:
         session.close()
 
