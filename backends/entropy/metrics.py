@@ -6,6 +6,7 @@ metrics that end in `_info`. The bits of the generator's own counts stay bits, a
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,9 +63,13 @@ def write_metrics(path: Path, registry: CollectorRegistry) -> None:
     """Write the metrics as a text file, at every moment the old one or the new one.
 
     Raises:
-        OSError: It can't be written.
+        OSError: It can't be written, or something else than a file is there, such as a device.
     """
-    write_to_textfile(str(path), registry)
+    place = path.resolve()  # a link stays one
+    if place.exists() and not place.is_file():
+        is_folder = place.is_dir()
+        raise OSError(errno.EINVAL, "is a folder" if is_folder else "is not a regular file")
+    write_to_textfile(str(place), registry)
 
 
 def metrics_of(reading: Reading) -> Iterator[Metric]:

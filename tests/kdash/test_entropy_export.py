@@ -2,6 +2,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import urllib.request
@@ -14,7 +15,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from kdash.backends.entropy.alerts import ALERTS
-from kdash.backends.entropy.metrics import ReadingCollector, registry_of
+from kdash.backends.entropy.metrics import ReadingCollector, registry_of, write_metrics
 from tests.backends.entropy.test_metrics import READING
 
 KDASH = [sys.executable, "-m", "kdash", "entropy", "export"]
@@ -88,6 +89,20 @@ def test_a_text_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     done = export("--textfile", str(tmp_path / "missing" / "kdash.prom"))
     assert done.returncode == 3
     assert done.stderr.endswith("kdash.prom: No such file or directory\n")
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    registry = registry_of(ReadingCollector(lambda: None, lambda: 0.0))
+    for path, told in ((pipe, "not a regular file"), (tmp_path, "is a folder")):
+        with pytest.raises(OSError, match=told):
+            write_metrics(path, registry)
+    write_metrics(link, registry)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
+    assert file.is_file()
 
 
 @pytest.mark.parametrize(
