@@ -207,6 +207,12 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
     Raises:
         GuestError: saying why not, and which option helps.
     """
+    for part in guest.contents:
+        if part.end > MEMORY_MAXIMUM:
+            raise GuestError(
+                f"{guest.title}: loaded at {part.address:#x} it ends at {part.end:#x}; memory ends "
+                f"at {MEMORY_MAXIMUM:#x} ({size_text(MEMORY_MAXIMUM)}) at most; {moves}"
+            )
     if guest.memory > MEMORY_MAXIMUM:
         raise GuestError(
             f"{guest.title}: {size_text(guest.memory)} of memory are too much; "
@@ -225,16 +231,49 @@ def check_guest(guest: Guest, moves: str = "choose another --load") -> None:
     if not guest.reset:
         _check_entry(guest)
     _check_vcpus(guest)
+    if guest.stack != STACK:
+        _check_stack(guest)
     if not guest.reset:
         _check_overlap(guest, max(guest.stack_end, 0), guest.stack, _stacks(guest),
                        "--stack moves the stack")  # fmt: skip
     check_regions(guest.regions)
 
 
+def _check_stack(guest: Guest) -> None:
+    """Refuse a stack that was asked for where the first push finds no RAM."""
+    top = guest.stack - 1
+    match guest.mode:
+        case Mode.REAL:
+            if top > 0xFFFF:
+                raise GuestError(
+                    f"{guest.title}: the stack {guest.stack:#x} can't be reached in real mode; its "
+                    "top is at most 0x10000 with the stack segment at 0"
+                )
+            top &= 0xFFFF
+        case Mode.PROTECTED:
+            top &= 0xFFFF_FFFF
+        case Mode.LONG:
+            top &= 0xFFFF_FFFF_FFFF_FFFF
+            top = top - HIGH if top >= HIGH else top
+            top = top if top < MAPPED else guest.memory  # beyond what is mapped there is none
+    writable = [region for region in guest.regions if not region.readonly]
+    if not any(region.start <= top < region.end for region in writable):
+        raise GuestError(
+            f"{guest.title}: no memory below the stack {guest.stack:#x}, where the first push "
+            f"would go; choose another --stack within the {size_text(guest.memory)} of memory"
+        )
+
+
 def _check_entry(guest: Guest) -> None:
     """Refuse an entry that can't be reached, or where no memory is."""
     physical = guest.entry
     if guest.mode is Mode.REAL and guest.entry > 0xFFFF:
+        if guest.entry == guest.load:
+            raise GuestError(
+                f"{guest.title}: loaded at {guest.load:#x} it can't be entered in real mode; "
+                "the entry is at most 0xffff with the code segment at 0: choose another --load, "
+                "--entry or --mode"
+            )
         raise GuestError(
             f"{guest.title}: entry {guest.entry:#x} can't be reached in real mode; "
             "it is at most 0xffff with the code segment at 0"
@@ -282,7 +321,9 @@ def _check_tables(guest: Guest, moves: str) -> None:
         raise GuestError(f"{guest.title}: page tables at {guest.tables:#x}: not a whole page")
     if guest.memory < end:
         raise GuestError(
-            f"{guest.title}: long mode needs memory for its page tables, at least {size_text(end)}"
+            f"{guest.title}: the page tables of long mode at {guest.tables:#x} end at {end:#x}, "
+            f"beyond the {size_text(guest.memory)} of memory; --page-tables moves them, or give "
+            "more with --memory"
         )
     _check_overlap(guest, guest.tables, end, "the page tables of long mode",
                    f"--page-tables moves them, or {moves}")  # fmt: skip

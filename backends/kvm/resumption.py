@@ -60,7 +60,7 @@ def resume(machine: Machine, runner: Runner, loaded: Loaded) -> Recorder:
         GuestError: when the file's state makes no sense, or devices are not those it was made with.
     """
     recording, about, board = loaded.recording, loaded.about, runner.board
-    _check_devices(about, board)
+    _check_devices(loaded, board)
     shown = recording.position
     recording.seek(recording.last)
     recorder: Recorder | None = None
@@ -93,19 +93,22 @@ def _give_up(recorder: Recorder | None, loaded: Loaded, shown: int) -> None:
     loaded.recording.seek(shown)
 
 
-def _check_devices(about: About, board: Board) -> None:
+def _check_devices(loaded: Loaded, board: Board) -> None:
+    about = loaded.about
     wanted, given = about.machine.devices, board.user_devices
     if about.engine != KVM:
         raise KvmError(f"{about.title} was recorded on {about.engine}", "only KVM goes on with it")
-    if wanted != given:
-        raise GuestError(
-            f"{about.title}: recorded with {_named(wanted)}, given {_named(given)}; "
-            "--device FILE.py:CLASS gives them, in the same order"
-        )
-
-
-def _named(devices: tuple[str, ...]) -> str:
-    return f"the devices {', '.join(devices)}" if devices else "no devices"
+    if wanted == given:
+        return
+    found = f", not {', '.join(given)}" if given else ""
+    if not wanted:
+        raise GuestError(f"{loaded.name}: recorded without devices{found}; leave --device out")
+    options = " ".join(f"--device FILE.py:{name}" for name in wanted)
+    several, order = ("s", ", in this order") if len(wanted) > 1 else ("", "")
+    raise GuestError(
+        f"{loaded.name}: recorded with the device{several} {', '.join(wanted)}{found}; "
+        f"the guest goes on with {options}{order}"
+    )
 
 
 def _check_state(state: dict[str, Any], board: Board, vcpus: int) -> None:

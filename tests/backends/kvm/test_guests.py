@@ -10,7 +10,7 @@ import pytest
 from kdash.backends.kvm.facts import GuestError, GuestFileError, Mode
 from kdash.backends.kvm.guests import article_guest, flat, flat_file
 from kdash.backends.kvm.memory import GuestMemory
-from kdash.backends.kvm.modes import page_tables
+from kdash.backends.kvm.modes import HIGH, page_tables
 
 if TYPE_CHECKING:
     from .conftest import Start
@@ -32,7 +32,8 @@ def test_memory_is_whole_pages() -> None:
         (b"", {}, "empty"),
         (b"\x7fELF\2\1\1", {}, "objcopy -O binary"),
         (b"\xf4", {"memory": 0x1000}, "beyond the 4 KiB of memory"),
-        (b"\xf4", {"load": 1 << 63, "memory": MIB}, "beyond"),
+        (b"\xf4", {"load": 1 << 63, "memory": MIB}, "3 GiB"),
+        (b"\xf4", {"load": MIB, "memory": MIB}, "beyond the 1 MiB"),
         (b"\xf4", {"memory": 4 << 30}, "3 GiB"),
         (b"\xf4", {"load": 1 << 63}, "3 GiB"),
         (b"\xf4", {"load": 0x20000}, "at most 0xffff"),
@@ -44,6 +45,11 @@ def test_memory_is_whole_pages() -> None:
         (b"\xf4", {"load": 0x12FFF, "mode": Mode.LONG}, "overlaps the page tables"),
         (bytes(0xF001), {"mode": Mode.LONG}, "overlaps the page tables"),
         (b"\xf4", {"memory": 0x10000, "mode": Mode.LONG}, "page tables"),
+        (b"\xf4", {"load": 3 << 30}, "ends at 0xc0000001; memory ends at 0xc0000000"),
+        (b"\xf4", {"stack": 0x10001}, "can't be reached in real mode"),
+        (b"\xf4", {"stack": 0x201000, "memory": MIB, "mode": Mode.PROTECTED}, "no memory below"),
+        (b"\xf4", {"stack": 0, "mode": Mode.PROTECTED}, "no memory below the stack 0x0"),
+        (b"\xf4", {"stack": 0x40001000, "mode": Mode.LONG}, "no memory below the stack"),
     ],
 )
 def test_what_can_not_be_started_is_refused(
@@ -127,3 +133,16 @@ def test_there_is_no_memory_outside_the_slots() -> None:
     memory = GuestMemory()
     with pytest.raises(IndexError, match="0x1000"):
         memory.read(0x1000, 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "stack"), [(Mode.REAL, 0), (Mode.REAL, 0x10000), (Mode.LONG, HIGH + 0x8000)]
+)
+def test_a_stack_at_the_top_of_its_segment_or_mapped_high_is_taken(mode: Mode, stack: int) -> None:
+    assert flat(b"\xf4", "g", mode=mode, memory=2 * MIB, stack=stack).stack == stack
+
+
+def test_page_tables_beyond_the_memory_say_where_they_end() -> None:
+    told = "at 0x1fff000 end at 0x2002000, beyond the 32 MiB of memory; --page-tables moves them"
+    with pytest.raises(GuestError, match=told):
+        flat(b"\xf4", "g", mode=Mode.LONG, memory=32 * MIB, tables=0x1FFF000)

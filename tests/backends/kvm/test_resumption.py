@@ -252,7 +252,10 @@ class Adder:
 def test_devices_of_the_user_must_be_given_again(path: Path, opened: Any) -> None:
     adder = (DeviceClass("adder.py:Adder", Adder),)
     kept(path, flat(bytes.fromhex("b003 e610 e610 e410 f4"), "adds"), 3, devices=adder)
-    with pytest.raises(GuestError, match=r"recorded with the devices Adder, given no devices"):
+    with pytest.raises(
+        GuestError,
+        match=r"recorded with the device Adder; the guest goes on with --device FILE.py:Adder",
+    ):
         opened().step().result(5)
     assert opened(devices=adder).step().result(5).registers.rax & 0xFF == 6
 

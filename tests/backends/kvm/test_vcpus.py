@@ -220,7 +220,7 @@ def test_stepping_takes_turns() -> None:
 def test_more_vcpus_than_kvm_has_are_refused_with_the_capability() -> None:
     with Device() as device:
         most = device.capability("MAX_VCPUS")
-    many = flat(b"\xf4", "many", stack=0x20_0000)
+    many = flat(b"\xf4", "many", mode=Mode.PROTECTED, stack=0x20_0000)
     object.__setattr__(many, "vcpus", most + 1)
     with pytest.raises(
         KvmError, match=f"{most + 1} VCPUs are more than the {most} that KVM_CAP_MAX"
