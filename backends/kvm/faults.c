@@ -26,7 +26,8 @@ struct instruction {
     const struct kvm_sregs *sregs;
     const uint8_t *code;
     uint32_t length, at; /* at: of the opcode */
-    int bits, address_bits, segment;
+    int bits, address_bits, operand_prefix, segment;
+    struct kdash_paging paging;
 };
 
 /* Four levels of tables that allow every access wanted; others are not looked at. */
@@ -84,6 +85,30 @@ static int stack_may_fault(const struct instruction *one) {
     if (one->bits != 64)
         rsp &= one->sregs->ss.db ? 0xffffffff : 0xffff;
     return rsp < 8 || may_fault_at(one, &one->sregs->ss, rsp - 8, 16);
+}
+
+#define LOWER_HALF_END (1ull << 47) /* of canonical addresses; the upper half ends at 2^64 */
+#define FARTHEST (1ull << 32)      /* more than a relative jump goes */
+
+/* A target beyond the limit of CS, or that is not canonical (SDM vol. 2A, JMP). */
+static int jump_may_fault(const struct instruction *one) {
+    uint64_t rip = one->vcpu->run->s.regs.regs.rip, limit = one->sregs->cs.limit;
+
+    if (one->bits == 64)
+        return (rip > LOWER_HALF_END - FARTHEST && rip < 0 - LOWER_HALF_END + FARTHEST);
+    /* In 16-bit code IP wraps unless the operand is one of 32 bits. */
+    return limit < (one->bits == 16 && !one->operand_prefix ? 0xffffu : 0xffffffffu);
+}
+
+static int return_may_fault(const struct instruction *one) {
+    uint64_t target;
+
+    if (one->bits != 64)
+        return jump_may_fault(one);
+    if (kdash_read(one->vcpu->memory, &one->paging, one->vcpu->run->s.regs.regs.rsp,
+                   (uint8_t *)&target, 8) < 8)
+        return 1;
+    return target >= LOWER_HALF_END && target < 0 - LOWER_HALF_END;
 }
 
 static uint64_t word_of(const struct kvm_regs *regs, unsigned number) {
@@ -190,7 +215,9 @@ static int may_by_register(const struct instruction *one, uint8_t opcode) {
 static int may_0f(const struct instruction *one) {
     uint8_t opcode = one->code[one->at + 1];
 
-    if ((opcode >= 0x80 && opcode <= 0x8f) || (opcode >= 0xc8 && opcode <= 0xcf) || opcode == 0xa2)
+    if (opcode >= 0x80 && opcode <= 0x8f)
+        return jump_may_fault(one);
+    if ((opcode >= 0xc8 && opcode <= 0xcf) || opcode == 0xa2)
         return 0;
     if ((opcode >= 0x40 && opcode <= 0x4f) || (opcode >= 0x90 && opcode <= 0x9f) ||
         opcode == 0xaf || opcode == 0xb6 || opcode == 0xb7 || opcode == 0xbe || opcode == 0xbf ||
@@ -210,28 +237,36 @@ static int may_group(const struct instruction *one, uint8_t opcode) {
 
 static int may_opcode(const struct instruction *one) {
     uint8_t opcode = one->code[one->at];
-    int user = one->sregs->ss.dpl == 3;
+    int user = one->sregs->ss.dpl != 0; /* whatever its IOPL */
 
     if (opcode < 0x40)
         return (opcode & 7) < 4 ? operand(one, one->at + 1)
                                 : opcode == 0x0f ? may_0f(one) : (opcode & 7) > 5;
     switch (opcode) {
     case 0x69: case 0x6b: case 0x80: case 0x81: case 0x83: case 0x84: case 0x85: case 0x86:
-    case 0x87: case 0x88: case 0x89: case 0x8a: case 0x8b: case 0xc0: case 0xc1: case 0xc6:
-    case 0xc7: case 0xd0: case 0xd1: case 0xd2: case 0xd3:
+    case 0x87: case 0x88: case 0x89: case 0x8a: case 0x8b: case 0xc0: case 0xc1: case 0xd0:
+    case 0xd1: case 0xd2: case 0xd3:
         return operand(one, one->at + 1);
+    case 0xc6: case 0xc7: /* beside MOV, /0, there are XABORT and XBEGIN */
+        return (one->code[one->at + 1] >> 3 & 7) != 0 || operand(one, one->at + 1);
     case 0x8d:
         return one->code[one->at + 1] >= 0xc0;
     case 0x8e: /* in real mode any selector will do, in all but CS */
         return one->sregs->cr0 & CR0_PE || (one->code[one->at + 1] >> 3 & 7) == 1 ||
                (one->code[one->at + 1] >> 3 & 7) > 5 || operand(one, one->at + 1);
-    case 0x9c: case 0x68: case 0x6a: case 0xc2: case 0xc3: case 0xe8:
+    case 0x9c: case 0x68: case 0x6a:
         return stack_may_fault(one);
+    case 0xc2: case 0xc3:
+        return stack_may_fault(one) || return_may_fault(one);
+    case 0xe8:
+        return stack_may_fault(one) || jump_may_fault(one);
+    case 0xe0: case 0xe1: case 0xe2: case 0xe3: case 0xe9: case 0xeb:
+        return jump_may_fault(one);
     case 0xe4: case 0xe5: case 0xe6: case 0xe7: case 0xec: case 0xed: case 0xee: case 0xef:
     case 0xf4: case 0xfa: case 0xfb:
         return user;
-    case 0xa8: case 0xa9: case 0x98: case 0x99: case 0xe0: case 0xe1: case 0xe2: case 0xe3:
-    case 0xe9: case 0xeb: case 0xf5: case 0xf8: case 0xf9: case 0xfc: case 0xfd:
+    case 0xa8: case 0xa9: case 0x98: case 0x99: case 0xf5: case 0xf8: case 0xf9: case 0xfc:
+    case 0xfd:
         return 0;
     case 0xa4: case 0xa5: case 0xa6: case 0xa7: case 0xaa: case 0xab: case 0xac: case 0xad:
     case 0xae: case 0xaf: case 0xc9:
@@ -239,8 +274,10 @@ static int may_opcode(const struct instruction *one) {
     case 0xf6: case 0xf7: case 0xfe: case 0xff:
         return may_group(one, opcode);
     default:
-        if (opcode <= 0x4f || (opcode >= 0x70 && opcode <= 0x7f) ||
-            (opcode >= 0x90 && opcode <= 0x97) || (opcode >= 0xb0 && opcode <= 0xbf))
+        if (opcode >= 0x70 && opcode <= 0x7f)
+            return jump_may_fault(one);
+        if (opcode <= 0x4f || (opcode >= 0x90 && opcode <= 0x97) ||
+            (opcode >= 0xb0 && opcode <= 0xbf))
             return 0;
         return opcode >= 0x50 && opcode <= 0x5f ? stack_may_fault(one) : 1;
     }
@@ -250,7 +287,8 @@ int instruction_may_fault(const struct kdash_vcpu *vcpu, const struct kdash_reco
     const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
     const struct kvm_regs *regs = &vcpu->run->s.regs.regs;
     struct instruction one = {
-        vcpu, sregs, record->code, record->code_length, 0, record->bits, record->bits, 0};
+        vcpu, sregs, record->code, record->code_length, 0, record->bits, record->bits, 0, 0,
+        {sregs->cr0, sregs->cr3, sregs->cr4, sregs->efer}};
     uint64_t user = sregs->ss.dpl == 3 ? USER : 0;
     uint64_t linear = regs->rip;
 
@@ -270,7 +308,9 @@ int instruction_may_fault(const struct kdash_vcpu *vcpu, const struct kdash_reco
         /* LOCK; REP, whose later elements are not looked at. */
         if (one.code[one.at] == 0xf0 || (one.code[one.at] & 0xfe) == 0xf2)
             return 1;
-        if (one.code[one.at] == 0x67)
+        if (one.code[one.at] == 0x66)
+            one.operand_prefix = 1;
+        else if (one.code[one.at] == 0x67)
             one.address_bits = one.bits == 32 ? 16 : 32;
         else if ((one.code[one.at] & 0xe7) == 0x26 || (one.code[one.at] & 0xfe) == 0x64)
             one.segment = one.code[one.at];

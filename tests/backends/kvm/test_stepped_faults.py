@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 import pytest
@@ -65,6 +66,47 @@ GUESTS = {
         Mode.LONG, 18, (0x1056, 0x104D),
     ),
 }  # fmt: skip
+HANDLER = 0x1100  # of every exception: NOP, then HLT
+GATES = {Mode.PROTECTED: "<HHBBH", Mode.LONG: "<HHBBHII"}
+
+
+def refusing(mode: Mode, code: bytes) -> Guest:
+    """`code` behind LIDT of a table with a handler for each exception."""
+    load = {Mode.PROTECTED: "0f011d00120000", Mode.LONG: "0f011c2500120000"}[mode]
+    gate = struct.pack(GATES[mode], HANDLER, 8, 0, 0x8E, *[0] * (len(GATES[mode]) - 5))
+    pointer = struct.pack("<HQ", 32 * len(gate) - 1, 0x1300)
+    parts = (bytes.fromhex(load) + code).ljust(0x100, b"\x90"), b"\x90\x90\xf4".ljust(0x100, b"\0")
+    image = b"".join(parts) + pointer.ljust(0x100, b"\0") + gate * 32
+    return Guest(title="test", image=image, mode=mode)
+
+
+@pytest.mark.parametrize("mode", [Mode.PROTECTED, Mode.LONG])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "c60f00", "c70f00000000", "c6f800", "c7f800000000",  # no MOV: /1, XABORT, XBEGIN
+        "ffff", "0f0b", "f00f0b", "8ec8",
+    ],
+)  # fmt: skip
+def test_what_is_no_instruction_leads_to_the_first_one_of_its_handler(
+    mode: Mode, code: str
+) -> None:
+    with open_machine(refusing(mode, bytes.fromhex(code))) as machine:
+        runner = open_runner(machine, "kvm")
+        runner.step(2)
+        assert (runner.steps, runner.vcpu.rip) == (2, HANDLER)
+
+
+def test_a_jump_and_a_return_out_of_all_addresses_lead_to_their_handler() -> None:
+    # mov rax, 0x800000000000; push rax; ret
+    code = bytes.fromhex("48b8000000000080000050c3")
+    with open_machine(refusing(Mode.LONG, code)) as machine:
+        runner = open_runner(machine, "kvm")
+        while runner.steps < 4:
+            runner.step(4 - runner.steps)
+        assert runner.vcpu.rip == HANDLER
+
+
 guests = pytest.mark.parametrize("faulting", GUESTS.values(), ids=GUESTS.keys())
 
 
