@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from kdash.backends.kvm.device_state import State
@@ -57,26 +58,26 @@ class _Batch:
 
 
 class _Single:
-    """One exit whose instruction is known."""
+    """One exit whose instruction is known; by elements where KVM returned several at once."""
 
-    __slots__ = ("_log", "_raw", "_told", "_where", "first", "last")
+    __slots__ = ("_log", "_raws", "_told", "_where", "first", "last")
 
     def __init__(
         self, log: ExitLog, raw: RawExit, index: int, where: tuple[int, int | None, str, int]
     ) -> None:
         self._log = log
-        self._raw = raw
+        self._raws = _elements(raw)
         self._told: list[Exit] | None = None
         self._where = where
-        self.first = self.last = index
+        self.first, self.last = index, index + len(self._raws) - 1
 
-    def tell(self, first: int = 0) -> list[Exit]:  # noqa: ARG002 - as _Batch has it
+    def tell(self, first: int = 0) -> list[Exit]:
         if self._told is None:
-            self._told = [tell(self._raw, self.first, *self._where, owners=self._log.owners)]
-        return self._told
+            self._told = [tell(*one, owners=self._log.owners) for one in self.raw()]
+        return self._told[max(first - self.first, 0) :]
 
     def raw(self) -> list[Logged]:
-        return [(self._raw, self.first, *self._where)]
+        return [(raw, index, *self._where) for index, raw in enumerate(self._raws, self.first)]
 
 
 class ExitLog:
@@ -128,19 +129,31 @@ class ExitLog:
         """
         amount = len(records) // RECORD.size
         if alike:
-            reason, port, _, write, count, _, _ = ACCESS.unpack_from(records)
-            self._count_access(reason, port, write, count, amount)
+            reason, port, _, write, most, _, _ = ACCESS.unpack_from(records)
+            self._count_access(reason, port, write, most, amount)
         else:
+            most = 1
             for reason, port, _, write, count, _, _ in ACCESS.iter_unpack(records):
                 self._count_access(reason, port, write, count)
-        self._keep(_Batch(self, records, self.next_index, amount, vcpu))
+                most = max(most, count)
+        self._keep_records(records, most, vcpu)
 
     def add_access(  # noqa: PLR0913, PLR0917 - called at every exit
         self, record: bytes, reason: int, port: int, write: int, count: int, vcpu: int = 0
     ) -> None:
         """Count and keep one IO or MMIO record, its answer in it; the rest is out of it."""
         self._count_access(reason, port, write, count)
-        self._keep(_Batch(self, record, self.next_index, 1, vcpu))
+        self._keep_records(record, count, vcpu)
+
+    def _keep_records(self, records: bytes, most: int, vcpu: int) -> None:
+        """Keep records with at most so many elements each."""
+        if most > 1:
+            records = b"".join(
+                one.pack()
+                for offset in range(0, len(records), RECORD.size)
+                for one in Record.unpack(records, offset).by_element()
+            )
+        self._keep(_Batch(self, records, self.next_index, len(records) // RECORD.size, vcpu))
 
     def _count_access(self, reason: int, port: int, write: int, count: int, times: int = 1) -> None:
         if reason == ExitReason.IO:
@@ -213,6 +226,18 @@ class ExitLog:
                 break
             told[:0] = entry.tell(index)
         return tuple(told[-count:])
+
+
+def _elements(raw: RawExit) -> list[RawExit]:
+    """An exit for each element: KVM answers REP INS at once, others one by one."""
+    detail = raw.detail
+    if not isinstance(detail, IoExit) or detail.count <= 1:
+        return [raw]
+    size = detail.size
+    return [
+        RawExit(raw.reason, replace(detail, count=1, data=detail.data[at : at + size]))
+        for at in range(0, size * detail.count, size)
+    ]
 
 
 def tell(  # noqa: PLR0913, PLR0917 - the fields of an exit

@@ -90,9 +90,19 @@ def decode_union(reason: int, union: bytes) -> ExitDetail:
     return other_exit(reason, union)
 
 
+#: Exits that leave in the union what an earlier one had there.
+_WITHOUT_UNION: Final = {
+    ExitReason.HLT,
+    ExitReason.IRQ_WINDOW_OPEN,
+    ExitReason.SHUTDOWN,
+    ExitReason.INTR,
+    ExitReason.NMI,
+}
+
+
 def other_exit(reason: int, union: bytes) -> OtherExit:
     """An exit that has no class of its own."""
-    head = union[:_UNION_HEAD]
+    head = b"" if reason in _WITHOUT_UNION else union[:_UNION_HEAD]
     return OtherExit(head, fields_of(reason, head))
 
 

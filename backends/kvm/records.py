@@ -82,6 +82,11 @@ class Record(NamedTuple):
             fields[13:],
         )
 
+    def by_element(self) -> Iterator[Record]:
+        """The access as one of each of its elements; its data must be all there."""
+        for at in range(0, self.size * self.elements, self.size):
+            yield self._replace(elements=1, data=self.data[at : at + self.size])
+
     def pack(self) -> bytes:
         """The record as the native loop would have left it."""
         code, before = self.code, self.before.rjust(_WINDOW, b"\0")

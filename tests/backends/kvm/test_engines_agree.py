@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from kdash.backends.kvm.engines import EMULATOR, KVM
-from kdash.backends.kvm.facts import Mode, Outcome, Registers
+from kdash.backends.kvm.board import Slice
+from kdash.backends.kvm.engines import EMULATOR, KVM, open_machine, open_runner
+from kdash.backends.kvm.facts import Exit, Mode, Outcome, Registers
 from kdash.backends.kvm.guests import Guest, flat
 from kdash.backends.kvm.images import make_guest
 from kdash.backends.kvm.run import Report, Request, run_guest
@@ -238,6 +239,31 @@ def test_strings_to_ports_and_back(assemble_at: Assemble) -> None:
     report = both(guest, dumps=((0x4000, 28),))
     assert report.ports == {0xE9: (0, 20), 0x1234: (6, 0)}
     assert struct.unpack("<7I", report.memory[0x4000]) == (*[0xFFFFFFFF] * 6, 0)
+
+
+def exits_of(guest: Guest, engine: str, stepped: bool) -> list[Exit]:
+    found: list[Exit] = []
+    with open_machine(guest, engine) as machine:
+        runner = open_runner(machine, engine, on_exit=found.append)
+        while (runner.step(1000) if stepped else runner.run()) is not Slice.ENDED:
+            pass
+        assert tuple(found) == runner.log.latest(len(found))
+    return found
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_string_reads_and_writes_are_one_exit_for_each_element(
+    assemble_at: Assemble, stepped: bool
+) -> None:
+    source = """
+        mov $0x4000, %di; mov $20, %cx; mov $0x1234, %dx; rep insw
+        mov $3, %cx; mov $0x402, %dx; rep insb
+        mov $0x4000, %si; mov $5, %cx; mov $0xe9, %dx; rep outsb
+        hlt"""
+    guest = flat(assemble_at(source, 16), "elements", mode=Mode.REAL)
+    one, other = (exits_of(guest, engine, stepped) for engine in (KVM, EMULATOR))
+    assert one == other
+    assert [exit.index for exit in one] == list(range(29))
 
 
 NOWHERE = 0x3000_0000  # identity-mapped in long mode, and no memory
