@@ -3,8 +3,10 @@
 #include "pool_extract.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,21 +196,27 @@ static void fill(struct locked_pool *pools, int count)
 	}
 }
 
-static void pass_time(uint64_t ns)
+/* A signal that is handled ends it early: `*ns` tells how long it was, so that a rate stays right.
+ * `signals` are blocked but for this time: one that came while the threads started ends it too. */
+static void pass_time(uint64_t *ns, const sigset_t *signals)
 {
-	struct timespec left = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+	struct timespec left = { (time_t)(*ns / 1000000000u), (long)(*ns % 1000000000u) };
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 
-	while (nanosleep(&left, &left) && errno == EINTR)
-		;
+	ppoll(NULL, 0, &left, signals);
+	*ns = clock_ns(CLOCK_MONOTONIC) - began;
 }
 
-int kdash_contend(enum kdash_source source, int threads, int pools, uint64_t ns, int stamped,
+int kdash_contend(enum kdash_source source, int threads, int pools, uint64_t *ns, int stamped,
 		  struct kdash_contender *contenders)
 {
 	struct race race = { .source = source, .stamped = stamped };
 	struct entrant *entrants = calloc((size_t)threads, sizeof(*entrants));
 	int started = 0, error = entrants ? 0 : ENOMEM;
+	sigset_t all, before;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* for the threads too: they have no handlers */
 	race.pools = aligned_alloc(CACHE_LINE, (size_t)pools * sizeof(*race.pools));
 	if (!race.pools)
 		error = ENOMEM;
@@ -228,10 +236,11 @@ int kdash_contend(enum kdash_source source, int threads, int pools, uint64_t ns,
 		sched_yield();
 	atomic_store_explicit(&race.go, 1, memory_order_release);
 	if (!error)
-		pass_time(ns);
+		pass_time(ns, &before);
 	atomic_store(&race.stop, 1);
 	while (started > 0)
 		pthread_join(entrants[--started].thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	free(race.pools);
 	free(entrants);
 	return error;

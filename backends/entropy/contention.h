@@ -27,10 +27,11 @@ struct kdash_contender {
 	uint64_t total;  /* out, ticks: of the whole run */
 };
 
-/* Let `threads` threads read for `ns` nanoseconds.
+/* Let `threads` threads read for `*ns` nanoseconds, or until a signal is handled; `*ns` tells how
+ * long it was.
  * With `stamped` not 0 waiting and holding are timed, which costs some of the rate.
  * Returns 0, or a positive errno when threads or memory could not be had. */
-int kdash_contend(enum kdash_source source, int threads, int pools, uint64_t ns, int stamped,
+int kdash_contend(enum kdash_source source, int threads, int pools, uint64_t *ns, int stamped,
 		  struct kdash_contender *contenders);
 
 /* Extract `count` times ten bytes from one output pool without a lock; returns processor ns. */

@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kdash.backends.entropy._native import ffi, lib
 from kdash.backends.entropy.contention_facts import MEASURED, Contention, Point, Shares
@@ -19,6 +20,7 @@ from kdash.backends.entropy.procfs import RANDOM_SYSCTLS, Root, Unavailable
 
 RUNS = 10
 RUN_SECONDS = 0.1
+EACH = 8  # threads up to which each number is measured
 LEAST_RUN_SECONDS, MOST_RUN_SECONDS = 0.01, 10.0
 GETRANDOM = "getrandom"
 _MOVING_POOL_BITS = 4096  # poolsize of kernels whose getrandom takes from the input pool
@@ -54,9 +56,16 @@ def host_nodes(folder: Path = _NODES) -> int:
 
 
 def plans(most_threads: int, *, kernel: bool = True) -> tuple[Plan, ...]:
-    """One to all threads, on one pool for all, on half as many pools, on one each."""
+    """One to all threads, on one pool for all, on half as many pools, on one each.
+
+    Above EACH threads their number doubles, so that a host of hundreds of processors is measured
+    in minutes.
+    """
     found = []
-    for threads in range(1, most_threads + 1):
+    counts = [*range(1, min(most_threads, EACH + 1))]
+    while counts and counts[-1] >= EACH and 2 * counts[-1] < most_threads:
+        counts.append(2 * counts[-1])
+    for threads in (*counts, most_threads):
         pools = sorted({1, max(1, threads // 2), threads})
         found += [Plan(threads, count) for count in pools]
         if kernel:
@@ -154,29 +163,31 @@ def _design(plan: Plan) -> str:
     return "1 pool" if plan.pools == 1 else f"{plan.pools} pools"
 
 
-def _contend(plan: Plan, places: tuple[int, ...], seconds: float, *, stamped: bool) -> object:
+def _contend(
+    plan: Plan, places: tuple[int, ...], seconds: float, *, stamped: bool
+) -> tuple[list[Any], float]:
+    """What each thread did, and the seconds they had: fewer where a signal came."""
+    length = ffi.new("uint64_t *", int(seconds * 1e9))
     contenders = ffi.new("struct kdash_contender[]", plan.threads)
     for index in range(plan.threads):
         contenders[index].cpu = places[index]
         contenders[index].pool = index % plan.pools if plan.pools else 0
     source = lib.KDASH_POOLS if plan.pools else lib.KDASH_GETRANDOM
-    error = lib.kdash_contend(
-        source, plan.threads, max(1, plan.pools), int(seconds * 1e9), stamped, contenders
-    )
+    error = lib.kdash_contend(source, plan.threads, max(1, plan.pools), length, stamped, contenders)
     if error:
         raise OSError(error, f"{plan.threads} threads can't be started: {os.strerror(error)}")
-    return contenders
+    return list(contenders), max(1, length[0]) / 1e9
 
 
 def _run(plan: Plan, places: tuple[int, ...], seconds: float) -> _Run:
-    contenders = list(_contend(plan, places, seconds, stamped=False))  # type: ignore[call-overload]
+    contenders, took = _contend(plan, places, seconds, stamped=False)
     reads = sum(one.reads for one in contenders)
     cpu_ns = sum(one.cpu_ns for one in contenders)
-    return _Run(reads / seconds, cpu_ns / max(1, reads), cpu_ns / (seconds * 1e9 * plan.threads))
+    return _Run(reads / took, cpu_ns / max(1, reads), cpu_ns / (took * 1e9 * plan.threads))
 
 
 def _shares(plan: Plan, places: tuple[int, ...], seconds: float) -> Shares:
-    contenders = list(_contend(plan, places, seconds, stamped=True))  # type: ignore[call-overload]
+    contenders, _ = _contend(plan, places, seconds, stamped=True)
     total = max(1, sum(one.total for one in contenders))
     spin = min(1.0, sum(one.wait for one in contenders) / total)
     hold = min(1.0 - spin, sum(one.hold for one in contenders) / total)

@@ -31,7 +31,7 @@ ffibuilder.cdef(
         uint64_t reads, cpu_ns, wait, hold, total;
         ...;
     };
-    int kdash_contend(enum kdash_source source, int threads, int pools, uint64_t ns, int stamped,
+    int kdash_contend(enum kdash_source source, int threads, int pools, uint64_t *ns, int stamped,
                       struct kdash_contender *contenders);
     uint64_t kdash_extract_alone(uint64_t count);
     """

@@ -1,5 +1,9 @@
 """The contention laboratory: measured on real threads, simulated for larger machines."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,31 @@ def test_an_experiment_tells_what_there_is_after_each_point(
 def test_designs_go_from_one_pool_for_all_to_one_each() -> None:
     assert [plan.pools for plan in plans(4, kernel=False) if plan.threads == 4] == [1, 2, 4]
     assert [plan.pools for plan in plans(2) if plan.threads == 2] == [1, 2, 0]
+
+
+def test_a_large_host_is_measured_at_numbers_of_threads_that_double() -> None:
+    def counts(most: int) -> list[int]:
+        return sorted({plan.threads for plan in plans(most)})
+
+    assert [counts(most) for most in (1, 2, 8)] == [[1], [1, 2], list(range(1, 9))]
+    assert counts(9) == list(range(1, 10))
+    assert counts(96) == [*range(1, 9), 16, 32, 64, 96]
+    assert len(plans(1024)) < 70
+
+
+def test_a_signal_ends_a_run_at_once() -> None:
+    script = (
+        "from kdash.backends.entropy.contention import *; measure(Plan(1, 1), runs=9, seconds=10)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) as child:
+        stat = Path(f"/proc/{child.pid}/task")
+        while child.poll() is None and sum(1 for _ in stat.iterdir()) < 2:
+            time.sleep(0.01)
+        began = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        child.wait()
+        assert time.monotonic() - began < 9
+    assert child.returncode == -signal.SIGINT
 
 
 @pytest.mark.parametrize(
