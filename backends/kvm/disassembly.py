@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: The longest x86 instruction in bytes (Intel SDM vol. 2A, 2.3.11).
 LONGEST: Final = 15
+#: Bytes from a symbol up to CS:IP that are decoded, so that what is between is read right.
+FAR: Final = 512
 
 #: IP of 16-bit code goes on at 0 behind it (Intel SDM vol. 1, 3.5).
 LAST_IP16: Final = 0xFFFF
@@ -117,17 +119,26 @@ def backward(code: bytes, ip: int, linear: int, bits: int, count: int) -> list[I
     decode and meet `ip` is taken.
     """
     for start in range(len(code)):
-        found = forward(
-            code[start:], ip - len(code) + start, linear - len(code) + start, bits, count=len(code)
-        )
-        whole = sum(len(one.code) for one in found) == len(code) - start
-        if whole and all(one.text != "(bad)" for one in found):
+        found = _whole(code[start:], ip - len(code) + start, linear - len(code) + start, bits)
+        if found:
             return found[-count:]
     return []
 
 
-def around(
-    registers: Registers, read: ReadLinear, floor: int, before: int = 8, after: int = 24
+def _whole(code: bytes, ip: int, linear: int, bits: int) -> list[Instruction]:
+    """All instructions of `code`, which begins and ends with whole ones; else none."""
+    found = forward(code, ip, linear, bits, count=len(code))
+    whole = sum(len(one.code) for one in found) == len(code)
+    return found if whole and all(one.text != "(bad)" for one in found) else []
+
+
+def around(  # noqa: PLR0913, PLR0917 - where the code is, and how much of it
+    registers: Registers,
+    read: ReadLinear,
+    floor: int,
+    before: int = 8,
+    after: int = 24,
+    begin: int | None = None,
 ) -> tuple[Instruction, ...]:
     """Instructions around CS:IP, the next to execute marked current.
 
@@ -137,16 +148,17 @@ def around(
         floor: the lowest linear address that can hold code when CS:IP is above it.
         before: how many instructions before CS:IP at most.
         after: how many from CS:IP on at most.
+        begin: a RIP value before CS:IP where an instruction is known to begin, as at a symbol.
     """
     bits, linear, ip = registers.code_bits, registers.linear_ip, registers.rip
-    back = min(before * 6, ip, linear)
-    if linear >= floor:
-        back = min(back, linear - floor)
     earlier: list[Instruction] = []
-    if back:
-        code = read(linear - back, back)
-        if len(code) == back:
-            earlier = backward(code, ip, linear, bits, before)
+    if begin is not None and 0 < ip - begin <= min(FAR, linear):
+        code = read(linear - ip + begin, ip - begin)
+        if len(code) == ip - begin:
+            earlier = _whole(code, begin, linear - ip + begin, bits)[-before:]
+    if len(earlier) < before:
+        end = earlier[0].linear if earlier else linear
+        earlier = [*_before(end, linear, ip, read, floor, bits, before - len(earlier)), *earlier]
     length = after * 8 + LONGEST
     if bits == 16 and ip <= LAST_IP16:
         length = min(length, LAST_IP16 + 1 - ip)
@@ -157,6 +169,17 @@ def around(
         memory = memory_operands(here[0].code, registers, read)
         here = [replace(here[0], memory=memory), *here[1:]]
     return (*earlier, *here)
+
+
+def _before(  # noqa: PLR0913, PLR0917 - where the bytes are, and how many to take
+    end: int, linear: int, ip: int, read: ReadLinear, floor: int, bits: int, count: int
+) -> list[Instruction]:
+    """At most `count` instructions that end at the linear address `end`, where ip is `linear`."""
+    back = min(count * 6, ip - (linear - end), end)
+    if end >= floor:
+        back = min(back, end - floor)
+    code = read(end - back, back) if back > 0 else b""
+    return backward(code, ip - (linear - end), end, bits, count) if len(code) == back else []
 
 
 def touches_memory(text: str) -> bool:

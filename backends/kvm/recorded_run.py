@@ -154,7 +154,9 @@ class RecordedRun(GuestRun):
     def _code(self, registers: Registers) -> tuple[Instruction, ...]:
         """Instructions around CS:IP with symbols and source lines."""
         read = partial(self._recording.read_linear, vcpu=self._selected)
-        found = disassembly.around(registers, read, self._about.load)
+        found = disassembly.around(
+            registers, read, self._about.load, begin=self.symbols.begin(registers.rip)
+        )
         named = disassembly.named(found, self.symbols)
         return named if self.lines is None else self.lines.of(named, LINES_WAIT)
 

@@ -105,7 +105,9 @@ class Snapshots:
         """Instructions around CS:IP with symbols and source lines."""
         guest = self._guest
         read = partial(self._past.read_linear, now.vcpu)
-        found = disassembly.named(disassembly.around(registers, read, guest.load), guest.symbols)
+        begin = guest.symbols.begin(registers.rip)
+        around = disassembly.around(registers, read, guest.load, begin=begin)
+        found = disassembly.named(around, guest.symbols)
         if guest.lines is None:
             return found
         return guest.lines.of(found, 0.0 if now.state is RunState.RUNNING else LINES_WAIT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,6 +49,11 @@ class Symbols:
             return ""
         offset = address - self._sorted[position]
         return f"{self._names[position]}+{offset:#x}" if offset else self._names[position]
+
+    def begin(self, address: int) -> int | None:
+        """The nearest address with a name before `address`; None where there is none."""
+        position = bisect_left(self._sorted, address) - 1
+        return None if position < 0 else self._sorted[position]
 
     def joined(self, other: Symbols) -> Symbols:
         """These, and those of `other` beside them."""

@@ -20,6 +20,8 @@ GAP = 2  # cells between two columns
 SIXTEEN = 73  # cells that a line of sixteen bytes of memory takes, beside a scroll bar
 SCREEN = 81  # cells that a text screen takes, beside a scroll bar
 SCREEN_LINES = 26  # with its title
+SOURCED = 100  # cells that code with its source beside it takes
+WIDE = 116  # cells, of a screen with 120; from here on source stands beside its code
 SOME_LEFT = 48  # cells that the left column keeps beside a text screen
 
 
@@ -44,6 +46,7 @@ class Room(NamedTuple):
     moved: Mapping[str, int] = MappingProxyType({})  # cells by which borders were moved
     screen: bool = False  # the guest wrote to its text screen
     serial: bool = True  # the guest sent something, or has no text screen to show
+    sourced: bool = False  # source lines of the guest's code are known
 
     @property
     def titled(self) -> bool:
@@ -97,6 +100,8 @@ def _broad(room: Room) -> dict[str, Place]:
     height = room.height - 1
     right = min(SIXTEEN, room.width * 47 // 100)
     screen = serial = 0
+    if room.sourced and room.width >= WIDE:
+        right = max(right, min(SOURCED, room.width - GAP - SOME_LEFT))
     if room.screen:
         right = max(right, min(SCREEN, room.width - GAP - SOME_LEFT))
         screen = min(SCREEN_LINES, height * 2 // 5)

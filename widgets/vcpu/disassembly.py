@@ -21,7 +21,7 @@ from kdash.backends.kvm.facts import (
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.branches import taken
 from kdash.widgets.vcpu.effects import effects, operands
-from kdash.widgets.vcpu.headings import function_of, headings, source_text
+from kdash.widgets.vcpu.headings import beside, function_of, headings, source_text
 from kdash.widgets.vcpu.listing import merged
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
 from kdash.widgets.vcpu.registers import mode_text
@@ -30,6 +30,10 @@ ROOMY = 60  # cells; from here on code bytes stand apart
 SEMICOLON = " ; "
 MOST = 4000  # instructions that are listed
 TIGHT = 34  # cells; below this code bytes are left out
+BESIDE = 64  # cells; from here on source may have a column of its own
+TIGHT_BESIDE = 52  # cells beside the source; below this code bytes are left out
+MOST_SOURCE = 80  # cells of that column
+BAR = "│ "
 
 
 class DisassemblyView(LinePart):
@@ -68,6 +72,9 @@ class DisassemblyView(LinePart):
         self._spans: tuple[tuple[int, int], ...] = ()  # of each row: its first line, its own
         self._executed: tuple[int, str] | None = None  # RIP of the last step, what it changed
         self._ended = False
+        self._guest = ""
+        self.sourced = False  # source lines of this guest are known
+        self.source_beside = False  # they have a column of their own where there is room for it
 
     @property
     def cursor(self) -> int | None:
@@ -91,6 +98,9 @@ class DisassemblyView(LinePart):
         if not self._elsewhere or before is not None or snapshot.registers.rip != self._current:
             self._rows = merged(self._rows, snapshot.disassembly)
             self._elsewhere = False
+        known = any(row.source is not None for row in self._rows)
+        self.sourced = known or (self.sourced and snapshot.guest == self._guest)
+        self._guest = snapshot.guest
         self._registers = snapshot.registers
         self._current = snapshot.registers.rip
         self._breakpoints = snapshot.breakpoints
@@ -131,10 +141,19 @@ class DisassemblyView(LinePart):
             target = self._target()
             lines: list[Line] = []
             spans: list[tuple[int, int]] = []
-            above = headings(self._rows, width, None if self._ended else self._current)
-            for row, heading in zip(self._rows, above, strict=True):
+            current = None if self._ended else self._current
+            aside = self.source_beside and self.sourced and width >= BESIDE
+            left = width - min(MOST_SOURCE, width * 2 // 5) - len(BAR) if aside else width
+            above = headings(self._rows, width, current, source_beside=aside)
+            sources = beside(self._rows, width - left - len(BAR), current) if aside else None
+            for place, (row, heading) in enumerate(zip(self._rows, above, strict=True)):
                 spans.append((len(lines), len(lines) + len(heading)))
-                lines += (*heading, self._line(row, width, digits, target))
+                line = self._line(row, left, digits, target, aside=aside)
+                if sources is None:
+                    lines += (*heading, line)
+                else:
+                    lines += (_with_source(one, left) for one in heading)
+                    lines.append(_with_source(line, left, sources[place]))
             self._spans = tuple(spans)
             self.set_lines(lines)
 
@@ -142,7 +161,9 @@ class DisassemblyView(LinePart):
         place = self._place(self._current)
         return None if place is None or self._ended else self._rows[place].target
 
-    def _line(self, row: Instruction, width: int, digits: int, target: int | None) -> Line:
+    def _line(
+        self, row: Instruction, width: int, digits: int, target: int | None, *, aside: bool
+    ) -> Line:
         current, cursor = row.ip == self._current, row.ip == self._cursor
         arrow = "▶" if current else "»" if row.ip == target else " "
         pieces = [
@@ -151,8 +172,8 @@ class DisassemblyView(LinePart):
             Piece("▸" if cursor and not current else " "),
             Piece(f"{row.ip:0{digits}x}  ", "strong" if current else "muted"),
         ]
-        if width >= TIGHT:
-            pieces.append(Piece(_code(row.code, roomy=width >= ROOMY), "muted"))
+        if width >= (TIGHT_BESIDE if aside else TIGHT):
+            pieces.append(Piece(_code(row.code, roomy=width >= ROOMY + 8 * aside), "muted"))
         text = _text(row, width - Line(tuple(pieces)).width)
         pieces.append(Piece(text, "strong" if current else ""))
         note, tone = self._note(row, current=current)
@@ -265,6 +286,12 @@ class DisassemblyView(LinePart):
         """Keep the cursor in view."""
         self.lay_out()
         self._reveal(self._cursor)
+
+
+def _with_source(line: Line, width: int, source: Sequence[Piece] = ()) -> Line:
+    """A line with a source line in the column behind `width` cells."""
+    gap = Piece(" " * (width - line.width))
+    return Line((*line.pieces, gap, Piece(BAR, "muted"), *source), line.tone)
 
 
 def _code(code: bytes, *, roomy: bool) -> str:

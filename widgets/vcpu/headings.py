@@ -1,4 +1,4 @@
-"""Lines between instructions: which function it is, and the source it was compiled from."""
+"""Which function instructions are of, and the source they were compiled from: above or beside."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ def function_of(symbol: str) -> str:
 
 
 def headings(
-    rows: Sequence[Instruction], width: int, current: int | None = None
+    rows: Sequence[Instruction],
+    width: int,
+    current: int | None = None,
+    *,
+    source_beside: bool = False,
 ) -> list[tuple[Line, ...]]:
     """What stands above each instruction, as in `objdump -S`.
 
@@ -30,6 +34,7 @@ def headings(
         rows: The listing.
         width: Cells there are.
         current: RIP of the instruction whose source line is marked.
+        source_beside: The source stands elsewhere (`beside`).
 
     Returns:
         For each instruction the name of its function where that begins or the listing does, then
@@ -46,10 +51,44 @@ def headings(
             name = fit(f"{printable(row.symbol)}:", width).rstrip()
             lines.append(Line((Piece(name, "strong"),)))
             source = None
-        if row.source is not None and row.source != source:
+        if row.source is not None and row.source != source and not source_beside:
             lines.append(_source(row.source, width, folders, here=place == group))
         function, source = function_of(row.symbol), row.source
         found.append(tuple(lines))
+    return found
+
+
+def beside(
+    rows: Sequence[Instruction], width: int, current: int | None = None
+) -> list[tuple[Piece, ...]]:
+    """What stands beside each instruction: its source line where the code of that begins.
+
+    The file is named where it is another one than that of the current instruction.
+
+    Args:
+        rows: The listing.
+        width: Cells there are.
+        current: RIP of the instruction whose source line is marked.
+    """
+    group = _group_of(rows, current)
+    known = [row.source for row in rows if row.source is not None]
+    here = rows[group].source if group is not None else None
+    usual = (here or known[0]).file if known else ""
+    digits = max((len(str(one.line)) for one in known), default=0)
+    found: list[tuple[Piece, ...]] = []
+    before: tuple[str, SourceLine | None] = ("", None)
+    for place, row in enumerate(rows):
+        now = function_of(row.symbol), row.source
+        if row.source is None or now == before:
+            found.append(())
+        else:
+            file = "" if row.source.file == usual else f"{PurePath(row.source.file).name}:"
+            number = f"{printable(file)}{row.source.line:>{0 if file else digits}}"
+            where = f"{fit(number, width).rstrip()} "
+            text = fit(printable(row.source.text.strip()), max(0, width - cell_len(where)))
+            tone = "strong" if place == group else ""
+            found.append((Piece(where, "muted"), Piece(text.rstrip(), tone)))
+        before = now
     return found
 
 

@@ -12,7 +12,7 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
 from kdash.backends.kvm.facts import KEY_WANTED, RecordingView, RunState, Snapshot
-from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS, TALL, Room, arrange, borders
+from kdash.widgets.vcpu.arrangement import PARTS, STATE_VIEWS, TALL, WIDE, Room, arrange, borders
 from kdash.widgets.vcpu.console import ConsolePart
 from kdash.widgets.vcpu.disassembly import DisassemblyView
 from kdash.widgets.vcpu.exits import ExitList
@@ -105,7 +105,8 @@ class VcpuParts(Tones):
         self._held: tuple[Border, int] | None = None  # by the mouse, and where it was
         self._layout = PartsLayout()
         self._registers_count = 0
-        self._outputs = (False, True)  # of the guest that are shown: text screen, serial
+        #: Of the guest that are shown: text screen, serial, source lines.
+        self._outputs = (False, True, False)
 
     @property
     def layout(self) -> Layout:
@@ -208,7 +209,8 @@ class VcpuParts(Tones):
         screen, serial = self.screen_text.written, self.serial.written
         self.serial.tell_elsewhere(screen and not serial)
         outputs = (screen or self.screen_text.has_focus,
-                   serial or not screen or self.serial.has_focus)  # fmt: skip
+                   serial or not screen or self.serial.has_focus,
+                   self.code.sourced)  # fmt: skip
         if outputs != self._outputs:
             self._outputs = outputs
             self.rearrange()
@@ -321,6 +323,7 @@ class VcpuParts(Tones):
                 self._ending_view()
         room = self.shared(self.size)
         self.set_class(not room.titled and self.view != "registers", "-bare")
+        self.code.source_beside = room.width >= WIDE
         places = arrange(room, self.sole_part)
         for part in self._framed:
             part.display = part.id in places

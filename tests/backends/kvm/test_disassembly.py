@@ -67,6 +67,19 @@ def test_code_at_a_segment_base_has_its_own_linear_address() -> None:
     assert [(one.ip, one.linear) for one in shown] == [(0, 0x1000), (3, 0x1003)]
 
 
+def test_code_before_ip_is_read_from_the_symbol_it_follows() -> None:
+    memory = bytes(0x1000) + bytes.fromhex("b0 ba4040 90")  # a byte of data; mov dx,0x4040; nop
+
+    def look(linear: int, length: int) -> bytes:
+        return memory[linear : linear + length]
+
+    symbols = Symbols.of([("f", 0x1001)])
+    shown = around(Registers(rip=0x1004), look, 0x1000, after=1, begin=symbols.begin(0x1004))
+    assert [one.text for one in shown[-2:]] == ["mov dx,0x4040", "nop"]
+    guessed = around(Registers(rip=0x1004), look, 0x1000, after=1, begin=symbols.begin(0x1001))
+    assert [one.text for one in guessed] == ["mov al,0xba", "inc ax", "inc ax", "nop"]
+
+
 def test_nothing_is_shown_where_no_memory_is() -> None:
     assert around(Registers(rip=0x8000), read, floor=0x1000) == ()
 

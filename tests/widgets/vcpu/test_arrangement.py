@@ -31,7 +31,7 @@ def cells(place: Place) -> set[tuple[int, int]]:
     timeline=st.booleans(),
     view=st.sampled_from(["", *PARTS]),
     moved=st.dictionaries(st.sampled_from([COLUMN, *PARTS]), st.integers(-80, 80)),
-    outputs=st.tuples(st.booleans(), st.booleans()),
+    outputs=st.tuples(st.booleans(), st.booleans(), st.booleans()),
 )
 def test_parts_neither_overlap_nor_leave_the_room(
     width: int,
@@ -40,11 +40,11 @@ def test_parts_neither_overlap_nor_leave_the_room(
     timeline: bool,
     view: str,
     moved: dict[str, int],
-    outputs: tuple[bool, bool],
+    outputs: tuple[bool, bool, bool],
 ) -> None:
     taken: set[tuple[int, int]] = set()
     shared = room(width, height, memory)._replace(
-        timeline=timeline, moved=moved, screen=outputs[0], serial=outputs[1]
+        timeline=timeline, moved=moved, screen=outputs[0], serial=outputs[1], sourced=outputs[2]
     )
     for place in arrange(shared, view).values():
         own = cells(place)
@@ -72,6 +72,15 @@ def test_the_text_screen_stands_beside_the_others_once_written(
     assert {"registers", "code", "exits", "screen"} <= set(places)
     assert places["screen"].height >= 7
     assert places["code"].height >= 6
+
+
+@pytest.mark.parametrize(("width", "more"), [(115, False), (118, True), (158, True)])
+def test_code_whose_source_is_known_gets_more_of_a_wide_room(width: int, more: bool) -> None:
+    known, unknown = (
+        arrange(room(width, 38)._replace(sourced=sourced), "")["code"].width
+        for sourced in (True, False)
+    )
+    assert (known > unknown) is more
 
 
 def test_a_wide_room_shows_every_column_of_the_text_screen() -> None:

@@ -192,6 +192,35 @@ async def test_functions_are_labelled_and_source_stands_above_its_code() -> None
         assert [line.split()[0] for line in lines[4:8]] == ["1001", "▶", "1007", "f:"]
 
 
+async def test_with_room_source_has_a_column_of_its_own() -> None:
+    view = DisassemblyView()
+    view.source_beside = True
+    async with PartApp(view).run_test(size=(80, 12)) as pilot:
+        view.show(snapshot(registers=at(0x1002), disassembly=COMPILED))
+        lines = drawn(view).splitlines()
+        assert lines[0].split() == ["main:", "│"]
+        assert lines[1].endswith("│ 7 for (;;)")
+        assert [line.split()[0] for line in lines[1:5]] == ["1000", "1001", "▶", "1007"]
+        assert lines[3].endswith("│")
+        columns = {line.index("│") for line in lines if "│" in line}
+        assert len(columns) == 1
+        await pilot.resize_terminal(60, 12)
+        await pilot.pause()
+        assert "   src/a.c:7 for (;;)" in drawn(view).splitlines()
+
+
+async def test_a_source_line_that_is_too_long_is_cut_and_other_files_are_named() -> None:
+    other = SourceLine("include/inline.h", 120, "return " + "x" * 100)
+    code = (*COMPILED[:-1], replace(COMPILED[-1], source=other))
+    view = DisassemblyView()
+    view.source_beside = True
+    async with PartApp(view).run_test(size=(80, 12)):
+        view.show(snapshot(registers=at(0x1002), disassembly=code))
+        lines = drawn(view).splitlines()
+        assert all(len(line) <= 80 for line in lines)
+        assert any("│ inline.h:120 return xxx" in line and line.endswith("…") for line in lines)
+
+
 async def test_calls_and_jumps_name_what_they_go_to() -> None:
     view = DisassemblyView()
     async with PartApp(view).run_test(size=(70, 12)):
