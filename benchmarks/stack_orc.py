@@ -17,7 +17,7 @@ import numpy as np
 from stack_packages import Packages
 
 from kdash.backends.stack.branches import resolve
-from kdash.backends.stack.check import Checker
+from kdash.backends.stack.facts import CheckOptions
 from kdash.backends.stack.image import Ints, ObjectImage
 from kdash.backends.stack.listing import state_before
 from kdash.backends.stack.program import Program
@@ -32,6 +32,7 @@ from kdash.backends.stack.state import (
     State,
     describe,
 )
+from kdash.backends.stack.validation import Validator
 from kdash.backends.stack.walk import Walk
 
 AIM = 0.999
@@ -75,7 +76,7 @@ def compare(path: Path) -> Score:
     if not image.sections_named(".orc_unwind"):
         return score
     program = Program(image)
-    walk = Checker().walk(program, False)
+    walk = Validator(CheckOptions()).walk(program, False)
     position, cfa_offset, rbp_offset, fields = entries(image, program)
     code = program.code
     at = np.searchsorted(position, code.start, "right") - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from importlib import import_module
@@ -12,6 +13,8 @@ from kdash.exit_status import ExitStatus
 from kdash.narration import Narration
 
 UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)  # of write(2)
+
+_MANY_OBJECTS = 50_000  # made since the last collection of the youngest ones
 
 COMMANDS = {
     "vcpu": "run or trace a guest on /dev/kvm without the dashboard",
@@ -122,6 +125,9 @@ def _run(argv: list[str]) -> int:
     if first == "--version":
         sys.stdout.write(f"kdash {__version__}\n")
         return ExitStatus.OK
+    if first in COMMANDS:
+        # What starting makes is no garbage; looking for some takes a tenth of a short command.
+        gc.set_threshold(_MANY_OBJECTS)
     module = first if first in COMMANDS else "dashboard"
     command = import_module(f"kdash.commands.{module}")
     return int(command.run(argv[1:] if first in COMMANDS else argv))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 
 def cause_of(*parts: str) -> str:
     """The digest of what names a cause: 16 hexadecimal digits."""
+    import hashlib
+
     text = "\0".join(parts).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:16]
 

@@ -1,24 +1,23 @@
-"""One object file in, one report out."""
+"""One object file in, one report out.
+
+The validator itself is imported for the first object that the cache does not know.
+"""
 
 from __future__ import annotations
 
 import gc
 import time
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kdash.backends.stack.coverage import Coverage, Site
-from kdash.backends.stack.events import make_events
 from kdash.backends.stack.facts import CheckOptions, FileReport, ObjectError
-from kdash.backends.stack.findings import FindingMaker
-from kdash.backends.stack.image import ObjectImage
-from kdash.backends.stack.layouts import layout_conflicts
-from kdash.backends.stack.mitigations import Mitigations
-from kdash.backends.stack.program import Program
 from kdash.backends.stack.reading import read_object
 from kdash.backends.stack.result_cache import ResultCache
-from kdash.backends.stack.rules import levels_of
-from kdash.backends.stack.transition import Transitions
-from kdash.backends.stack.walk import Walk
+
+if TYPE_CHECKING:
+    from kdash.backends.stack.validation import Validator
+    from kdash.backends.stack.walk import Walk
 
 
 class Checker:
@@ -32,7 +31,12 @@ class Checker:
     def __init__(self, options: CheckOptions | None = None, cache: Path | None = None) -> None:
         self.options = options or CheckOptions()
         self._cache = ResultCache(self.options, cache) if cache else None
-        self._transitions: dict[int, Transitions] = {}  # by machine
+
+    @cached_property
+    def _validator(self) -> Validator:
+        from kdash.backends.stack.validation import Validator
+
+        return Validator(self.options)
 
     def check(self, path: str, *, sample: bool = False) -> FileReport:
         """Validate one file; what is wrong with the file itself stands in the report."""
@@ -69,8 +73,8 @@ class Checker:
         # A file makes millions of objects and no cycles that matter.
         gc.disable()
         try:
-            image = ObjectImage(read_object(path) if data is None else data)
-            report, walk = self._report(path, image, sample)
+            data = read_object(path) if data is None else data
+            report, walk = self._validator.validate(path, data, sample)
         except ObjectError as error:
             report = FileReport(path, error=str(error), sample=sample)
         except MemoryError:
@@ -83,57 +87,8 @@ class Checker:
                 gc.enable()
         return _timed(report, time.perf_counter() - started), walk
 
-    def _report(self, path: str, image: ObjectImage, sample: bool) -> tuple[FileReport, Walk]:
-        program = Program(image, self.options.noreturn)
-        frame_pointer, reason = decide_frame_pointer(self.options.frame_pointer, program)
-        walk = self.walk(program, frame_pointer)
-        coverage = Coverage(program, walk.events, walk)
-        maker = FindingMaker(path, walk, levels_of(self.options.levels))
-        sites = coverage.walked() + coverage.sites()
-        sites += [Site(violation) for violation in layout_conflicts(walk)]
-        hardening = Mitigations(program, walk.events, self.options.builds)
-        sites += [Site(violation) for violation in hardening.violations()]
-        findings = maker.make(sites) + maker.make_malformed(program.special.malformed)
-        findings += maker.make_data(hardening.data_references())
-        report = FileReport(
-            path,
-            findings,
-            frame_pointer=frame_pointer,
-            frame_pointer_reason=reason,
-            functions=len(program.functions),
-            instructions=len(program.code),
-            left_out=maker.left_out,
-            sample=sample,
-        )
-        return report, walk
-
-    def walk(self, program: Program, frame_pointer: bool) -> Walk:
-        """Walk a program with the states known so far."""
-        processor = program.architecture
-        known = self._transitions.get(processor.machine)
-        if known is None or known.full:
-            known = self._transitions[processor.machine] = Transitions(processor.operation)
-        uaccess = self.options.uaccess
-        events = make_events(program, frame_pointer, uaccess)
-        walk = Walk(program, events, known, frame_pointer, uaccess)
-        walk.run()
-        return walk
-
 
 def _timed(report: FileReport, seconds: float) -> FileReport:
     from dataclasses import replace
 
     return replace(report, seconds=round(seconds, 6))
-
-
-def decide_frame_pointer(choice: str, program: Program) -> tuple[bool, str]:
-    """Whether the frame pointer rules apply, and why if that was decided here."""
-    if choice != "auto":
-        return choice == "on", ""
-    if program.image.sections_named(".orc_unwind"):
-        return False, "off: the object has .orc_unwind"
-    prologues, calling = program.count_frames()
-    counts = f"{prologues} functions with a prologue, {calling} functions that call"
-    if 2 * prologues < calling:
-        return False, f"off: {counts}"
-    return True, f"on: {counts}"

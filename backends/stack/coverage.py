@@ -205,7 +205,8 @@ class Coverage:
             if self._is_hole(run):
                 continue
             returns = run[code.control[run] == RET].tolist()
-            inside = labels[(labels >= code.start[run[0]]) & (labels <= code.start[run[-1]])]
+            first = self._with_padding(int(run[0]))
+            inside = labels[(labels >= code.start[first]) & (labels <= code.start[run[-1]])]
             label_indexes = [i for i in code.index_at(inside).tolist() if i >= 0]
             called = inside[self._called(inside)]
             if returns:
@@ -218,6 +219,25 @@ class Coverage:
                 found.append(Site(self._unreachable(run)))
         return found
 
+    def _with_padding(self, at: int) -> int:
+        """The first of the NOPs, PAUSE among them, in front of unreached code: a label may be."""
+        code = self.program.code
+        floor = max(code.section_at(int(code.start[at])).base, self._end_before(at))
+        while (
+            at > 0
+            and code.control[at - 1] == NOP
+            and not self.covered[at - 1]
+            and code.start[at - 1] >= floor
+        ):
+            at -= 1
+        return at
+
+    def _end_before(self, at: int) -> int:
+        """Position behind the functions in front of an instruction outside of all; 0 if none."""
+        functions = self.program.functions
+        ends = functions.end[functions.start <= self.program.code.start[at]]
+        return int(ends.max()) if len(ends) else 0
+
     def _is_hole(self, run: Ints) -> bool:
         """Whether it is what the linker left of a weak function whose symbol it dropped.
 
@@ -225,12 +245,9 @@ class Coverage:
         """
         if not self._linked:
             return False
-        start, functions = self.program.code.start, self.program.functions
-        first, last = int(start[run[0]]), int(start[run[-1]])
-        before = functions.end[functions.start <= first]
-        floor = max(
-            int(before.max()) if len(before) else 0, self.program.code.section_at(first).base
-        )
+        code = self.program.code
+        first, last = int(code.start[run[0]]), int(code.start[run[-1]])
+        floor = max(self._end_before(int(run[0])), code.section_at(first).base)
         at = bisect_left(self._named, floor)
         return at == len(self._named) or self._named[at] > last
 
@@ -254,14 +271,15 @@ class Coverage:
     def _returns_outside(self, run: Ints, returns: list[int], labels: list[int]) -> list[Site]:
         found = []
         first = int(run[0])
+        begin = self._with_padding(first)
         for at in returns:
-            held = labels[bisect_left(labels, first) : bisect_right(labels, at)]
+            held = labels[bisect_left(labels, begin) : bisect_right(labels, at)]
             related = [("not-callable", label) for label in held]
             related.append(("unreachable", first))
             violation = Violation("return-outside", self.events.of(at), at, -1)
             found.append(Site(violation, tuple(related)))
             behind = int(np.searchsorted(run, at, "right"))
-            first = int(run[behind]) if behind < len(run) else at
+            first = begin = int(run[behind]) if behind < len(run) else at
         return found
 
     def _visited_labels(self) -> list[Site]:

@@ -85,7 +85,8 @@ class Section:
     @property
     def executable(self) -> bool:
         """Whether the section holds instructions."""
-        return bool(self.flags & SHF_EXECINSTR) and self.type != SHT_NOBITS and self.size > 0
+        held = self.type not in (0, SHT_NOBITS) and self.size > 0
+        return held and bool(self.flags & SHF_EXECINSTR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _LONGEST_LOG_LINE: Final = 1 << 16  # bytes of a line of a build log that are lo
 
 
 def import_file(
-    path: str, build_dir: str = "", options: CheckOptions | None = None
+    path: str, build_dir: str = "", options: CheckOptions | None = None, jobs: int = 1
 ) -> Iterator[FileReport]:
     """The results in a file, see `import_stream`, or what a baseline accepts.
 
@@ -42,10 +42,10 @@ def import_file(
         raise ResultsError("neither a file nor a pipe")
     places = Places(build_dir, os.path.dirname(path))
     if os.path.isfile(path) and is_baseline(path):
-        yield from beside_ours(_accepted(path), places, options)
+        yield from beside_ours(_accepted(path), places, options, jobs)
         return
     with open(path, "rb") as file:
-        yield from beside_ours(read_results(file), places, options)
+        yield from beside_ours(read_results(file), places, options, jobs)
 
 
 def _is_pipe(path: str) -> bool:
@@ -85,7 +85,10 @@ def is_baseline(path: str) -> bool:
 
 
 def import_stream(
-    stream: io.BufferedReader, build_dir: str = "", options: CheckOptions | None = None
+    stream: io.BufferedReader,
+    build_dir: str = "",
+    options: CheckOptions | None = None,
+    jobs: int = 1,
 ) -> Iterator[FileReport]:
     """One report for every object that results are about, in their order.
 
@@ -93,11 +96,12 @@ def import_stream(
         stream: a build log, a SARIF log, or JSON lines; told by what it holds.
         build_dir: where the paths in it start; the current folder otherwise.
         options: how to validate the objects at hand.
+        jobs: worker processes; with 1 it is done here.
 
     Raises:
         ResultsError: it is malformed; what stood before the fault has been given.
     """
-    return beside_ours(read_results(stream), Places(build_dir), options)
+    return beside_ours(read_results(stream), Places(build_dir), options, jobs)
 
 
 def read_results(stream: io.BufferedReader) -> Iterator[Finding | FileReport]:
@@ -150,13 +154,21 @@ def _lines(stream: io.BufferedReader, longest: int) -> Iterator[str]:
 
 
 def beside_ours(
-    found: Iterable[Finding | FileReport], places: Places, options: CheckOptions | None = None
+    found: Iterable[Finding | FileReport],
+    places: Places,
+    options: CheckOptions | None = None,
+    jobs: int = 1,
 ) -> Iterator[FileReport]:
     """One report for every object that findings are about, in their order.
 
     Raises:
         ResultsError: what gave the findings failed; those before are reported.
     """
+    if jobs > 1:
+        from kdash.backends.stack.beside_workers import beside_in_processes
+
+        yield from beside_in_processes(by_object(found), places, options or CheckOptions(), jobs)
+        return
     for report in by_object(found):
         if report.error:
             yield report

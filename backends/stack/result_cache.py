@@ -7,7 +7,6 @@ away by hand. What can't be read, written or understood counts as not there.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import zlib
@@ -54,6 +53,8 @@ class ResultCache:
 
     def key(self, data: bytes) -> str:
         """The name of what is known of an object."""
+        import hashlib
+
         return hashlib.sha256(self._salt + hashlib.sha256(data).digest()).hexdigest()
 
     def find(self, key: str, path: str, *, sample: bool = False) -> FileReport | None:
@@ -115,6 +116,8 @@ def tidy(folder: Path, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILE
 @lru_cache(maxsize=1)
 def _validator() -> bytes:
     """What tells this validator from any other: version, and its modules' sizes and times."""
+    import hashlib
+
     from kdash import __version__
 
     digest = hashlib.sha256(__version__.encode())

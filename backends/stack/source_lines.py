@@ -69,7 +69,9 @@ class SourceLines:
 
     def _moved(self) -> bytes:
         image = self._image
-        table = next(s for s in image.sections if s.type == SHT_SYMTAB)
+        table = next((s for s in image.sections if s.type == SHT_SYMTAB), None)
+        if table is None:
+            return image.data
         data = bytearray(image.data)
         base = self._code.bases[image.symbols.section]
         values = np.ndarray(

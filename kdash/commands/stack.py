@@ -177,11 +177,14 @@ def _check(arguments: argparse.Namespace) -> int:
             told = printable(f"{path}: results, no object; kdash stack import shows them")
             print(f"kdash stack check: {told}", file=sys.stderr)  # noqa: T201
             return int(ExitStatus.USAGE)
+    progress = Progress.on(sys.stderr, paths)
     if arguments.scheduler:
         files = (arguments.scheduler_ca, arguments.scheduler_cert, arguments.scheduler_key)
         reports = reports_of_cluster(paths, options, Cluster(arguments.scheduler, *files))
+        reports = progress.watch(reports) if progress else reports
     else:
-        reports = reports_on(paths, options, arguments.jobs, cache=not arguments.no_cache)
+        kept = not arguments.no_cache
+        reports = reports_on(paths, options, arguments.jobs, cache=kept, progress=progress)
     compared = triaged = None
     if arguments.baseline:
         from kdash.backends.stack.baseline import BaselineError
@@ -201,7 +204,7 @@ def _check(arguments: argparse.Namespace) -> int:
     form = form_named(arguments.format, options)
     reports = triaged.open(reports) if triaged else reports
     reports = compared.new(reports) if compared else reports
-    summary = print_reports(reports, form, Progress.on(sys.stderr, paths))
+    summary = print_reports(reports, form, progress)
     for filtered in (compared, triaged):
         if filtered:
             print(f"kdash stack check: {filtered.told()}", file=sys.stderr)  # noqa: T201

@@ -93,11 +93,13 @@ def carry_out_baseline(arguments: argparse.Namespace) -> int:
     from kdash.backends.stack.baseline import BaselineError
 
     paths = [path for given in arguments.paths for path in named(given)]
-    reports = reports_on(paths, check_options(arguments), arguments.jobs)
+    options = check_options(arguments)
+    reports = reports_on(paths, options, arguments.jobs)
     try:
         if arguments.action == "write":
             return _write(arguments.baseline, reports)
-        return _diff(arguments.baseline, reports, paths, arguments.format)
+        changes = Changes(arguments.format, options)
+        return _diff(arguments.baseline, reports, paths, changes)
     except (BaselineError, OSError) as error:
         return refused(arguments.baseline, error, "baseline")
 
@@ -117,12 +119,11 @@ def _write(path: str, reports: Iterable[FileReport]) -> int:
     return int(ExitStatus.OK)
 
 
-def _diff(path: str, reports: Iterable[FileReport], paths: list[str], form: str) -> int:
+def _diff(path: str, reports: Iterable[FileReport], paths: list[str], changes: Changes) -> int:
     from kdash.backends.stack.baseline import read_baseline
     from kdash.backends.stack.import_results import read_run
 
     read_baseline(path)  # anything else is refused
-    changes = Changes(form)
     changes.take_older(read_run(path), [])
     changes.take_newer(reports, paths, whole=False)
     return changes.status

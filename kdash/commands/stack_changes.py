@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from kdash.backends.stack.facts import FileReport, Finding, Level
+from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, Level
 from kdash.commands.stack_progress import Progress
 from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
@@ -16,15 +16,21 @@ from kdash.exit_status import ExitStatus
 if TYPE_CHECKING:
     from kdash.backends.stack.compare import Comparison
 
-FORMS_OF_CHANGES: Final = ("text", "json", "summary")
+FORMS_OF_CHANGES: Final = ("text", "json", "sarif", "summary")
 SHOWN: Final = ("new", "fixed", "moved")
 
 
 class Changes:
-    """Takes the reports of both runs and prints what changed."""
+    """Takes the reports of both runs and prints what changed.
 
-    def __init__(self, form: str) -> None:
+    Args:
+        form: One of FORMS_OF_CHANGES; SARIF has also what stayed the same, as its reader may ask.
+        options: How the newer run is validated.
+    """
+
+    def __init__(self, form: str, options: CheckOptions) -> None:
         self._form = form
+        self._options = options
         self._unreadable = 0
         self._new_errors = 0
         self._comparison: Comparison | None = None
@@ -68,6 +74,7 @@ class Changes:
         newer: list[FileReport] = []
         fixed: list[FileReport] = []
         findings = 0
+        complete = False
         try:
             with _progress(paths) as done:
                 for report in reports:
@@ -77,7 +84,10 @@ class Changes:
                     done(report.file, findings)
             newer = [comparison.settled_report(report) for report in newer]
             fixed = comparison.fixed(None if whole else looked_at(newer))
+            complete = True
         finally:
+            if self._form == "sarif":
+                self._print_sarif([*newer, *fixed], complete)
             for report in (*newer, *fixed):
                 with unbroken():
                     self._print(report)
@@ -92,6 +102,17 @@ class Changes:
                 print(told, file=sys.stdout if summed else sys.stderr)
             sys.stdout.flush()
 
+    def _print_sarif(self, reports: list[FileReport], complete: bool) -> None:
+        from kdash.backends.stack.formats import Summary
+        from kdash.backends.stack.sarif import SarifForm
+
+        form = SarifForm(self._options)
+        print(*form.head(), sep="\n")  # noqa: T201
+        for report in reports:
+            for line in form.of(report):
+                print(line)  # noqa: T201
+        print(*form.tail(Summary(), 0.0, complete=complete), sep="\n")  # noqa: T201
+
     def _note(self, report: FileReport) -> None:
         if report.error:
             from kdash.backends.stack.printable import printable
@@ -105,7 +126,7 @@ class Changes:
 
         for finding in report.findings:
             self._new_errors += finding.change == "new" and finding.level is Level.ERROR
-            if finding.change not in SHOWN or self._form == "summary":
+            if finding.change not in SHOWN or self._form in ("sarif", "summary"):
                 continue
             if self._form == "json":
                 print(json_line(finding))  # noqa: T201

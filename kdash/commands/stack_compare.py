@@ -48,7 +48,7 @@ def carry_out_compare(arguments: argparse.Namespace) -> int:
     from kdash.backends.stack.baseline import BaselineError
 
     options = check_options(arguments)
-    changes = Changes(arguments.format)
+    changes = Changes(arguments.format, options)
     for path in (arguments.old, arguments.new):
         if not Path(path).exists():
             return _complain(f"{path}: no such file or folder", ExitStatus.ENVIRONMENT)

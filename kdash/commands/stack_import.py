@@ -12,7 +12,7 @@ from kdash.backends.stack.facts import CheckOptions, FileReport, ResultsError
 from kdash.commands.stack_options import add_check_options, check_options
 from kdash.commands.stack_output import FORMS, form_named, print_reports, status_of
 from kdash.commands.stack_progress import Progress
-from kdash.commands.stack_reports import standard_input
+from kdash.commands.stack_reports import jobs, standard_input
 from kdash.exit_status import ExitStatus
 
 EXAMPLE = """examples:
@@ -45,6 +45,7 @@ def add_import(commands: Any) -> None:
         "--build-dir", metavar="DIR", default="", help="where the paths in the file start"
     )
     add_check_options(command)
+    command.add_argument("--jobs", metavar="N", type=jobs, default=1, help="worker processes (1)")
     command.add_argument("--format", choices=FORMS, default="text", help="what to print (text)")
 
 
@@ -56,9 +57,10 @@ def carry_out_import(arguments: argparse.Namespace) -> int:
 
     options = check_options(arguments)
     try:
-        reports = _reports(arguments.log, arguments.build_dir, options)
+        reports = _reports(arguments, options)
         form = form_named(arguments.format, options)
-        summary = print_reports(reports, form, Progress.on(sys.stderr, []))
+        progress = Progress.on(sys.stderr, [])
+        summary = print_reports(progress.watch(reports) if progress else reports, form, progress)
     except OSError as error:
         return _complain(f"{arguments.log}: {error.strerror}", ExitStatus.ENVIRONMENT)
     except ResultsError as error:
@@ -71,12 +73,13 @@ def carry_out_import(arguments: argparse.Namespace) -> int:
     return status_of(summary)
 
 
-def _reports(path: str, build_dir: str, options: CheckOptions) -> Iterator[FileReport]:
+def _reports(arguments: argparse.Namespace, options: CheckOptions) -> Iterator[FileReport]:
     from kdash.backends.stack.import_results import import_file, import_stream
 
-    if path == "-":
-        return import_stream(standard_input("results"), build_dir, options)
-    return import_file(path, build_dir, options)
+    if arguments.log == "-":
+        stream = standard_input("results")
+        return import_stream(stream, arguments.build_dir, options, arguments.jobs)
+    return import_file(arguments.log, arguments.build_dir, options, arguments.jobs)
 
 
 def _name(path: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.wording import counted
 from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
 
@@ -42,7 +43,7 @@ def print_reports(
     Args:
         reports: What to print.
         form: How.
-        progress: Told of every file, if there is one.
+        progress: What stands on the terminal meanwhile, if anything does.
     """
     from kdash.backends.stack.formats import Summary
 
@@ -57,8 +58,6 @@ def print_reports(
             with progress.aside() if progress and narrator.speaks(report) else nullcontext():
                 narrator.tell(report)
                 _print(form.of(report))
-            if progress:
-                progress.done(report.file, sum(summary.findings.values()))
         complete = True
     finally:
         if progress:
@@ -96,7 +95,8 @@ class _Narrator:
         """Say why a file could not be read, or how the frame pointer rules were decided."""
         if report.left_out:
             told = len(report.findings)
-            self._say(f"{report.file}: {told} findings told, {report.left_out} more left out")
+            some = counted(told, "finding")
+            self._say(f"{report.file}: {some} told, {report.left_out:,} more left out")
         if report.error:
             self._say(f"{report.file}: {report.error}")
         elif report.frame_pointer_reason:
@@ -107,7 +107,9 @@ class _Narrator:
     def end(self) -> None:
         """Sum up what was not told of each file."""
         if self._decided.total() > MOST_DECISIONS:
-            numbers = f"on in {self._decided[True]} files, off in {self._decided[False]}"
+            numbers = (
+                f"on in {counted(self._decided[True], 'file')}, off in {self._decided[False]:,}"
+            )
             self._say(f"frame pointer rules (auto): {numbers}")
 
     def _is_told(self, report: FileReport) -> bool:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+from kdash.backends.wording import counted
+
+if TYPE_CHECKING:
+    from kdash.backends.stack.facts import FileReport
 
 LONG = 0.5  # seconds after which a run is long
 BEAT = 0.1  # seconds between two pictures
@@ -46,6 +51,14 @@ class Progress:
             self._write(ERASE + self._line)
             self._shown = True
 
+    def watch(self, reports: Iterable[FileReport]) -> Iterator[FileReport]:
+        """The reports, each counted as it comes."""
+        findings = 0
+        for report in reports:
+            findings += len(report.findings)
+            self.done(report.file, findings)
+            yield report
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Something else is printed meanwhile."""
@@ -66,7 +79,7 @@ class Progress:
 
         from kdash.backends.stack.printable import printable
 
-        head = f"{self._bar()}{self._done} files, {findings} findings"
+        head = f"{self._bar()}{counted(self._done, 'file')}, {counted(findings, 'finding')}"
         room = shutil.get_terminal_size().columns - len(head) - 3
         name = printable(file)
         return f"{head}  {name[len(name) - room :] if len(name) > room > 0 else name[:room]}"

@@ -6,9 +6,13 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from kdash.backends.stack.facts import CheckOptions, Cluster, FileReport
+
+if TYPE_CHECKING:
+    from kdash.commands.stack_progress import Progress
 
 
 def jobs(text: str) -> int:
@@ -48,15 +52,61 @@ def named(path: str) -> list[str]:
 
 
 def reports_on(
-    paths: list[str], options: CheckOptions, jobs: int, *, cache: bool = True
+    paths: list[str],
+    options: CheckOptions,
+    jobs: int,
+    *,
+    cache: bool = True,
+    progress: Progress | None = None,
 ) -> Iterator[FileReport]:
-    """The reports on files and folders, each as it is done."""
+    """The reports on files and folders, in their order.
+
+    Args:
+        paths: The files and folders.
+        options: How they are validated.
+        jobs: Worker processes; with 1 it is done here.
+        cache: Whether what is known of unchanged files is used.
+        progress: Told of each file when it is done, which may be before those in front of it.
+    """
     from kdash.backends.stack.object_files import object_files
 
     if jobs > 1:
-        yield from _reports_of_workers(paths, options, jobs, cache)
+        reports = _reports_of_workers(paths, options, jobs, cache)
+        reports = progress.watch(reports) if progress else reports
+        yield from in_order(reports, object_files(paths))
         return
+    reports = _reports_from_here(paths, options, cache)
+    yield from progress.watch(reports) if progress else reports
+
+
+def in_order(reports: Iterable[FileReport], files: Iterable[str]) -> Iterator[FileReport]:
+    """Reports in the order of their files; when it ends early, all that came."""
+    places = {file: at for at, file in enumerate(files)}
+    waiting: dict[int, FileReport] = {}
+    following = 0
+    try:
+        for report in reports:
+            at = places.get(report.file)
+            if at is None:  # a file that was not there a moment ago
+                yield report
+                continue
+            waiting[at] = report
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+    except GeneratorExit:
+        raise
+    except BaseException:  # a signal: what is known is told
+        yield from (waiting[at] for at in sorted(waiting))
+        raise
+    yield from (waiting[at] for at in sorted(waiting))
+
+
+def _reports_from_here(
+    paths: list[str], options: CheckOptions, cache: bool
+) -> Iterator[FileReport]:
     from kdash.backends.stack.check import Checker
+    from kdash.backends.stack.object_files import object_files
     from kdash.backends.stack.result_cache import cache_folder
 
     checker = Checker(options, cache_folder() if cache else None)

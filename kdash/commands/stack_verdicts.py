@@ -9,6 +9,7 @@ from datetime import datetime
 
 from kdash.backends.stack.facts import FileReport
 from kdash.backends.stack.verdicts import VerdictError, VerdictFile, settled
+from kdash.backends.wording import counted
 from kdash.exit_status import ExitStatus
 from kdash.state_folder import verdict_path
 
@@ -37,7 +38,7 @@ class Triaged:
 
     def told(self) -> str:
         """What was left out, in one line."""
-        return f"{self._left_out} findings left out by verdict"
+        return f"{counted(self._left_out, 'finding')} left out by verdict"
 
 
 def refused_verdicts(error: VerdictError | OSError) -> int:

@@ -139,3 +139,12 @@ def test_a_baseline_is_compared_in_text_and_json(
     assert counts["new"] > 0 < counts["fixed"]
     assert run(["baseline", "diff", base, str(old), "--format", "json"]) == 0
     assert changes_of(capsys.readouterr().out)["new"] == 0
+
+
+def test_a_comparison_as_sarif_says_what_each_result_is_to_the_older_run(
+    builds: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compare", *map(str, builds), "--format", "sarif"]) == 1
+    (log,) = json.loads(capsys.readouterr().out)["runs"]
+    states = {result["baselineState"] for result in log["results"]}
+    assert states == {"new", "absent", "unchanged"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,12 @@ def test_an_object_that_is_not_here_gets_no_place_that_the_log_lacks(tmp_path: P
     told = json.loads(json_line(finding))
     assert told["offset"] == 7
     assert not {"section", "address", "file"} & set(told)
+
+
+def test_several_processes_give_the_same_in_the_same_order(build: Path) -> None:
+    said = "warning: objtool: broken+0x7: return with modified stack frame"
+    lines = [f"{name}.o: {said}" for name in ("gone", "unit", "lost")]
+    places = Places(str(build))
+    reports = [list(beside_ours(log_findings(lines), places, jobs=jobs)) for jobs in (1, 2)]
+    one, other = ([replace(report, seconds=0) for report in run] for run in reports)
+    assert one == other

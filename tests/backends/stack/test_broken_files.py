@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -97,6 +98,21 @@ def test_a_symbol_in_a_section_that_is_not_there_is_named(tmp_path: Path) -> Non
 def test_a_symbol_past_the_end_of_its_section_is_named(tmp_path: Path) -> None:
     data = object_file(b"\xc3", [("end", 1, 0), ("far", 2, 0)])
     assert _check(data, tmp_path).error == "symbol far at 0x2 outside .text (0x1 bytes)"
+
+
+def test_a_code_section_of_no_type_has_no_instructions(tmp_path: Path) -> None:
+    data = object_file(b"\xc3", [])
+    report = _check(_patched(data, _section_field(data, 1, 4), "<I", 0), tmp_path)
+    assert (report.error, report.instructions) == ("", 0)
+
+
+def test_lines_without_a_symbol_table_do_not_cost_the_findings(tmp_path: Path) -> None:
+    data = _sample()
+    for kind in [2, *[4] * data.count(b".rela")]:
+        with suppress(LookupError):
+            data = _patched(data, _section_field(data, kind, 4), "<I", 1)
+    report = _check(data, tmp_path)
+    assert (report.error, report.findings != ()) == ("", True)
 
 
 def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:

@@ -186,3 +186,9 @@ def test_names_with_escape_sequences_are_shown_escaped(assemble: Callable[..., P
     (finding,) = Checker(CheckOptions("off")).check(str(path)).findings
     assert finding.function == "f\x1b[31m"
     assert finding.disassembly[0].symbol == "f\\x1b[31m"
+
+
+def test_a_label_in_front_of_padding_is_that_of_the_code_behind_it(check: Check) -> None:
+    text = ".globl x\nx: pause\n mov %rdi, %rax\n ret\nFUNC f\n call x\n ret\nEND f"
+    kinds = [(one.kind, [site.kind for site in one.related]) for one in check(text).findings]
+    assert kinds == [("return-outside", ["not-callable", "unreachable"])]
