@@ -37,6 +37,8 @@ def _typed(line: str) -> tuple[str, ...]:
     return ("colon", *("space" if letter == " " else letter for letter in line), "enter")
 
 
+_NEXT, _BEFORE = ("greater_than_sign",), ("less_than_sign",)  # sub-views
+
 PICTURES = (
     Picture("dashboard", 160, 48, ("s", "s", "s", "s", "s")),
     Picture("vcpu", 120, 40, ("s", "s", "s", "s", "s")),
@@ -51,6 +53,10 @@ PICTURES = (
     Picture("stack-80x24", 80, 24, ("2",)),
     Picture("entropy", 120, 40, ("3",)),
     Picture("entropy-80x24", 80, 24, ("3",)),
+    Picture("entropy-pool", 80, 24, ("3", *_NEXT)),
+    Picture("entropy-diagram", 120, 40, ("3", *_NEXT, *_NEXT, "d", "space", "s")),
+    Picture("entropy-contention", 160, 48, ("3", "z", *_BEFORE, *_BEFORE, "r")),
+    Picture("entropy-health", 120, 40, ("3", *_BEFORE)),
     Picture("help", 100, 40, ("question_mark",)),
 )
 

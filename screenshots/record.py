@@ -20,6 +20,7 @@ from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.backends.stack.object_files import sample_paths
 from kdash.backends.stack.service import validate
 from kdash.backends.stack.wire import encode
+from kdash.panes.entropy_laboratory import measured, simulated, tested
 from screenshots.record_guests import record
 from tests.recordings.codec import to_json
 
@@ -55,9 +56,22 @@ def record_entropy() -> list[Any]:
     return readings
 
 
+def record_laboratory() -> dict[str, Any]:
+    """Contention and a tested stream of this machine, and larger machines simulated."""
+
+    def go_on() -> None:
+        """Nothing cancels it."""
+
+    return {
+        "measured": to_json(list(measured(go_on))[-1]),
+        "simulated": to_json(list(simulated(go_on))[-1]),
+        "health": to_json(list(tested("getrandom")(go_on))[-1]),
+    }
+
+
 def main() -> None:
     """Write the recordings named on the command line, all without arguments."""
-    wanted = sys.argv[1:] or ["vcpu", "stack", "entropy"]
+    wanted = sys.argv[1:] or ["vcpu", "stack", "entropy", "laboratory"]
     if "vcpu" in wanted:
         for name, data in record().items():
             text = json.dumps(data, separators=(",", ":"))
@@ -67,6 +81,9 @@ def main() -> None:
         (RECORDINGS / "stack.jsonl").write_text("\n".join(lines) + "\n")
     if "entropy" in wanted:
         (RECORDINGS / "entropy.json").write_text(json.dumps(record_entropy(), indent=0) + "\n")
+    if "laboratory" in wanted:
+        text = json.dumps(record_laboratory(), indent=0)
+        (RECORDINGS / "laboratory.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from kdash.app import KdashApp, Place
+from kdash.backends.entropy import contention_facts, health_facts
 from kdash.backends.entropy import facts as entropy_facts
 from kdash.backends.entropy.facts import ModelStep, Reading
 from kdash.backends.entropy.happenings import Happening, Kind, Window
@@ -24,6 +25,7 @@ from kdash.backends.kvm.symbols import Symbols
 from kdash.backends.stack.facts import FileReport
 from kdash.backends.stack.wire import decode
 from kdash.panes.entropy import EntropyPane
+from kdash.panes.entropy_laboratory import Laboratory
 from kdash.panes.stack import Check, StackPane
 from kdash.panes.vcpu import VcpuPane
 from kdash.settings import Settings
@@ -34,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT / "tests" / "recordings"
 MODEL_WINDOWS = 8  # of half a second that the model has been fed
 
+_LABORATORY_FACTS = ModuleType("laboratory_facts")
+_LABORATORY_FACTS.__dict__.update({**vars(contention_facts), **vars(health_facts)})
 _FACTS = ModuleType("facts")  # those of snapshots and of the state beside them
 _FACTS.__dict__.update({**vars(kvm_facts), **vars(state_facts)})
 
@@ -237,6 +241,17 @@ class RecordedEvents:
         """Nothing is held."""
 
 
+def recorded_laboratory() -> Laboratory:
+    """Experiments that are done at once, with what was found when they were recorded."""
+    data = json.loads((RECORDINGS / "laboratory.json").read_text())
+    found = {name: from_json(value, _LABORATORY_FACTS) for name, value in data.items()}
+    return Laboratory(
+        lambda _: iter([found["measured"]]),
+        lambda _: iter([found["simulated"]]),
+        lambda _source: lambda _: iter([found["health"]]),
+    )
+
+
 class StandingModel(LiveModel):
     """The Linux 4.3 model after a fixed number of fixed windows; it takes no further one."""
 
@@ -327,6 +342,10 @@ class RecordedEntropyPane(EntropyPane):
     def make_sampler(self, interval: float) -> RecordedSampler:
         """The recording."""
         return RecordedSampler()
+
+    def make_laboratory(self) -> Laboratory:
+        """The recording."""
+        return recorded_laboratory()
 
     def make_model(self) -> StandingModel:
         """The model that stands still."""

@@ -61,7 +61,7 @@ class EntropyPane(EntropyViews):
         self._shown_model: ModelState | None = None
         self._last_step: ModelStep | None = None
         self._status = ""
-        self._laboratory = Laboratory()
+        self._laboratory = self.make_laboratory()
 
     # -- sources ------------------------------------------------------------------------
 
@@ -77,6 +77,10 @@ class EntropyPane(EntropyViews):
         from kdash.backends.entropy.live_model import LiveModel
 
         return LiveModel()
+
+    def make_laboratory(self) -> Laboratory:
+        """The experiments on this machine."""
+        return Laboratory()
 
     # -- threads ------------------------------------------------------------------------
 

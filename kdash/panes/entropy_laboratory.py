@@ -16,6 +16,10 @@ SIMULATED_READS = 4000  # a point: enough for three digits, and done in a second
 
 _Found = TypeVar("_Found")
 
+# What an experiment does: yields what it has so far; calls its argument now and then, which
+# raises when the experiment is to end.
+Work = Callable[[Callable[[], None]], Iterator[_Found]]
+
 
 class Cancelled(Exception):  # noqa: N818 - a way to end, not an error
     """The experiment was ended by the person."""
@@ -38,13 +42,8 @@ class Experiment(Generic[_Found]):
         """Whether it goes on."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, work: Callable[[Callable[[], None]], Iterator[_Found]]) -> None:
-        """Begin anew.
-
-        Args:
-            work: Yields what it has so far; calls its argument now and then, which raises when
-                the experiment is to end.
-        """
+    def start(self, work: Work[_Found]) -> None:
+        """Begin anew."""
         self.cancel()
         with self._lock:  # what went on before has nothing more to tell
             cancelled = self._cancelled = threading.Event()
@@ -61,7 +60,7 @@ class Experiment(Generic[_Found]):
 
     def _run(
         self,
-        work: Callable[[Callable[[], None]], Iterator[_Found]],
+        work: Work[_Found],
         cancelled: threading.Event,
     ) -> None:
         def step() -> None:
@@ -106,7 +105,7 @@ def simulated(step: Callable[[], None]) -> Iterator[tuple[Point, ...]]:
     yield tuple(points)
 
 
-def tested(source: str) -> Callable[[Callable[[], None]], Iterator[Health]]:
+def tested(source: str) -> Work[Health]:
     """The tests of one source's next bytes."""
 
     def work(step: Callable[[], None]) -> Iterator[Health]:
@@ -128,7 +127,21 @@ def tested(source: str) -> Callable[[Callable[[], None]], Iterator[Health]]:
 class Laboratory:
     """The experiments of the pane, and what their views are told."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        measured: Work[Contention] = measured,
+        simulated: Work[tuple[Point, ...]] = simulated,
+        tested: Callable[[str], Work[Health]] = tested,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            measured: The measurement of contention on this machine.
+            simulated: The simulation of larger machines.
+            tested: Gives the tests of a source of the name given.
+        """
+        self._works = (measured, simulated)
+        self._tests = tested
         self._measured = Experiment[Contention]("entropy-contention")
         self._simulated = Experiment[tuple[Point, ...]]("entropy-queueing")
         self._tested = Experiment[Health]("entropy-health")
@@ -146,12 +159,12 @@ class Laboratory:
         if self._measured.running:
             self._measured.cancel()
         else:
-            self._measured.start(measured)
+            self._measured.start(self._works[0])
 
     def simulate(self) -> None:
         """Simulate larger machines, once."""
         if self._simulated.latest is None and not self._simulated.running:
-            self._simulated.start(simulated)
+            self._simulated.start(self._works[1])
 
     def test_once(self, source: str) -> None:
         """Test a source unless one was tested already."""
@@ -164,7 +177,7 @@ class Laboratory:
             self._tested.cancel()
             return
         self._source = source
-        self._tested.start(tested(source))
+        self._tested.start(self._tests(source))
 
     def look(self, contention: ContentionView, health: HealthView) -> None:
         """Draw what is new."""

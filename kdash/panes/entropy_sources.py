@@ -6,6 +6,7 @@ from typing import Protocol
 
 from kdash.backends.entropy.facts import ModelStep, PoolState, Reading
 from kdash.backends.entropy.model_facts import ModelState
+from kdash.backends.wording import counted
 from kdash.widgets.entropy.timeline import Trend
 from kdash.widgets.pane import Tone
 
@@ -97,6 +98,8 @@ def status(reading: Reading) -> tuple[str, Tone]:
     """The few words beside the pane's name, and their tone."""
     if reading.ready is False:
         return "not seeded", "bad"
+    if reading.alerts:
+        return counted(len(reading.alerts), "alert"), "bad"
     avail, size = reading.entropy_avail, reading.poolsize
     if reading.gauge and avail is not None and size is not None:
         low = reading.write_wakeup_threshold

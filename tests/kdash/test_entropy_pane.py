@@ -154,6 +154,7 @@ async def test_every_era_shows_its_meaning_and_no_fuel_gauge_on_boot_progress(
     [
         (MODERN, ("ready", "good")),
         (BOOTING, ("not seeded", "bad")),
+        (replace(MODERN, alerts=("no-reseed: none for 200 s",)), ("1 alert", "bad")),
         (OLD, ("2300/4096", "good")),
         (replace(OLD, entropy_avail=120), ("120/4096", "warning")),
         (replace(MODERN, ready=None), ("unknown", "warning")),
@@ -379,7 +380,7 @@ async def test_the_laboratory_has_views_of_its_own() -> None:
         assert not pane.query_one(KernelView).display
         await pilot.press("greater_than_sign")
         health = pane.query_one(HealthView)
-        await until(pilot, lambda: "fips140" in health.text)
+        await until(pilot, lambda: "FIPS 140-2" in health.text)
         assert not view.display
         await pilot.press("greater_than_sign")
         assert pane.query_one(KernelView).display

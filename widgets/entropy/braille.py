@@ -77,10 +77,19 @@ def braille_bars(
     return ["".join(chr(BLANK + cell) for cell in line) for line in cells]
 
 
-def round_top(value: float, least: float = 10.0) -> float:
-    """The least of 1, 2, 5, 10, 20, 50 ... that is not below `value` nor `least`."""
+def round_top(value: float, least: float = 10.0, steps: Sequence[float] = (1, 2, 5)) -> float:
+    """The least of 1, 2, 5, 10, 20, 50 ... that is not below `value` nor `least`.
+
+    Args:
+        value: What is to be reached, finite.
+        least: What is reached in any case.
+        steps: From 1 to below 10, rising; these times a power of ten are the tops there are.
+
+    Raises:
+        ValueError: A value without end.
+    """
     wanted = max(value, least)
     if not math.isfinite(wanted):
         raise ValueError(f"no scale reaches {value}")
     power = 10.0 ** math.floor(math.log10(wanted))
-    return next(power * n for n in (1, 2, 5, 10, 20) if power * n >= wanted)
+    return next(power * n for n in (*steps, 10, 20) if power * n >= wanted)

@@ -10,20 +10,32 @@ from textual.message import Message
 
 from kdash.backends.entropy.contention_facts import Contention, Point, Shares
 from kdash.backends.wording import counted
-from kdash.widgets.entropy.curves import Curve, curve_lines, short
-from kdash.widgets.entropy.tone_lines import Line, Span, ToneLines, plain, wrapped
+from kdash.widgets.entropy.curves import Curve, curve_lines, key_lines, short
+from kdash.widgets.entropy.diagram_boxes import columns
+from kdash.widgets.entropy.tone_lines import Line, Span, ToneLines, wrapped
 
 BESIDE = 120  # cells; from here on both experiments stand side by side
 LEAST_CHART, MOST_CHART = 6, 14  # lines
+LEAST_CPU = 0.8  # share of the processors the threads had, below which figures are too low
+DISTURBED = "Other work had a part of the processors (CPU): rates are too low, best runs less so."
+TALL = 30  # lines; below this the explanation is short
 MARK = 0.8  # share of waiting that the published machine of four sockets exceeded
-TABLE = 52  # cells of the table before the bars of shares
+TABLE = 52  # cells of a table of measured points
 LEAST_BAR, MOST_BAR = 16, 40  # cells of such a bar
 EXPLANATION = (
     "Threads read 16 bytes time after time: in Linux 4.3 all behind one pool's lock, in the "
     "proposal of 2015 with a pool and lock for each node. r measures on this machine, which "
     "keeps every processor busy for some seconds; r again stops."
 )
-TONES = ("bad", "warning", "good", "accent")
+IN_SHORT = (
+    "Reads of 16 bytes behind one pool's lock (Linux 4.3), or with a pool and lock each (2015). "
+    "r measures for some seconds, r again stops."
+)
+NAMES = (
+    ("a", "bad", "1 pool for all threads"), ("s", "warning", "some threads a pool"),
+    ("e", "good", "a pool for each thread"), ("g", "accent", "getrandom of this kernel"),
+)  # fmt: skip
+SIMULATED_NAMES = (("a", "bad", "1 pool for all nodes"), ("e", "good", "a pool for each node"))
 
 
 class ContentionView(ToneLines):
@@ -60,15 +72,15 @@ class ContentionView(ToneLines):
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Lay both experiments out, beside or below each other."""
-        head = wrapped(EXPLANATION, width, "muted")
+        head = wrapped(EXPLANATION if height >= TALL else IN_SHORT, width, "muted")
         if width < BESIDE:
-            chart = min(MOST_CHART, max(LEAST_CHART, height - len(head) - 10))
+            chart = min(MOST_CHART, max(LEAST_CHART, height - len(head) - 12))
             return [*head, (), *self._measured_lines(width, chart), (),
                     *self._simulated_lines(width, chart)]  # fmt: skip
         half = (width - 3) // 2
         chart = min(MOST_CHART, max(LEAST_CHART, height - len(head) - 14))
         left, right = self._measured_lines(half, chart), self._simulated_lines(half, chart)
-        return [*head, (), *_beside(left, right, half)]
+        return [*head, (), *columns([left, right], half, gap=3)]
 
     def _measured_lines(self, width: int, chart: int) -> list[Line]:
         found = self._measured
@@ -86,27 +98,36 @@ class ContentionView(ToneLines):
             return lines if self._state else [*lines, (Span("nothing yet: r measures", "muted"),)]
         if max(point.threads for point in found.points) > 1:
             lines += curve_lines(_measured_curves(found.points), width, chart, "reads/s", "threads")
-        return [*lines, *_table(found.points, width, _measured_tone)]
+            tones = {_measured_tone(point) for point in found.points}
+            lines += key_lines([name for name in NAMES if name[1] in tones], width)
+        lines += _table(found.points, width, _measured_tone, measured=True)
+        if min(point.cpu_share for point in found.points) < LEAST_CPU:
+            lines += wrapped(DISTURBED, width, "warning")
+        return lines
 
     def _simulated_lines(self, width: int, chart: int) -> list[Line]:
         if not self._simulated:
             return [(Span("SIMULATED", "strong"), Span("  computing", "muted"))]
         origin = self._simulated[0].origin
         lines: list[Line] = [(Span("SIMULATED", "strong"), Span(f"  {origin}", "muted"))]
+        shared = [point for point in self._simulated if point.pools == 1]
+        designs = (shared, _one_a_socket(self._simulated))
         curves = [
-            Curve(_curve(points), tone, dotted=True)
-            for points, tone in (
-                ([point for point in self._simulated if point.pools == 1], "bad"),
-                (_one_a_socket(self._simulated), "good"),
-            )
+            Curve(_curve(points), tone, dotted=True, mark=mark)
+            for points, (mark, tone, _) in zip(designs, SIMULATED_NAMES, strict=True)
         ]
         lines += curve_lines(curves, width, chart, "reads/s", "threads, 30 a socket")
-        return [*lines, *_table(self._simulated, width, _simulated_tone)]
+        lines += key_lines(SIMULATED_NAMES, width, dotted=True)
+        return [*lines, *_table(self._simulated, width, _simulated_tone, measured=False)]
 
 
 def _measured_curves(points: Sequence[Point]) -> list[Curve]:
-    kinds = {tone: [one for one in points if _measured_tone(one) == tone] for tone in TONES}
-    return [Curve(_curve(found), tone) for tone, found in kinds.items() if found]
+    found = []
+    for mark, tone, _ in NAMES:
+        kind = [point for point in points if _measured_tone(point) == tone]
+        if kind:
+            found.append(Curve(_curve(kind), tone, mark=mark))
+    return found
 
 
 def _curve(points: Sequence[Point]) -> tuple[tuple[float, float], ...]:
@@ -135,35 +156,46 @@ def _simulated_tone(point: Point) -> str:
     return "bad" if point.pools == 1 else "good"
 
 
-def _table(points: Sequence[Point], width: int, tone_of: Callable[[Point], str]) -> list[Line]:
-    room = min(MOST_BAR, width - TABLE - 2)
-    best = width >= TABLE
+def _table(
+    points: Sequence[Point], width: int, tone_of: Callable[[Point], str], *, measured: bool
+) -> list[Line]:
+    """A line for each point; best runs and processor time only of what was measured."""
+    best = measured and width >= TABLE
     head = f"{'threads':>7} {'design':<10} {'reads/s':>7}" + (f" {'best':>6}" if best else "")
-    head += f" {'CPU ns':>7} {'CPU':>4}"
-    share = f" {'spin':>5}"
+    head += f" {'CPU ns':>7} {'CPU':>4}" if measured else ""
+    head += f" {'waiting':>8}"
+    room = min(MOST_BAR, width - len(head) - 2)
+    bars = room >= LEAST_BAR
     lines: list[Line] = [
-        (Span(f"{head}{share}" + ("  shares of time" if room >= LEAST_BAR else ""), "muted"),)
+        (Span(head, "muted"), *(_bar_head(room) if bars else ())),
     ]
     for point in points:
-        spin = f"{point.shares.spin:>5.0%}" if point.shares else f"{'-':>5}"
         numbers = f" {short(point.reads_per_second):>7}"
         numbers += f" {short(point.best_reads_per_second):>6}" if best else ""
-        numbers += f" {short(point.cpu_ns_per_read):>7} {point.cpu_share:>4.0%} "
+        if measured:
+            numbers += f" {short(point.cpu_ns_per_read):>7} {point.cpu_share:>4.0%}"
         high = point.shares is not None and point.shares.spin > MARK
+        spin = f"{point.shares.spin:.0%}" if point.shares else "-"
         line: Line = (
             Span(f"{point.threads:>7} "),
             Span(f"{point.design:<10}", tone_of(point)),
             Span(numbers),
-            Span(spin, "bad" if high else ""),
+            Span(f" {'!' + spin if high else spin:>8}", "bad" if high else ""),
         )
-        if room >= LEAST_BAR and point.shares is not None:
+        if bars and point.shares is not None:
             line += (Span("  "), *_shares(point.shares, room))
         lines.append(line)
-    if room >= LEAST_BAR:
-        mark = f"80 % waiting ▲{'':{room - round(MARK * room)}}"
-        lines.append((Span(f"{mark:>{TABLE + 2 + room}}", "muted"),))
-        lines.append((Span("█ waiting for the lock  ▒ holding it  ░ the rest", "muted"),))
-    return lines
+    key = "█ waiting for the lock  ▒ holding it  ░ the rest"
+    told = wrapped(f"{key}  ! more than {MARK:.0%} waiting", width, "muted")
+    return [*lines, *told] if bars else lines
+
+
+def _bar_head(room: int) -> Line:
+    """The heading of the bars, with the mark above its place in them."""
+    place = round(MARK * room)
+    text = "shares of time" if room >= MOST_BAR else ""
+    mark = f"{MARK:.0%} "
+    return (Span(f"  {text:<{place - len(mark)}}{mark}▼", "muted"),)
 
 
 def _shares(shares: Shares, room: int) -> Line:
@@ -171,13 +203,3 @@ def _shares(shares: Shares, room: int) -> Line:
     hold = min(room - spin, round(shares.hold * room))
     rest = room - spin - hold
     return Span("█" * spin, "bad"), Span("▒" * hold, "warning"), Span("░" * rest, "muted")
-
-
-def _beside(left: Sequence[Line], right: Sequence[Line], half: int) -> list[Line]:
-    found = []
-    for row in range(max(len(left), len(right))):
-        first = left[row] if row < len(left) else ()
-        second = right[row] if row < len(right) else ()
-        gap = " " * max(0, half - len(plain(first)))
-        found.append((*first, Span(f"{gap}   "), *second))
-    return found

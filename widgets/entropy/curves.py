@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from kdash.widgets.entropy.braille import ACROSS, BITS, BLANK, DOWN, dot_row, round_top
-from kdash.widgets.entropy.tone_lines import Line, Span
+from kdash.widgets.entropy.tone_lines import Line, Span, plain
 
 LABELS = 8  # cells left of the axis
+KEY_SOLID, KEY_DOTTED = "⠒", "⠂"
 DOTTED = 3  # of so many dot columns a dotted curve fills one
+TOPS = (1, 1.5, 2, 3, 4, 6, 8)  # times a power of ten: where an upright axis may end
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Curve:
     points: tuple[tuple[float, float], ...]  # by rising x
     tone: str
     dotted: bool = False
+    mark: str = ""  # a letter at each point, by which the curve is known without colours
 
 
 def curve_lines(
@@ -28,22 +31,25 @@ def curve_lines(
     """Draw the curves in `width` x `height` cells, axes and their labels included.
 
     Args:
-        curves: The later are drawn over the earlier; x and y start at 0.
+        curves: The later are drawn over the earlier; y starts at 0, x at the least there is.
         width: Cells, at least LABELS + 8.
         height: Lines, at least 4.
         unit: Stands behind the greatest value on the upright axis: "reads/s".
         axis: What the level axis counts: "threads".
     """
     points = [point for curve in curves for point in curve.points]
-    right = max((x for x, _ in points), default=0.0) or 1.0
-    top = round_top(max((y for _, y in points), default=1.0), 1.0)
+    left, right = min((x for x, _ in points), default=0.0), max((x for x, _ in points), default=1.0)
+    if left == right:
+        left = 0.0
+    top = round_top(max((y for _, y in points), default=1.0), 1.0, TOPS)
     across, rows = max(1, width - LABELS - 1), max(1, height - 2)
     dots = [[0] * across for _ in range(rows)]
     tones = [[""] * across for _ in range(rows)]
     for curve in curves:
-        for x, y in _dots(curve, right, top, across * ACROSS, rows * DOWN):
+        for x, y in _dots(curve, (left, right), top, across * ACROSS, rows * DOWN):
             dots[y // DOWN][x // ACROSS] |= BITS[x % ACROSS][y % DOWN]
             tones[y // DOWN][x // ACROSS] = curve.tone
+    marks = _marks(curves, (left, right), top, across, rows)
     lines: list[Line] = []
     for row in range(rows):
         label = short(top) if row == 0 else "0" if row == rows - 1 else ""
@@ -51,15 +57,37 @@ def curve_lines(
             (
                 Span(f"{label:>{LABELS}}"),
                 Span("┤" if label else "│", "muted"),
-                *_runs(dots[row], tones[row]),
+                *_runs(dots[row], tones[row], marks.get(row, {})),
             )
         )
-    first = f"{unit} over {axis}"
-    last = short(right)
     lines.append((Span(" " * LABELS), Span("└" + "─" * across, "muted")))
-    room = across - len(last)
-    lines.append((Span(" " * (LABELS + 1)), Span(f"{first:<{room}}{last}"[:across], "muted")))
+    first, last = short(left), short(right)
+    room = across - len(first) - len(last)
+    names = f"{f'{unit} over {axis}'[:room]:^{max(0, room)}}"
+    lines.append((Span(" " * (LABELS + 1)), Span(f"{first}{names}{last}"[:across], "muted")))
     return lines
+
+
+def key_lines(
+    entries: Sequence[tuple[str, str, str]], width: int, *, dotted: bool = False
+) -> list[Line]:
+    """Which curve is which: its letter, a piece of it, its name.
+
+    Args:
+        entries: Letter, tone and name of each.
+        width: Cells there are.
+        dotted: Whether the curves are dotted ones.
+    """
+    piece = KEY_DOTTED if dotted else KEY_SOLID
+    lines: list[Line] = []
+    now: tuple[Span, ...] = ()
+    for mark, tone, name in entries:
+        entry = (Span(f"{piece}{mark}{piece}", tone), Span(f" {name}"))
+        if now and len(plain(now)) + 2 + len(plain(entry)) > width:
+            lines.append(now)
+            now = ()
+        now = (*now, Span("  "), *entry) if now else entry
+    return [*lines, now] if now else lines
 
 
 def short(value: float) -> str:
@@ -70,18 +98,45 @@ def short(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _runs(dots: Sequence[int], tones: Sequence[str]) -> Line:
-    cells = [(chr(BLANK + dot), tone) for dot, tone in zip(dots, tones, strict=True)]
+def _marks(
+    curves: Sequence[Curve], span: tuple[float, float], top: float, across: int, rows: int
+) -> dict[int, dict[int, tuple[str, str]]]:
+    """The letters of the points and their tones, by row and column; the first curve wins."""
+    found: dict[int, dict[int, tuple[str, str]]] = {}
+    for curve in reversed(curves):
+        for x, y in _placed(curve, span, top, across * ACROSS, rows * DOWN):
+            if curve.mark:
+                found.setdefault(y // DOWN, {})[x // ACROSS] = (curve.mark, curve.tone)
+    return found
+
+
+def _placed(
+    curve: Curve, span: tuple[float, float], top: float, columns: int, rows: int
+) -> list[tuple[int, int]]:
+    """The dot of each point."""
+    left, right = span
+    length = (right - left) or 1.0
+    return [
+        (round((x - left) / length * (columns - 1)), dot_row(y, 0.0, top, rows))
+        for x, y in curve.points
+    ]
+
+
+def _runs(dots: Sequence[int], tones: Sequence[str], marks: Mapping[int, tuple[str, str]]) -> Line:
+    cells = [
+        marks.get(x, (chr(BLANK + dot), tone))
+        for x, (dot, tone) in enumerate(zip(dots, tones, strict=True))
+    ]
     runs = groupby(cells, key=lambda cell: cell[1])
     return tuple(Span("".join(char for char, _ in run), tone) for tone, run in runs)
 
 
-def _dots(curve: Curve, right: float, top: float, columns: int, rows: int) -> list[tuple[int, int]]:
+def _dots(
+    curve: Curve, span: tuple[float, float], top: float, columns: int, rows: int
+) -> list[tuple[int, int]]:
     """The dots of a curve; a point is four of them, so that one alone is seen."""
     found = []
-    placed = [
-        (round(x / right * (columns - 1)), dot_row(y, 0.0, top, rows)) for x, y in curve.points
-    ]
+    placed = _placed(curve, span, top, columns, rows)
     for x, y in placed:
         found += [
             (min(columns - 1, x + i), min(rows - 1, max(0, y + j))) for i in (0, 1) for j in (-1, 0)

@@ -93,3 +93,25 @@ def joined(pieces: Sequence[Span], width: int, gap: str = "  ") -> list[Line]:
             now = []
         now += [Span(gap), piece] if now else [piece]
     return [*lines, tuple(now)] if now else lines
+
+
+def branches(stem: int, ends: Sequence[int], width: int) -> Line:
+    """The way from one place to several below it, drawn in `width` cells.
+
+    Args:
+        stem: Column the way comes from.
+        ends: Columns it leads to, rising.
+        width: Cells.
+    """
+    first, last = min(stem, *ends), max(stem, *ends)
+    row = [" "] * width
+    row[first : last + 1] = "─" * (last + 1 - first)
+    for end in ends:
+        row[end] = "┌" if end == first else "┐" if end == last else "┬"
+    if first == last:
+        row[stem] = "│"
+    elif stem in ends:
+        row[stem] = "├" if stem == first else "┤" if stem == last else "┼"
+    else:
+        row[stem] = "└" if stem == first else "┘" if stem == last else "┴"
+    return (Span("".join(row), "muted"),)

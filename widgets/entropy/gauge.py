@@ -78,7 +78,8 @@ def progress_lines(
         value: What is reached.
         end: What is to be reached.
         width: Cells.
-        again: Whether it begins anew each time, so that to be on the way is nothing to mind.
+        again: Whether to be on the way is nothing to mind: it begins anew each time, or only
+            another generator knows what its number means.
     """
     done = value >= end
     tone = "" if again else "good" if done else "warning"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -19,7 +20,26 @@ MEANINGS = {
     "model": "/dev/urandom of the Linux 4.3 model, fed by this machine",
 }
 WORDS = {True: ("pass", "good"), False: ("FAIL", "bad"), None: ("-", "muted")}
-WIDTHS = (18, 4, 24)  # cells of the columns before the last
+TESTS = {  # key of a verdict -> its name, and what it looks for
+    "fips140": (
+        "FIPS 140-2",
+        "20,000-bit blocks: ones, patterns, runs as by chance",
+    ),
+    "rct": ("repetition count", "a source that is stuck: the same byte again and again"),
+    "apt": ("adaptive proportion", "a source that began to favour one byte"),
+    "mcv_bytes": ("most common byte", "min-entropy, bits a byte, by the byte seen most"),
+    "mcv_bits": ("most common bit", "min-entropy, bits a bit: more ones than zeroes"),
+    "collision_bits": ("collision", "min-entropy, bits a bit, by how soon bits repeat"),
+    "markov_bits": ("Markov", "min-entropy, bits a bit: a bit depends on the last"),
+    "compression_bits": ("compression", "min-entropy, bits a bit, by patterns that come back"),
+    "chi_square": ("chi-square", "every byte as often as the others, give or take"),
+    "mean": ("mean", "whether low or high bytes are favoured"),
+    "serial_correlation": ("serial correlation", "whether a byte tells of the next"),
+}
+WIDTHS = (19, 4, 25, 30, 18)  # cells of the columns: test, verdict, found, band, false alarms
+LEAST_BAND, LEAST_PURPOSE = 20, 52  # cells; with less the column is left out
+TALL = 36  # lines from which on what a test looks for goes below it, if not beside it
+HEAD = ("test", "", "found", "a perfect stream", "false alarm")
 
 
 class HealthView(ToneLines):
@@ -67,7 +87,7 @@ class HealthView(ToneLines):
         self._health, self._state, self._failed = health, state, failed
         self.redraw()
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - it scrolls
+    def lines(self, width: int, height: int) -> Sequence[Line]:
         """Lay out the source, the verdicts and what they don't say."""
         title: Line = (Span(self.source, "strong"), Span(f"  {MEANINGS[self.source]}", "muted"))
         lines: list[Line] = [title]
@@ -79,8 +99,9 @@ class HealthView(ToneLines):
                 lines.append((Span("nothing tested yet: r tests it, t another source", "muted"),))
             return lines
         lines.append((Span(f"{health.nbytes:,} bytes  r: again  t: another source", "muted"),))
-        lines += [(), _row(("test", "", "found", "a perfect stream"), "muted", "muted")]
-        lines += [_verdict(verdict) for verdict in health.verdicts]
+        lines += [(), *_row(HEAD, "what it looks for", width, "muted", "muted")]
+        for verdict in health.verdicts:
+            lines += _verdict(verdict, width, below=height >= TALL)
         fips = health.fips140
         if fips.failures:
             kinds = (
@@ -92,16 +113,44 @@ class HealthView(ToneLines):
         return [*lines, (), *wrapped(f"This is {SAYS_NOTHING}.", width, "muted")]
 
 
-def _verdict(verdict: Verdict) -> Line:
+def _verdict(verdict: Verdict, width: int, *, below: bool) -> list[Line]:
     word, tone = WORDS[verdict.passes]
-    return _row((verdict.test, word, verdict.statistic, verdict.expected), "", tone)
+    name, looks_for = TESTS.get(verdict.test, (verdict.test, ""))
+    cells = (name, word, verdict.statistic, verdict.expected, verdict.false_alarm)
+    if width >= sum(WIDTHS) + len(WIDTHS) + LEAST_PURPOSE:
+        return _row(cells, looks_for, width, "", tone)
+    purpose = [(Span(f"  {looks_for}", "muted"),)] if below and looks_for else []
+    return [*_row(cells, "", width, "", tone), *purpose]
 
 
-def _row(cells: tuple[str, str, str, str], tone: str, verdict_tone: str) -> Line:
-    test, word, found, expected = cells
-    return (
+def _row(
+    cells: tuple[str, str, str, str, str], looks_for: str, width: int, tone: str, verdict_tone: str
+) -> list[Line]:
+    """A test on one line; where it is too narrow for a perfect stream's band, that goes on below.
+
+    False alarms and what a test looks for are told where there is room for them.
+    """
+    test, word, found, band, alarm = cells
+    first: Line = (
         Span(f"{test:<{WIDTHS[0]}} ", tone),
-        Span(f"{word:<{WIDTHS[1]}}  ", verdict_tone),
-        Span(f"{found:<{WIDTHS[2]}}  ", tone),
-        Span(expected, "muted"),
+        Span(f"{word:<{WIDTHS[1]}} ", verdict_tone),
+        Span(f"{found:<{WIDTHS[2]}} ", tone),
     )
+    used = sum(WIDTHS[:3]) + 3
+    room = width - used
+    if room < LEAST_BAND:
+        return [first, (Span(f"{'':{WIDTHS[0] + WIDTHS[1] + 2}}{band}", "muted"),)]
+    pieces = textwrap.wrap(band, min(room, WIDTHS[3])) or [""]
+    line: Line = (*first, Span(f"{pieces[0]:<{WIDTHS[3]}} "[:room], "muted"))
+    room -= WIDTHS[3] + 1
+    if room >= WIDTHS[4]:
+        line = (*line, Span(f"{_alarm(alarm):<{WIDTHS[4]}} "[:room], "muted"))
+    room -= WIDTHS[4] + 1
+    if room >= LEAST_PURPOSE:
+        line = (*line, Span(looks_for, "muted"))
+    return [line, *((Span(f"{'':{used}}{piece}", "muted"),) for piece in pieces[1:])]
+
+
+def _alarm(rate: str) -> str:
+    """A false-alarm rate without what stands in the band beside it."""
+    return rate.partition(" at ")[0]

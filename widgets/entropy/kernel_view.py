@@ -204,8 +204,9 @@ def _number_lines(reading: Reading, width: int) -> list[Line]:
         return [*wrapped(f"entropy_avail not available: {reason}", width, "muted"), *meaning]
     if not reading.gauge:
         again = reading.era is Era.SINCE_5_18 and bool(reading.ready)
-        label = "to the next reseed" if again else "boot progress"
-        return [*progress_lines(label, avail, size, width, again=again), *meaning]
+        other = reading.era is Era.LRNG  # of what, it alone knows
+        label = "entropy_avail" if other else "to the next reseed" if again else "boot progress"
+        return [*progress_lines(label, avail, size, width, again=again or other), *meaning]
     read, write = reading.read_wakeup_threshold, reading.write_wakeup_threshold
     both = (("read", read), ("write", write))
     marks = tuple((name, bits) for name, bits in both if bits is not None)

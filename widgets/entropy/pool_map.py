@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
+from kdash.backends.entropy.facts import PoolState
 from kdash.widgets.entropy.tone_lines import Line, Span
 
 # Age of a word's last change in steps -> tone and the mark behind the word. The mark carries the
@@ -16,6 +17,15 @@ WARM = ("heat-2", "+")
 COLD = ("heat-1", " ")
 WARM_STEPS = 4
 LEGEND = "* changed in the last step  + in the four before"
+# Where a step changed every word, what tells is the order: mixing goes through the pool word by
+# word, downwards, and the words from add_ptr on are those it wrote last.
+LAST_BYTES, BEFORE_BYTES = 16, 48  # 16 bytes: one timer event, or one flush of a fast pool
+POINTER_LEGEND = f"* the last {LAST_BYTES} bytes mixed in  + the {BEFORE_BYTES} before"
+STRIPS = {"accent": "█", "heat-2": "▒", "heat-1": "░"}
+STRIP_LEGEND = (
+    f"words of the pools: █ the last {LAST_BYTES} bytes mixed in  ▒ the {BEFORE_BYTES} before  "
+    "░ older"
+)
 
 FULL_COLUMNS, SHORT_COLUMNS = 8, 16
 LABEL = 4  # cells of the row label
@@ -26,6 +36,28 @@ def heat(age: int | None) -> tuple[str, str]:
     if age in (0, 1):
         return FRESH if age == 0 else HOT
     return WARM if age is not None and age <= WARM_STEPS else COLD
+
+
+def pointer_ages(pool: PoolState) -> list[int]:
+    """Ages as `heat` takes them, by how many bytes were mixed in since each word was written."""
+    size = len(pool.words)
+    bytes_since = ((word - pool.add_ptr) % size for word in range(size))
+    recent = LAST_BYTES + BEFORE_BYTES
+    return [0 if b < LAST_BYTES else 2 if b < recent else WARM_STEPS + 1 for b in bytes_since]
+
+
+def strip_lines(pool: PoolState, width: int) -> list[Line]:
+    """The words of a pool by age: as few lines of `width` cells as give each word a cell."""
+    ages = pointer_ages(pool)
+    rows = -(-len(ages) // max(8, width))
+    across = -(-len(ages) // rows)
+    lines = []
+    for first in range(0, len(ages), across):
+        row = ages[first : first + across]
+        tones = [heat(row[cell * len(row) // width])[0] for cell in range(width)]
+        runs = [(tone, len(list(same))) for tone, same in groupby(tones)]
+        lines.append(tuple(Span(STRIPS[tone] * length, tone) for tone, length in runs))
+    return lines
 
 
 def full_width(columns: int = FULL_COLUMNS) -> int:

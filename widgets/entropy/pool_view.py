@@ -7,14 +7,23 @@ from collections.abc import Sequence
 
 from kdash.backends.entropy.facts import ModelStep, PoolState
 from kdash.widgets.entropy.gauge import Level, level_lines
-from kdash.widgets.entropy.pool_map import FULL_COLUMNS, LEGEND, full_width, map_lines
-from kdash.widgets.entropy.tone_lines import Line, Span, ToneLines, wrapped
+from kdash.widgets.entropy.model_view import ModelView, bits_of
+from kdash.widgets.entropy.pool_map import (
+    FULL_COLUMNS,
+    LEGEND,
+    POINTER_LEGEND,
+    full_width,
+    map_lines,
+    pointer_ages,
+)
+from kdash.widgets.entropy.step_lines import change_lines
+from kdash.widgets.entropy.tone_lines import Line, Span, wrapped
 
 # Defaults of Linux 4.3, drivers/char/random.c: random_read_wakeup_bits, random_write_wakeup_bits.
 READ_WAKEUP = 64  # bits
 WRITE_WAKEUP = 896  # bits: 28 of the pool's 128 words
-UNIT = 8  # entropy_count is kept in 1/8 bit (ENTROPY_SHIFT 3)
 REMEMBERED = 64  # steps listed below the map, where there is room
+LEAST_EARLIER = 3  # lines of that list, its heading included
 OUTPUT_LINES = 2  # of a long extraction
 NOTICE = (
     "A MODEL of Linux 4.3's input pool, run by kdash on this machine's events or on those you "
@@ -24,7 +33,7 @@ NOTICE_IN_SHORT = "MODEL of Linux 4.3's input pool, run by kdash; not the kernel
 LOW = 22  # lines below which every line is needed for the words
 
 
-class PoolView(ToneLines):
+class PoolView(ModelView):
     """Draws the pool after the latest step; remembers how long ago each word changed."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -34,7 +43,6 @@ class PoolView(ToneLines):
         self._changed_at: dict[int, int] = {}  # word -> index of the step that changed it
         self._output = b""
         self._feed = ""
-        self._failure = ""
 
     @property
     def last_output(self) -> bytes:
@@ -45,12 +53,6 @@ class PoolView(ToneLines):
     def empty(self) -> bool:
         """Whether there is no pool to draw yet."""
         return self._state is None
-
-    def fail(self, cause: str) -> None:
-        """Say above the pool why it goes on no more."""
-        if cause != self._failure:
-            self._failure = cause
-            self.redraw()
 
     def set_feed(self, words: str) -> None:
         """Say what feeds the model: "live, clock x60", "frozen"."""
@@ -79,28 +81,35 @@ class PoolView(ToneLines):
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Lay the view out; the list of earlier steps takes the lines the rest leaves."""
         state = self._state
-        failure = wrapped(self._failure, width, "bad") if self._failure else []
+        failure = self.failure_lines(width)
         if state is None:
             return failure or [(Span("starting the model of Linux 4.3's input pool", "muted"),)]
-        notice = NOTICE if height >= LOW else NOTICE_IN_SHORT
-        top = [*failure, *wrapped(notice, width, "muted"), *_count_lines(state, width)]
-        below = [*self._last_lines(width)]
-        if width >= full_width():
-            rows = len(state.words) // FULL_COLUMNS
-            if height >= len(top) + rows + len(below) + 1:
-                below.insert(0, (Span(LEGEND, "muted"),))
-        else:
-            below[:0] = wrapped(LEGEND, width, "muted")
-        words = map_lines(state.words, self._ages(), width, height - len(top) - len(below))
-        lines = [*top, *words, *below]
-        left = height - len(lines)
-        return [*lines, *self._earlier(left)] if left >= 3 else lines
+        count, below = _count_lines(state, width), self._last_lines(width)
+        notice = wrapped(NOTICE, width, "muted")
+        rows = len(state.words) // FULL_COLUMNS if width >= full_width() else 0
+        if height < LOW or len(failure) + len(notice) + len(count) + rows + len(below) > height:
+            notice = wrapped(NOTICE_IN_SHORT, width, "muted")
+        top = [*failure, *notice, *count]
+        words = map_lines(state.words, self._ages(state), width, height - len(top) - len(below))
+        legend = wrapped(POINTER_LEGEND if self._all_changed else LEGEND, width, "muted")
+        if len(top) + len(words) + len(legend) + len(below) > height and rows:
+            legend = []  # the words themselves come first
+        lines = [*top, *words, *legend, *below]
+        return [*lines, *self._more_lines(width, height - len(lines))]
 
-    def _ages(self) -> list[int | None]:
-        state, latest = self._state, self._steps[-1].index if self._steps else 0
+    @property
+    def _all_changed(self) -> bool:
+        """Whether the last step went through the whole pool."""
+        last = self._steps[-1] if self._steps else None
+        return last is not None and len(last.changed_words) == len(last.input.words)
+
+    def _ages(self, state: PoolState) -> Sequence[int | None]:
+        if self._all_changed:
+            return pointer_ages(state)
+        latest = self._steps[-1].index if self._steps else 0
         return [
             latest - self._changed_at[word] if word in self._changed_at else None
-            for word in range(len(state.words) if state else 0)
+            for word in range(len(state.words))
         ]
 
     def _last_lines(self, width: int) -> list[Line]:
@@ -125,7 +134,16 @@ class PoolView(ToneLines):
             return lines
         return [*lines[:OUTPUT_LINES], (Span(f"  ... {len(self._output)} bytes", "muted"),)]
 
+    def _more_lines(self, width: int, room: int) -> list[Line]:
+        """All that a step taken alone has changed; else, or below it, what came before."""
+        changed: list[Line] = []
+        if self._steps and self._steps[-1].changes and room > 1:
+            changed = [(), *change_lines(self._steps[-1].changes, width)][:room]
+        return [*changed, *self._earlier(room - len(changed))]
+
     def _earlier(self, room: int) -> list[Line]:
+        if room < LEAST_EARLIER:
+            return []
         steps = list(self._steps)[-2::-1][: room - 2]
         if not steps:
             return []
@@ -134,7 +152,7 @@ class PoolView(ToneLines):
 
 
 def _count_lines(state: PoolState, width: int) -> list[Line]:
-    bits = state.entropy_count / UNIT
+    bits = bits_of(state)
     tone = "good" if bits >= READ_WAKEUP else "warning"
     marks = (("read", READ_WAKEUP), ("write", WRITE_WAKEUP))
     return level_lines(Level("count", bits, state.size_bits, marks, tone), width)

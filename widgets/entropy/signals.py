@@ -43,6 +43,10 @@ NAMES = {  # of signals that are not available, where the name is too long for i
     "vm_forks": "machine forks",
     "callers": "getrandom by",
     "getrandom": "getrandom 16 B",
+    "getrandom_vdso": "vDSO getrandom",
+    "holders": "device holders",
+    "kernel_generators": "crypto API",
+    "ready": "readiness",
 }
 
 CPUS = 8  # that are listed one by one
@@ -209,9 +213,19 @@ def _thresholds(reading: Reading) -> Iterator[Signal]:
 
 
 def _untold(reading: Reading) -> Iterator[Signal]:
+    """What can't be told; signals that share a reason share a line."""
+    by_reason: dict[str, list[str]] = {}
     for name, reason in reading.unavailable.items():
         if name not in TOLD_ABOVE:
-            yield Signal(NAMES.get(name, name.replace("_", " ")), f"({reason})", "muted")
+            by_reason.setdefault(reason, []).append(NAMES.get(name, name.replace("_", " ")))
+    for reason, names in by_reason.items():
+        if len(names) == 1:
+            yield Signal(names[0], f"({reason})", "muted")
+    first = "not available"
+    for reason, names in by_reason.items():
+        if len(names) > 1:
+            yield Signal(first, f"{reason}: {', '.join(names)}", "muted")
+            first = ""
 
 
 def signal_lines(signal: Signal, width: int) -> list[Line]:

@@ -8,10 +8,10 @@ from itertools import groupby
 from kdash.backends.entropy.facts import Changes
 from kdash.backends.entropy.model_facts import ModelState
 from kdash.widgets.entropy.diagram_boxes import joined
+from kdash.widgets.entropy.model_view import ENTROPY_UNIT
 from kdash.widgets.entropy.tone_lines import Line, Span
 
 PLACE = 12  # cells of the name of a place
-ENTROPY_UNIT = 8  # entropy_count is kept in 1/8 bit
 WORD_BITS = 32
 # Bits of a word that differ, from this on -> its mark and tone; 16 are as many as by chance.
 SPREAD = ((13, "#", "accent"), (8, "*", "heat-3"), (4, "+", "heat-2"), (1, ".", "heat-2"))

@@ -17,7 +17,7 @@ from kdash.backends.entropy.model_facts import (
     ReaderState,
     SourceState,
 )
-from kdash.widgets.entropy.diagram_boxes import box, columns, marked_bar
+from kdash.widgets.entropy.diagram_boxes import box, branches, columns, marked_bar
 from kdash.widgets.entropy.diagram_view import DiagramView
 from kdash.widgets.entropy.step_lines import change_lines, spread_mark
 from kdash.widgets.entropy.tone_lines import Span, plain
@@ -184,3 +184,18 @@ def test_marks_tell_how_many_bits_differ() -> None:
 
 def test_nothing_changed_is_no_lines() -> None:
     assert change_lines((), 80) == []
+
+
+@pytest.mark.parametrize(
+    ("stem", "ends", "drawn"),
+    [
+        (3, [3], "   │   "),
+        (3, [1, 5], " ┌─┴─┐ "),
+        (3, [1, 3, 5], " ┌─┼─┐ "),
+        (0, [2, 4], "└─┬─┐  "),
+    ],
+)  # fmt: skip
+def test_the_way_from_the_input_pool_meets_every_output_pool(
+    stem: int, ends: list[int], drawn: str
+) -> None:
+    assert plain(branches(stem, ends, 7)) == drawn

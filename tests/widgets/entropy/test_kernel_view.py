@@ -65,8 +65,8 @@ async def test_a_number_that_is_boot_progress_is_never_a_fuel_gauge(reading: Rea
         assert not FUEL & set(view.text)
         assert "/256 bits" not in view.text
         if reading.entropy_avail is not None:
-            label = "to the next reseed" if reading.era is Era.SINCE_5_18 else "boot progress"
-            assert label in view.text
+            labels = {Era.SINCE_5_18: "to the next reseed", Era.LRNG: "entropy_avail"}
+            assert labels.get(reading.era, "boot progress") in view.text
 
 
 @pytest.mark.parametrize("reading", [reading for reading in BY_ERA.values() if reading.gauge])
@@ -153,7 +153,7 @@ async def test_what_does_not_fit_can_be_scrolled_to() -> None:
 
 
 async def test_the_scroll_bar_goes_when_everything_fits_again() -> None:
-    crowded = replace(MODERN, unavailable={f"signal_{n}": "needs root" for n in range(20)})
+    crowded = replace(MODERN, unavailable={f"signal_{n}": f"reason {n}" for n in range(20)})
     async with drawn([crowded]) as (view, pilot):
         await pilot.pause()
         assert view.scrollable_content_region.width == 77

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,6 +118,30 @@ async def test_contention_fits_the_width_and_keeps_both_experiments_apart(
         assert f"SIMULATED  {SIMULATED}" in view.text
         assert "getrandom" in view.text
         assert "4 nodes" in view.text
+
+
+async def test_curves_are_known_by_letters_as_well_as_by_colours() -> None:
+    view = ContentionView()
+    async with Host(view).run_test(size=(156, 44)) as pilot:
+        view.show_measured(MEASURED_HERE, "")
+        view.show_simulated(SIMULATED_THERE)
+        await pilot.pause()
+        assert "a⠒ 1 pool for all threads" in view.text
+        assert "e⠂ a pool for each node" in view.text
+        assert "!85%" in view.text
+        assert "80% ▼" in view.text
+
+
+async def test_a_measurement_beside_other_work_says_that_it_is_too_low() -> None:
+    view = ContentionView()
+    poor = replace(MEASURED_HERE, points=(replace(MEASURED_HERE.points[0], cpu_share=0.3),))
+    async with Host(view).run_test(size=(156, 44)) as pilot:
+        view.show_measured(MEASURED_HERE, "")
+        await pilot.pause()
+        assert "Other work" not in view.text
+        view.show_measured(poor, "")
+        await pilot.pause()
+        assert "Other work" in view.text
 
 
 async def test_before_anything_is_measured_the_view_says_how_to() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from textual.app import App, ComposeResult
 
-from kdash.backends.entropy.facts import ModelStep
-from kdash.widgets.entropy.pool_map import full_width, heat, map_lines
+from kdash.backends.entropy.facts import Changes, CounterChange, ModelStep
+from kdash.widgets.entropy.pool_map import full_width, heat, map_lines, strip_lines
 from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.tone_lines import plain
 
@@ -123,3 +124,23 @@ async def test_earlier_steps_are_listed_where_there_is_room() -> None:
     async with drawn([step(i, {i}) for i in range(9)], (77, 44)) as view:
         assert "#7     mix 16 bytes" in view.text
         assert "#0     mix 16 bytes" in view.text
+
+
+async def test_where_every_word_changed_those_mixed_last_stand_out() -> None:
+    async with drawn([step(0, set(range(128)))]) as view:  # add_ptr 42: words 42 to 57 are last
+        assert "ab00002a*" in view.text
+        assert "ab000039*ab00003a+" in view.text
+        assert "ab000029 " in view.text
+
+
+@pytest.mark.parametrize("width", [20, 64, 130, 300])
+def test_a_strip_of_words_fills_its_lines_and_shows_where_mixing_stands(width: int) -> None:
+    lines = [plain(line) for line in strip_lines(pool(), width)]
+    assert {len(line) for line in lines} == {width}
+    assert {sign for line in lines for sign in line} == set("█▒░")
+
+
+async def test_a_step_taken_alone_lists_what_it_changed_where_there_is_room() -> None:
+    changes = (Changes("input", (CounterChange("add_ptr", 58, 42),)),)
+    async with drawn([replace(step(0, {3}), changes=changes)], (78, 44)) as view:
+        assert "add_ptr 58>42" in view.text

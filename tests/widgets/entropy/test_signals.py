@@ -134,3 +134,12 @@ def test_who_holds_the_devices_is_told_and_who_is_hidden() -> None:
 def test_forced_reseeds_are_counted_beside_the_clock() -> None:
     forced = named(replace(MODERN, forced_reseeds=2))["last reseed"]
     assert forced.value == "12 s ago, generation 41, 2 forced"
+
+
+def test_signals_that_share_a_reason_share_a_line() -> None:
+    missing = {"lrng": "not on this kernel", "holders": "not on this kernel", "hwrng": "needs root"}
+    told = [s for s in signals(replace(MODERN, unavailable=missing)) if s.tone == "muted"]
+    assert told == [
+        Signal("hardware source", "(needs root)", "muted"),
+        Signal("not available", "not on this kernel: LRNG, device holders", "muted"),
+    ]
