@@ -12,6 +12,7 @@ from pathlib import Path
 
 POOLS = ("input", "blocking", "nonblocking")
 DISKS = 4
+MOST_BYTES = 64 << 20  # of a file; a thousand cases take less
 
 Json = object  # what json.loads returns
 
@@ -127,8 +128,12 @@ def load_vectors(path: Path) -> tuple[Case, ...]:
         OSError: The file can't be read.
         VectorError: It is not a file of vectors; the message names the place.
     """
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise VectorError(f"more than {MOST_BYTES >> 20} MiB, too large for a file of vectors")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise VectorError(f"byte {error.start}: not UTF-8 text") from None
     except json.JSONDecodeError as error:

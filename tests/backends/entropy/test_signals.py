@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -304,9 +305,17 @@ FILES = (
     f"{RANDOM}/poolsize",
     f"{RANDOM}/read_wakeup_threshold",
     f"{RANDOM}/boot_id",
+    f"{RANDOM}/write_wakeup_threshold",
+    f"{RANDOM}/urandom_min_reseed_secs",
     f"{HWRNG}/rng_current",
+    f"{HWRNG}/rng_available",
+    f"{HWRNG}/rng_quality",
     "proc/uptime",
     "proc/interrupts",
+    "proc/crypto",
+    "proc/lrng_type",
+    "proc/7/wchan",
+    "dev/kmsg",
 )
 
 
@@ -324,3 +333,5 @@ def test_garbage_in_every_file_gives_a_clear_state(
         reading = reader.read()
         assert reading.meaning
         assert reading.entropy_avail is None or reading.entropy_avail >= 0
+        json.dumps(report.reading_json(reading), allow_nan=False)
+    reader.close()
