@@ -78,11 +78,12 @@ class Reliability:
     file: str
     function: str  # "" for code outside of functions
     reasons: tuple[str, ...] = ()  # why not; empty: they can
+    unknown: str = ""  # why that can't be told
 
     @property
     def reliable(self) -> bool:
         """Whether a stack trace through it can be relied on."""
-        return not self.reasons
+        return not self.reasons and not self.unknown
 
 
 def module_name(path: str) -> str:

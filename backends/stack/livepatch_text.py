@@ -12,6 +12,7 @@ from kdash.backends.stack.livepatch_facts import (
     TaskInside,
     Tasks,
 )
+from kdash.backends.wording import counted
 
 _MOST: Final = 20  # tasks and functions told by name in text
 _MOST_REASONS: Final = 3  # after the first
@@ -32,14 +33,14 @@ def reliability_lines(verdicts: Sequence[Reliability]) -> list[str]:
         return ["no function in it: no stack trace leads through it"]
     bad = [one for one in verdicts if not one.reliable]
     file = verdicts[0].file
+    all_of = counted(sum(bool(one.function) for one in verdicts), "function")
     if not bad:
+        all_keep = "its 1 function keeps" if all_of == "1 function" else f"all of its {all_of} keep"
         return [
-            f"{file}: stack traces through this are reliable: yes, because all of its"
-            f" {len(verdicts)} functions keep the rules"
+            f"{file}: stack traces through this are reliable: yes, because {all_keep} the rules"
         ]
     lines = [
-        f"{file}: stack traces through this are reliable: no, because {len(bad)} of its"
-        f" {len(verdicts)} functions break a rule"
+        f"{file}: stack traces through this are reliable: no, because {_breakers(bad, all_of)}"
     ]
     for one in bad[:_MOST]:
         lines += reliability_line(one)
@@ -48,9 +49,21 @@ def reliability_lines(verdicts: Sequence[Reliability]) -> list[str]:
     return lines
 
 
+def _breakers(bad: Sequence[Reliability], all_of: str) -> str:
+    """What breaks a rule: functions, code outside of them, or both."""
+    inside = sum(bool(one.function) for one in bad)
+    told = [f"{inside} of its {all_of}"] if inside else []
+    told += ["code outside of functions"] if inside < len(bad) else []
+    return f"{' and '.join(told)} {'break' if inside > 1 or len(told) > 1 else 'breaks'} a rule"
+
+
 def reliability_line(one: Reliability) -> list[str]:
     """The verdict on one function."""
     name = one.function or "code outside of functions"
+    if one.unknown:
+        return [
+            f"  {name}: whether stack traces through this are reliable is not known: {one.unknown}"
+        ]
     if one.reliable:
         return [f"  {name}: stack traces through this are reliable: yes"]
     first, *others = one.reasons
@@ -150,7 +163,9 @@ def _patch(patch: Patch, tasks: Tasks) -> str:
     wanted = set(tasks.functions)
     own = [one.function for one in patch.functions if one.function in wanted]
     already = f"; replaces {', '.join(own)} already" if own else ""
-    return f"patch {patch.name}: {state}{moving}, {len(patch.functions)} functions{already}"
+    return (
+        f"patch {patch.name}: {state}{moving}, {counted(len(patch.functions), 'function')}{already}"
+    )
 
 
 def tasks_json(tasks: Tasks) -> dict[str, Any]:
@@ -200,8 +215,12 @@ def _patch_json(patch: Patch) -> dict[str, Any]:
 
 def reliability_json(verdicts: Iterable[Reliability]) -> list[dict[str, Any]]:
     """One object a function."""
-    return [
-        {"file": one.file, "function": one.function, "reliable": one.reliable,
-         "reasons": list(one.reasons)}
-        for one in verdicts
-    ]  # fmt: skip
+    return [_reliability(one) for one in verdicts]
+
+
+def _reliability(one: Reliability) -> dict[str, Any]:
+    names = {"file": one.file, "function": one.function}
+    data: dict[str, Any] = {key: name for key, name in names.items() if name}
+    if one.unknown:
+        return data | {"unknown": one.unknown}
+    return data | {"reliable": one.reliable, "reasons": list(one.reasons)}

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.stack.facts import CheckOptions, Finding, ObjectError
+from kdash.backends.stack.fingerprints import base_function
 from kdash.backends.stack.livepatch_facts import Reliability
+from kdash.backends.stack.module_files import module_file
 
 if TYPE_CHECKING:
     from kdash.backends.stack.walk import Walk
@@ -43,6 +45,43 @@ def reliability_of(path: str, options: CheckOptions | None = None) -> tuple[Reli
     return tuple(
         Reliability(path, name, tuple(dict.fromkeys(found))) for name, found in reasons.items()
     )
+
+
+def reliability_in(path: str, function: str) -> Reliability:
+    """The verdict on a function, its copies and parts included, by an object that holds it.
+
+    Raises:
+        ObjectError: the object can't be validated.
+    """
+    name = base_function(function)
+    own = [
+        one for one in reliability_of(path) if one.function and base_function(one.function) == name
+    ]
+    if not own:
+        return Reliability(path, function, unknown=f"{path} has no such function")
+    reasons = dict.fromkeys(reason for one in own for reason in one.reasons)
+    return Reliability(path, function, tuple(reasons))
+
+
+def reliability_here(function: str, module: str | None, root: str = "/") -> Reliability:
+    """The verdict on a function of the running kernel, by the file of its module.
+
+    Args:
+        function: its name.
+        module: where it is; "" for the kernel itself, None where that is not known.
+        root: folder that holds proc and lib.
+
+    Raises:
+        ObjectError: the module's file can't be validated.
+    """
+    if module is None:
+        return Reliability("", function, unknown="no symbol of this kernel")
+    if not module:
+        return Reliability("", function, unknown="it is in the kernel itself")
+    path = module_file(module, root)
+    if not path:
+        return Reliability("", function, unknown=f"the file of module {module} is not to be found")
+    return reliability_in(path, function)
 
 
 def judge_function(file: str, function: str, findings: Iterable[Finding]) -> Reliability:

@@ -215,7 +215,7 @@ def test_code_that_keeps_the_rules_is_reliable_and_code_left_out_is_not(tmp_path
     assert "STACK_FRAME_NON_STANDARD" in verdicts["g"].reasons[0]
     clean = reliability_lines([verdicts["f"]])
     assert clean == [
-        f"{made}: stack traces through this are reliable: yes, because all of its 1 functions keep"
+        f"{made}: stack traces through this are reliable: yes, because its 1 function keeps"
         " the rules"
     ]
 
@@ -251,3 +251,37 @@ def test_the_command_judges_an_object_before_it_looks(
 def test_a_file_of_a_module_names_the_module() -> None:
     assert module_name("drivers/x-net.ko.zst") == "x_net"
     assert module_name("drivers/x-net.o") == ""
+
+
+def test_code_outside_of_functions_is_no_function_more() -> None:
+    bad = [
+        Reliability("x.o", "f", ("why",)),
+        Reliability("x.o", "g"),
+        Reliability("x.o", "", ("w",)),
+    ]
+    told = "1 of its 2 functions and code outside of functions break a rule"
+    assert reliability_lines(bad)[0].endswith(told)
+    assert reliability_lines(bad[:2])[0].endswith("1 of its 2 functions breaks a rule")
+
+
+def test_a_function_that_is_named_is_judged_by_the_file_of_its_module(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    system.task(7, "")
+    symbols = "0000 T idle_enter.cold\t[idle_mod]\n0000 t do_select\n"
+    (system.root / "proc" / "kallsyms").write_text(symbols)
+    kernel = system.root / "proc" / "sys" / "kernel"
+    kernel.mkdir(parents=True)
+    (kernel / "osrelease").write_text("6.1.0\n")
+    modules = system.root / "lib" / "modules" / "6.1.0" / "kernel"
+    modules.mkdir(parents=True)
+    sample = next(path for path in sample_paths() if path.endswith("idle_enter.o"))
+    (modules / "idle-mod.ko").write_bytes(Path(sample).read_bytes())
+    root = ["--root", str(system.root)]
+    assert run(["livepatch", "idle_enter", "do_select", *root]) == 1
+    told = capsys.readouterr().out
+    assert "idle_enter: stack traces through this are reliable: no, because of sibling" in told
+    assert "do_select: whether stack traces through this are reliable is not known: it is" in told
+    assert run(["livepatch", "idle_poll", *root, "--object", sample, "--format", "json"]) == 1
+    (verdict,) = json.loads(capsys.readouterr().out)["reliability"]
+    assert (verdict["function"], verdict["reliable"]) == ("idle_poll", False)
