@@ -12,7 +12,6 @@ from kdash.backends.kvm.device_state import Sent
 from kdash.backends.kvm.facts import (
     Exit,
     Instruction,
-    KvmError,
     NotRecorded,
     Registers,
     RunState,
@@ -33,8 +32,8 @@ from kdash.backends.kvm.text_screen import ScreenReader
 from kdash.backends.kvm.travel import Search, Travel
 
 if TYPE_CHECKING:
-    from kdash.backends.kvm.inspector import Inspector
     from kdash.backends.kvm.lines import Lines
+    from kdash.backends.kvm.recorded_inspector import RecordedInspector
 
 _READ_ONLY = "a recording can be looked through, not changed or run on"
 
@@ -138,9 +137,11 @@ class RecordedRun(GuestRun):
         """The recording has that state, but not told apart."""
 
     @property
-    def inspector(self) -> Inspector:
-        """There is no machine to look at."""
-        raise KvmError("a recording has no machine to ask", "open its guest")
+    def inspector(self) -> RecordedInspector:
+        """What the recording keeps beside registers and memory."""
+        from kdash.backends.kvm.recorded_inspector import RecordedInspector  # for those who look
+
+        return RecordedInspector(self._recording, self._about.machine.devices)
 
     def save(self, path: str, moment_only: bool = False) -> None:
         """Write it, or the moment shown, to another file."""

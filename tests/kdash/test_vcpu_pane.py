@@ -363,8 +363,7 @@ async def test_a_mode_switch_gives_the_registers_the_lines_they_need() -> None:
     async with app.run_test(size=LARGE) as pilot:
         low = parts(app).registers.size.height
         await pilot.press("s")
-        await pilot.pause()
-        assert parts(app).registers.size.height > low
+        await until(pilot, lambda: parts(app).registers.size.height > low)
         assert "r15 0000000000000007" in drawn(parts(app).registers)
 
 

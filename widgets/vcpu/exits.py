@@ -243,12 +243,11 @@ class ExitList(DetailedList[Exit]):
         empty = FILTERED if held else NO_MORE if self._ended else EMPTY
         if self.table.placeholder != empty:
             self.table.placeholder = empty
-        parts = [f"{self._total:,}"] if self._total else []
+        listed = f"the last {held:,} of " if held < self._total else ""
+        parts = [f"{listed}{self._total:,}"] if self._total else []
         if len(self._counts) > 1 and not self._alone:
             parts.append(" ".join(f"{name} {amount(count)}" for name, count in self._counts[:4]))
-        if held < self._total:
-            parts.append(f"the last {held:,} listed")
         if shown < held:
-            parts.append(f"{shown:,} pass the filter")
+            parts.append(f"{shown:,} of {held:,} listed pass the filter")
         title = f" Exits  {', '.join(parts)} " if parts else " Exits "
         self.border_title = Content(title)
