@@ -177,12 +177,18 @@ class Reading:
     hwrng_rate: HardwareRate | None = None
     events: tuple[GeneratorEvent, ...] = ()  # the newest, by time
     forced_reseeds: int = 0  # seen since sampling began
+    irq_cpus: tuple[int, ...] = ()  # the numbers of these CPUs; empty: from 0
     irq_seconds: float | None = None  # over which the interrupts were counted
     entropy_count: int | None = None  # bits, as RNDGETENTCNT tells; not asked on old eras
     lrng: tuple[tuple[str, str], ...] = ()  # what /proc/lrng_type tells: name and value
     logged: int | None = None  # lines about the generator seen in the kernel log; None: not read
     random_events: RandomEvents | None = None  # None: not traced
     vm_forks: int = 0  # told by the kernel log since boot, or seen since sampling began
+
+    @property
+    def cpu_numbers(self) -> tuple[int, ...]:
+        """The CPU of each of `irq_per_second_by_cpu`; those offline are left out."""
+        return self.irq_cpus or tuple(range(len(self.irq_per_second_by_cpu)))
 
     def quantities(self) -> dict[str, float]:
         """The numbers worth following over time, by name; those that are not known are absent.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kdash.backends.entropy.pacing import Pacing
 from kdash.backends.entropy.procfs import Root, Unavailable
@@ -28,6 +29,7 @@ class InterruptCounts:
     total: int
     per_cpu: tuple[int, ...]  # in the order of the columns
     lines: int  # how many interrupt lines were counted
+    cpus: tuple[int, ...] = ()  # the number of each column's CPU; those offline have no column
 
 
 def parse_interrupts(text: str) -> InterruptCounts:
@@ -36,13 +38,14 @@ def parse_interrupts(text: str) -> InterruptCounts:
     Lines that don't read as a numbered interrupt with a count for each CPU are skipped, so any
     text gives counts.
     """
-    per_cpu = [0] * len(_cpus(text))
+    cpus = _cpus(text)
+    per_cpu = [0] * len(cpus)
     lines = 0
     for line in _entropy_lines(text):
         for column, count in line.counts:
             per_cpu[column] += count
         lines += 1
-    return InterruptCounts(sum(per_cpu), tuple(per_cpu), lines)
+    return InterruptCounts(sum(per_cpu), tuple(per_cpu), lines, tuple(cpus))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,9 @@ def interrupts_by_line(text: str) -> Iterator[InterruptLine]:
 def _cpus(text: str) -> list[int]:
     """The CPU of each column; CPUs that are offline have none."""
     names = [word for word in text.partition("\n")[0].split() if word.startswith("CPU")]
-    return [int(name[3:]) if _numbered(name[3:]) else column for column, name in enumerate(names)]
+    numbers = [int(name[3:]) for name in names if _numbered(name[3:])]
+    ascending = len(numbers) == len(names) and all(a < b for a, b in pairwise(numbers))
+    return numbers if ascending else list(range(len(names)))
 
 
 def _entropy_lines(text: str) -> Iterator[InterruptLine]:
@@ -104,6 +109,7 @@ class InterruptRates:
     per_cpu: tuple[float, ...]
     counts: tuple[int, ...] = ()  # since boot, at the second look
     seconds: float = 0.0  # between the looks
+    cpus: tuple[int, ...] = ()  # the number of each
 
 
 class InterruptClock:
@@ -126,13 +132,13 @@ class InterruptClock:
             return None
         then, old = before
         seconds = now - then
-        if seconds <= 0 or len(old.per_cpu) != len(counts.per_cpu):
+        if seconds <= 0 or old.cpus != counts.cpus or len(old.per_cpu) != len(counts.per_cpu):
             return None
         deltas = [new - was for new, was in zip(counts.per_cpu, old.per_cpu, strict=True)]
         if min(deltas, default=0) < 0:
             return None
         per_cpu = tuple(delta / seconds for delta in deltas)
-        return InterruptRates(sum(deltas) / seconds, per_cpu, counts.per_cpu, seconds)
+        return InterruptRates(sum(deltas) / seconds, per_cpu, counts.per_cpu, seconds, counts.cpus)
 
 
 class InterruptMeter:

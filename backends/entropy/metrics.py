@@ -133,7 +133,8 @@ def _counters(reading: Reading) -> Iterator[Metric]:
             "Interrupts that fed the generator since boot.",
             labels=["cpu"],
         )
-        for cpu, count in enumerate(reading.irq_count_by_cpu):
+        cpus = reading.irq_cpus or range(len(reading.irq_count_by_cpu))
+        for cpu, count in zip(cpus, reading.irq_count_by_cpu, strict=True):
             family.add_metric([str(cpu)], count)
         yield family
 

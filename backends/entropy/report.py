@@ -44,6 +44,7 @@ def reading_json(reading: Reading) -> Json:
         "blocked_readers": reading.blocked_readers,
         "uptime_seconds": reading.uptime_seconds,
         "irq_per_second_by_cpu": [round(rate, 3) for rate in reading.irq_per_second_by_cpu] or None,
+        "irq_cpus": list(reading.cpu_numbers) or None,
         "kernel_generators": list(reading.kernel_generators) or None,
         "rndgetentcnt": reading.entropy_count,
         "lrng": [{"name": name, "value": value} for name, value in reading.lrng] or None,

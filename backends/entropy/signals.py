@@ -129,6 +129,7 @@ class SignalReader:
             irq_per_second=rates.total if rates else None,
             irq_per_second_by_cpu=rates.per_cpu if rates else (),
             irq_count_by_cpu=rates.counts if rates else (),
+            irq_cpus=rates.cpus if rates else (),
             irq_seconds=rates.seconds if rates else None,
             boot_id=boot_id,
             reseed=reseed,

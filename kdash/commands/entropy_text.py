@@ -146,7 +146,7 @@ def _way(way: Percentiles) -> str:
 def _interrupts(reading: Reading) -> str:
     if reading.irq_per_second is None:
         return ""
-    by_cpu = list(enumerate(reading.irq_per_second_by_cpu))
+    by_cpu = list(zip(reading.cpu_numbers, reading.irq_per_second_by_cpu, strict=True))
     busiest = sorted(by_cpu, key=lambda rate: -rate[1])[:_CPUS]
     cpus = ", ".join(f"CPU {cpu} {rate:.1f}" for cpu, rate in sorted(busiest))
     of = f", busiest of {len(by_cpu)}" if len(by_cpu) > _CPUS else ""

@@ -156,7 +156,8 @@ def _interrupts(reading: Reading) -> str:
     if len(by_cpu) <= CPUS:
         return f"{total} (by CPU: {' '.join(number(rate) for rate in by_cpu)})"
     busiest = sorted(range(len(by_cpu)), key=lambda cpu: -by_cpu[cpu])[: CPUS // 2]
-    shown = " ".join(f"#{cpu} {number(by_cpu[cpu])}" for cpu in sorted(busiest))
+    cpus = reading.cpu_numbers
+    shown = " ".join(f"#{cpus[place]} {number(by_cpu[place])}" for place in sorted(busiest))
     return f"{total} (busiest of {len(by_cpu)} CPUs: {shown})"
 
 

@@ -24,7 +24,7 @@ def counts(*per_cpu: int) -> InterruptCounts:
 
 def test_numbered_interrupts_are_summed_for_each_cpu() -> None:
     text = table(2, "  1:   9   1  IO-APIC 1-edge i8042", " 24: 100  20  PCI-MSI 0-edge nvme0q1")
-    assert parse_interrupts(text) == InterruptCounts(130, (109, 21), 2)
+    assert parse_interrupts(text) == InterruptCounts(130, (109, 21), 2, (0, 1))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,20 @@ def test_every_count_of_a_well_formed_table_is_found(rows: list[list[int]]) -> N
         for irq, row in enumerate(rows)
     ]
     assert parse_interrupts(table(3, *lines)).total == sum(map(sum, rows))
+
+
+def test_a_cpu_that_is_offline_leaves_the_others_their_numbers() -> None:
+    whole = parse_interrupts(table(3, " 24: 1 2 3 eth0"))
+    some = parse_interrupts("  CPU0 CPU2\n 24: 5 7 eth0\n")
+    other = parse_interrupts("  CPU0 CPU1\n 24: 6 9 eth0\n")
+    assert (whole.cpus, some.cpus, some.per_cpu) == ((0, 1, 2), (0, 2), (5, 7))
+    clock = InterruptClock()
+    assert [clock.rates(found, now) for now, found in enumerate((some, other), 1)] == [None, None]
+
+
+@pytest.mark.parametrize("header", ["CPU1 CPU1", "CPU2 CPU0", "CPUx CPU5"])
+def test_a_header_that_numbers_no_cpus_counts_columns(header: str) -> None:
+    assert parse_interrupts(f"{header}\n").cpus == (0, 1)
 
 
 def test_a_rate_needs_two_looks() -> None:

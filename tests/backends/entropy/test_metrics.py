@@ -46,6 +46,10 @@ def test_the_values_are_in_base_units() -> None:
     assert found["kdash_random_sample_age_seconds"] == 0.5
 
 
+def test_interrupts_are_labelled_by_the_cpus_own_numbers() -> None:
+    assert scraped(replace(READING, irq_cpus=(0, 6)))["kdash_random_interrupts_total,cpu=6"] == 300
+
+
 def test_every_alert_is_there_raised_or_not() -> None:
     found = scraped(replace(READING, alerts=("vm-fork: cloned 3 s ago",)))
     states = {name: found[f"kdash_random_alert,alert={name}"] for name in ALERTS}
