@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, Flow, ObjectError
 from kdash.backends.stack.flow_wire import decode_flow
 from kdash.backends.stack.object_files import object_files
 from kdash.backends.stack.wire import NO_CACHE, WireError, decode, encode_request
+from kdash.backends.stack.worker_process import WorkerProcess
 
-_LONGEST_LINE = 1 << 30  # bytes of one report
 _MOST_WORKERS = 8
-_T = TypeVar("_T")
 
 
 async def validate(
@@ -78,18 +75,17 @@ async def import_results(
     """
     request = encode_request(path, options or CheckOptions())
     try:
-        worker = await _started("import_worker", request, build_dir)
+        worker = WorkerProcess("import_worker", request, build_dir)
     except OSError as error:
         yield FileReport(path, error=f"can't start a worker process: {error.strerror}")
         return
-    assert worker.stdout is not None
     try:
-        while (line := await worker.stdout.readline()).endswith(b"\n"):
-            yield decode(line.decode("ascii"))
-        if status := await worker.wait():
+        while (line := await worker.read_line()).endswith("\n"):
+            yield decode(line)
+        if status := await worker.status():
             yield FileReport(path, error=f"reading it crashed the importer ({_how(status)})")
     finally:
-        await _to_the_end(asyncio.ensure_future(_end(worker)))
+        worker.end()
 
 
 async def flow_around(finding: Finding, options: CheckOptions) -> Flow:
@@ -99,19 +95,19 @@ async def flow_around(finding: Finding, options: CheckOptions) -> Flow:
         ObjectError: the object can't be validated any more, or the worker failed.
     """
     try:
-        worker = await _started("flow_worker", finding.section, str(finding.address), finding.kind)
+        worker = WorkerProcess("flow_worker", finding.section, str(finding.address), finding.kind)
     except (OSError, ValueError) as error:
         raise ObjectError(f"can't start a worker process: {error}") from None
     try:
-        request = encode_request(finding.file, options) + "\n"
-        line, _ = await worker.communicate(request.encode("ascii"))
-        if worker.returncode:
-            raise ObjectError(f"the validator crashed on it ({_how(worker.returncode)})")
-        return decode_flow(line.decode("ascii"))
+        await worker.send(encode_request(finding.file, options) + "\n")
+        line = await worker.read_line()
+        if not line.endswith("\n"):
+            raise ObjectError(f"the validator crashed on it ({_how(await worker.status())})")
+        return decode_flow(line)
     except WireError as error:
         raise ObjectError(str(error)) from None
     finally:
-        await _to_the_end(asyncio.ensure_future(_end(worker)))
+        worker.end()
 
 
 class _Pool:
@@ -142,87 +138,40 @@ class _Pool:
         """Keep one worker busy until no file waits; start another one when it crashes."""
         while self._waiting:
             try:
-                worker = await _started("worker", *self._arguments)
+                worker = WorkerProcess("worker", *self._arguments)
             except OSError as error:
                 await self._fail(f"can't start a worker process: {error.strerror}")
                 return
             try:
                 await self._feed(worker)
             finally:
-                await _to_the_end(asyncio.ensure_future(_end(worker)))
+                worker.end()
 
     async def _fail(self, reason: str) -> None:
         while self._waiting:
             path, sample = self._waiting.pop()
             await self._done.put(FileReport(path, error=reason, sample=sample))
 
-    async def _feed(self, worker: asyncio.subprocess.Process) -> None:
+    async def _feed(self, worker: WorkerProcess) -> None:
         while self._waiting:
             path, sample = self._waiting.pop()
             report = await self._ask(worker, path, sample)
             if report is None:
-                status = await worker.wait()
-                error = f"the validator crashed on it ({_how(status)})"
+                error = f"the validator crashed on it ({_how(await worker.status())})"
                 await self._done.put(FileReport(path, error=error, sample=sample))
                 return
             await self._done.put(report)
 
-    async def _ask(
-        self, worker: asyncio.subprocess.Process, path: str, sample: bool
-    ) -> FileReport | None:
+    async def _ask(self, worker: WorkerProcess, path: str, sample: bool) -> FileReport | None:
         """One report, or nothing when the worker died."""
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        request = encode_request(path, self._options, sample=sample) + "\n"
-        with suppress(BrokenPipeError, ConnectionResetError):
-            worker.stdin.write(request.encode("ascii"))
-            await worker.stdin.drain()
+        await worker.send(encode_request(path, self._options, sample=sample) + "\n")
+        line = await worker.read_line()
         try:
-            line = await worker.stdout.readline()
-            return decode(line.decode("ascii")) if line.endswith(b"\n") else None
-        except (WireError, ValueError):
+            return decode(line) if line.endswith("\n") else None
+        except WireError:
             worker.kill()
             return None
 
 
 def _how(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"exit status {status}"
-
-
-async def _to_the_end(task: asyncio.Future[_T]) -> _T:
-    """Wait for a task; a cancellation comes through only after it is done."""
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
-
-
-async def _started(module: str, *arguments: str) -> asyncio.subprocess.Process:
-    """A worker process, or none: a start can't be cancelled half-way, it would be nobody's."""
-    starting = asyncio.ensure_future(_start_worker(module, *arguments))
-    try:
-        return await _to_the_end(starting)
-    except asyncio.CancelledError:
-        if starting.exception() is None:
-            await _end(starting.result())
-        raise
-
-
-async def _start_worker(module: str, *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"kdash.backends.stack.{module}", *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=_LONGEST_LINE,
-    )
-
-
-async def _end(worker: asyncio.subprocess.Process) -> None:
-    """End a worker for sure, whatever it is doing."""
-    if worker.returncode is None:
-        with suppress(ProcessLookupError):
-            worker.kill()
-    # Reads to the end and closes both pipes.
-    await worker.communicate()

@@ -1375,7 +1375,6 @@ async def test_all_recorded_exits_are_filtered_not_the_last_alone(tmp_path: Path
         await pilot.press("c")
         await until(pilot, lambda: state(app) == "ended")
         exits = parts(app).exits
-        assert exits.table.total_count < 1000
         exits.table.focus()
         app.pane.run_command("info exits")
         await pilot.press("slash")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -74,6 +75,21 @@ async def test_cancelling_ends_the_workers() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
+    assert not _workers()
+
+
+@pytest.mark.parametrize("ticks", range(0, 12, 2))
+def test_a_loop_that_ends_in_the_middle_of_a_cancellation_leaves_no_worker(ticks: int) -> None:
+    async def leave() -> None:
+        task = asyncio.ensure_future(_all(*sample_paths(), jobs=2))
+        while len(_workers()) < 2:
+            await asyncio.sleep(0)
+        task.cancel()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    gc.collect()  # a process that nobody waited for warns when it is forgotten
     assert not _workers()
 
 
