@@ -50,13 +50,13 @@ MOST_SPEED = 3600
 DEFAULT_SPEED = 60
 DEFAULT_NODES = 2
 DEVICES = ("/dev/random", "/dev/urandom", "getrandom")
-DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.5, "getrandom": 0.25}  # a second
+DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.1, "getrandom": 0.05}  # a second
 DEFAULT_READ_BYTES = 16
 SEEDED_LOAD = {Kind.INTERRUPT: 50.0, Kind.DISK: 1.0, Kind.INPUT: 0.0}  # where nothing else feeds
 # What an operation costs in this Python, microseconds, and what a second may cost.
 _COST = {Kind.INTERRUPT: 6.0, Kind.DISK: 25.0, Kind.INPUT: 25.0}
 _EXTRACTION_COST = {"/dev/random": 500.0, "/dev/urandom": 200.0, "getrandom": 200.0}
-_BUDGET = 25_000.0
+_BUDGET = 15_000.0
 _LEAST_FACTOR = 0.01
 _MOST_WINDOW_NS = 2 * NS  # a longer one was a pause
 _KEY_S = 31  # of include/uapi/linux/input-event-codes.h: the key that asks for a step

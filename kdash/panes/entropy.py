@@ -14,7 +14,7 @@ from kdash.panes import entropy_commands as commands
 from kdash.panes import entropy_words as words
 from kdash.panes.entropy_diagram import faster, feed_words, flipped, redesigned, set_model
 from kdash.panes.entropy_laboratory import Laboratory
-from kdash.panes.entropy_model import ModelThread
+from kdash.panes.entropy_model import PORTION, ModelThread
 from kdash.panes.entropy_model_words import Setting
 from kdash.panes.entropy_sources import Model, Sampler, status
 from kdash.panes.entropy_views import CONTENTION, DIAGRAM, HEALTH, KERNEL, POOL, EntropyViews
@@ -290,8 +290,19 @@ class EntropyPane(EntropyViews):
                 self._do(lambda model: set_model(model, command))
                 self._tell_feed()
                 return command.told
+            case words.Step(count) if count > PORTION:
+                return self._step_often(count)
             case _:
                 return commands.told(self._do(commands.operation(command)))
+
+    def _step_often(self, count: int) -> str:
+        """Let the model's thread take events, which here would hold up the keys."""
+        try:
+            self._model.ask(lambda model: [model.step()], count)
+        except RuntimeError as error:
+            raise CommandError(str(error)) from None
+        self.reveal(POOL)
+        return f"{count:,} events go into the model"
 
     def _plot(self, series: Series) -> str:
         view = self.kernel_view

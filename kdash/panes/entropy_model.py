@@ -10,6 +10,11 @@ from kdash.backends.entropy.facts import ModelStep
 from kdash.backends.entropy.model_facts import ModelState
 from kdash.panes.entropy_sources import Model
 
+PORTION = 20  # operations of many that are carried out before the interface may have its turn
+PAUSE = 0.001  # seconds
+
+_Operation = Callable[[Model], list[ModelStep]]
+
 
 class ModelThread:
     """Steps a model in a thread of its own; the interface fetches what was done.
@@ -31,6 +36,8 @@ class ModelThread:
         self._model: Model | None = None
         self._snapshot: ModelState | None = None
         self._done: deque[ModelStep] = deque()
+        self._asked: deque[tuple[_Operation, int]] = deque()
+        self._wake = threading.Event()  # something is asked for, or the thread is to stop
         self._stopped = threading.Event()
         self._frozen = threading.Event()
         self._error: Exception | None = None
@@ -43,6 +50,7 @@ class ModelThread:
     def stop(self) -> None:
         """End the thread, and let go of what feeds the model."""
         self._stopped.set()
+        self._wake.set()
         with self._lock:
             if self._model is not None:
                 self._model.close()
@@ -69,7 +77,7 @@ class ModelThread:
         """What ended the thread, if something did."""
         return self._error
 
-    def do(self, operation: Callable[[Model], list[ModelStep]]) -> list[ModelStep]:
+    def do(self, operation: _Operation) -> list[ModelStep]:
         """Run an operation between two steps of the feed; `take` hands its steps out.
 
         Raises:
@@ -82,6 +90,17 @@ class ModelThread:
             self._done += steps
             self._snapshot = self._model.snapshot()
             return steps
+
+    def ask(self, operation: _Operation, times: int) -> None:
+        """Let the thread run an operation that often, in portions; `take` hands its steps out.
+
+        Raises:
+            RuntimeError: The model is not built yet.
+        """
+        if self._model is None:
+            raise RuntimeError("the model is not running yet")
+        self._asked.append((operation, times))
+        self._wake.set()
 
     def take(self) -> list[ModelStep]:
         """The steps since the last call, oldest first."""
@@ -102,7 +121,11 @@ class ModelThread:
         """Let the model go on until the thread is to stop, but for pauses."""
         paused = False
         try:
-            while not self._stopped.wait(self._period):
+            while not self._stopped.is_set():
+                if self._wake.wait(self._period):
+                    self._wake.clear()
+                    self._carry_out(model)
+                    continue
                 if self._frozen.is_set():
                     paused = True
                     continue
@@ -119,3 +142,15 @@ class ModelThread:
         finally:
             with self._lock:
                 model.close()
+
+    def _carry_out(self, model: Model) -> None:
+        """Run what was asked for."""
+        while self._asked and not self._stopped.is_set():
+            operation, times = self._asked.popleft()
+            while times > 0 and not self._stopped.is_set():
+                with self._lock:
+                    for _ in range(min(PORTION, times)):
+                        self._done += operation(model)
+                    self._snapshot = model.snapshot()
+                times -= PORTION
+                self._stopped.wait(PAUSE)  # a lock is not handed to who waits for it

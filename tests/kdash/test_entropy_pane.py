@@ -276,6 +276,14 @@ async def test_commands_of_the_model_tell_what_they_did() -> None:
         assert int(last[1:].split()[0]) - int(first[1:].split()[0]) == 20
 
 
+async def test_a_thousand_events_go_in_without_holding_up_the_keys() -> None:
+    async with opened([MODERN]) as (pane, pilot):
+        await frozen(pane, pilot)
+        first = int(pane.run_command("model step")[1:].split()[0])
+        assert "1,000 events" in pane.run_command("model step 1000")
+        await until(pilot, lambda: f"#{first + 1000} " in texts(pane)[1])
+
+
 async def test_plot_takes_a_name_and_refuses_a_signal_that_is_missing() -> None:
     async with opened(history(OLD, (1.0, 2.0))) as (pane, _):
         assert pane.run_command("plot irq") == ""
