@@ -53,10 +53,11 @@ DEVICES = ("/dev/random", "/dev/urandom", "getrandom")
 DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.1, "getrandom": 0.05}  # a second
 DEFAULT_READ_BYTES = 16
 SEEDED_LOAD = {Kind.INTERRUPT: 50.0, Kind.DISK: 1.0, Kind.INPUT: 0.0}  # where nothing else feeds
-# What an operation costs in this Python, microseconds, and what a second may cost.
+# What an operation costs in this Python, microseconds, and what a second may cost: little as
+# long as nobody asked for more than the usual clock, some hundredths of a core where one did.
 _COST = {Kind.INTERRUPT: 6.0, Kind.DISK: 25.0, Kind.INPUT: 25.0}
 _EXTRACTION_COST = {"/dev/random": 500.0, "/dev/urandom": 200.0, "getrandom": 200.0}
-_BUDGET = 15_000.0
+_USUAL_BUDGET, _BUDGET = 10_000.0, 25_000.0
 _LEAST_FACTOR = 0.01
 _MOST_WINDOW_NS = 2 * NS  # a longer one was a pause
 _KEY_S = 31  # of include/uapi/linux/input-event-codes.h: the key that asks for a step
@@ -296,9 +297,10 @@ class LiveModel:
             cost += reader.arrivals.rate * extractions * _EXTRACTION_COST[reader.device]
         if self._twin is not None:
             cost *= 2
-        if cost * self.speed <= _BUDGET:
+        budget = _USUAL_BUDGET if self.speed <= DEFAULT_SPEED else _BUDGET
+        if cost * self.speed <= budget:
             return float(self.speed)
-        return max(_BUDGET / cost, _LEAST_FACTOR)
+        return max(budget / cost, _LEAST_FACTOR)
 
     def _one(self, end_ns: int | None) -> str | None:
         """Carry out what comes next before `end_ns`; what it did, or None for nothing."""
