@@ -20,6 +20,7 @@ AROUND: Final = 2  # instructions before and behind the site that count
 
 _NUMBER: Final = re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b")
 _COMMENT: Final = re.compile(r"  # .*")
+_FROM_RIP: Final = re.compile(r"\[rip(?:[+-]N)?\]")  # what a relocation makes an address
 _PLACE: Final = re.compile(r"[+-]N\b")
 #: What compilers append to the names of copies and parts of a function.
 _SUFFIX: Final = re.compile(r"\.(?:isra|constprop|part|cold|lto_priv|llvm)(?:\.\d+)*")
@@ -44,7 +45,7 @@ def base_function(name: str) -> str:
 @lru_cache(maxsize=4096)
 def normalised(instruction: str) -> str:
     """An instruction without what changes from build to build."""
-    text = _NUMBER.sub("N", _COMMENT.sub("", instruction))
+    text = _FROM_RIP.sub("[N]", _NUMBER.sub("N", _COMMENT.sub("", instruction)))
     mnemonic, _, operands = text.partition(" ")
     if mnemonic.startswith(("j", "call", "loop")):
         operands = _PLACE.sub("", base_function(operands))

@@ -27,14 +27,15 @@ def object_files(paths: Iterable[str]) -> Iterator[str]:
     files, and go by their own names.
 
     A file that is named is taken whatever its name, and also when it isn't there: to say so is
-    the validator's part. Each file comes once.
+    the validator's part. Each file comes once, by the first of its names.
     """
     seen: set[str] = set()
     for path in paths:
         found = _below(path) if os.path.isdir(path) else _inside(path)
         for file in found:
-            if file not in seen:
-                seen.add(file)
+            name = os.path.normpath(file)
+            if name not in seen:
+                seen.add(name)
                 yield file
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from kdash.backends.stack.reading import split_member
+
 NO_OBJECT: Final = "the log does not name the object"
 _OBJECTS: Final = (".o", ".ko")
 _SOURCES: Final = (".c", ".S", ".s", ".rs")
@@ -39,7 +41,7 @@ class Places:
             file = f"{stem}.o"
         for folder in (self._root,) if self._root else ("", self._beside):
             path = os.path.join(folder, file)
-            if os.path.isfile(path):
+            if os.path.isfile(split_member(path)[0]):
                 return path, ""
         if not self._root:
             return "", f"{file} is not here; --build-dir says where the build was"

@@ -13,6 +13,7 @@ from kdash.backends.stack.program import Program
 from kdash.backends.stack.rules import levels_of
 from kdash.backends.stack.transition import Transitions
 from kdash.backends.stack.walk import Walk
+from kdash.backends.wording import counted
 
 
 class Validator:
@@ -80,7 +81,8 @@ def _decide_frame_pointer(choice: str, program: Program) -> tuple[bool, str]:
     if program.image.sections_named(".orc_unwind"):
         return False, "off: the object has .orc_unwind"
     prologues, calling = program.count_frames()
-    counts = f"{prologues} functions with a prologue, {calling} functions that call"
+    framed, others = counted(prologues, "function"), counted(calling, "function")
+    counts = f"{framed} with a prologue, {others} that {'calls' if calling == 1 else 'call'}"
     if 2 * prologues < calling:
         return False, f"off: {counts}"
     return True, f"on: {counts}"

@@ -61,6 +61,8 @@ def carry_out_compare(arguments: argparse.Namespace) -> int:
     except (ResultsError, BaselineError) as error:
         said = str(error) if isinstance(error, BaselineError) else f"{path}: {error}"
         return _complain(said, ExitStatus.USAGE)
+    except BrokenPipeError:
+        raise  # whoever read the output is gone
     except OSError as error:
         return _complain(f"{path}: {error.strerror or error}", ExitStatus.ENVIRONMENT)
     return changes.status

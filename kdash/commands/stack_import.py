@@ -61,6 +61,8 @@ def carry_out_import(arguments: argparse.Namespace) -> int:
         form = form_named(arguments.format, options)
         progress = Progress.on(sys.stderr, [])
         summary = print_reports(progress.watch(reports) if progress else reports, form, progress)
+    except BrokenPipeError:
+        raise  # whoever read the output is gone
     except OSError as error:
         return _complain(f"{arguments.log}: {error.strerror}", ExitStatus.ENVIRONMENT)
     except ResultsError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -198,3 +199,9 @@ def test_several_processes_give_the_same_in_the_same_order(build: Path) -> None:
     reports = [list(beside_ours(log_findings(lines), places, jobs=jobs)) for jobs in (1, 2)]
     one, other = ([replace(report, seconds=0) for report in run] for run in reports)
     assert one == other
+
+
+def test_a_member_of_an_archive_is_at_hand_where_the_archive_is(build: Path) -> None:
+    subprocess.run(["ar", "rc", "all.a", "unit.o"], cwd=build, check=True)
+    said = "all.a(unit.o): warning: objtool: broken+0x7: return with modified stack frame"
+    assert imported(build, said)[1].agrees is True

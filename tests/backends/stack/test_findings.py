@@ -144,10 +144,10 @@ def test_frame_pointer_rules_are_decided_by_the_prologues(check: Check) -> None:
     bare = "FUNC {0}\n call ext\n ret\nEND {0}\n"
     one = check(framed + bare.format("g"), frame_pointer="auto")
     assert one.frame_pointer
-    assert one.frame_pointer_reason == ("on: 1 functions with a prologue, 2 functions that call")
+    assert one.frame_pointer_reason == ("on: 1 function with a prologue, 2 functions that call")
     two = check(framed + bare.format("g") + bare.format("h"), frame_pointer="auto")
     assert not two.frame_pointer
-    assert two.frame_pointer_reason.startswith("off: 1 functions")
+    assert two.frame_pointer_reason.startswith("off: 1 function ")
 
 
 def test_an_object_with_orc_tables_has_no_frame_pointers(check: Check) -> None:
