@@ -79,8 +79,9 @@ def _connected(cluster: Cluster) -> Client:
         from distributed import Client, Security
     except ImportError as error:
         raise ClusterError("--scheduler needs dask: pip install 'kdash[cluster]'") from error
-    for name in ("distributed", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told here
+    for name in ("distributed", "tornado", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told here
     security = None
     if cluster.ca or cluster.certificate or cluster.key:
         security = Security(
