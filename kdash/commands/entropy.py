@@ -67,13 +67,15 @@ def _once(argv: list[str]) -> int:
 
 def _allowed(ask: Callable[[], None], option: str) -> bool:
     """Ask for what an option wants; False, and told why, where it can't be had."""
-    from kdash.backends.entropy.procfs import Unavailable
+    from kdash.backends.entropy.procfs import NOT_ON_THIS_KERNEL, Unavailable
 
     try:
         ask()
     except Unavailable as error:
-        remedy = "; kdash doctor says what to do" if "root" not in str(error) else ""
-        sys.stderr.write(f"kdash entropy: {option}: {error}{remedy}\n")
+        why = str(error)
+        told = "root" in why or why == NOT_ON_THIS_KERNEL
+        remedy = "" if told else "; kdash doctor says what to do"
+        sys.stderr.write(f"kdash entropy: {option}: {why}{remedy}\n")
         return False
     return True
 

@@ -23,6 +23,8 @@ from kdash.backends.entropy.facts import (
     Reseed,
     Throughput,
 )
+from kdash.backends.entropy.procfs import Unavailable
+from kdash.backends.entropy.random_trace import RandomTrace
 from kdash.backends.entropy.report import reading_json
 from kdash.commands import entropy
 from kdash.commands.entropy_text import reading_line, reading_text, replay_text
@@ -150,6 +152,24 @@ def test_watch_prints_a_line_for_each_sample() -> None:
     assert done.returncode == 0
     assert len(found) == 2
     assert found[0]["time"] < found[1]["time"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("needs root", "needs root\n"), ("not on this kernel", "not on this kernel\n"),
+        ("tracefs is not mounted", "tracefs is not mounted; kdash doctor says what to do\n"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_and_cannot_be_had_ends_with_the_reason(
+    reason: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> None:
+        raise Unavailable(reason)
+
+    monkeypatch.setattr(RandomTrace, "start", refuse)
+    assert entropy.run(["watch", "--random-events", "--count", "1"]) == 3
+    assert capsys.readouterr().err == f"kdash entropy: --random-events: {told}"
 
 
 def test_watch_prints_text_lines() -> None:
