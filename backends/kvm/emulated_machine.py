@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdash.backends.kvm.emulated_memory import EmulatedMemory
 from kdash.backends.kvm.emulated_state import check_layout
@@ -11,6 +11,9 @@ from kdash.backends.kvm.emulated_vcpu import EmulatedVcpu
 from kdash.backends.kvm.facts import KvmError
 from kdash.backends.kvm.guest_machine import GuestMachine, load
 from kdash.backends.kvm.guests import Guest
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.state_facts import DeviceRegister
 
 
 class EmulatedMachine(GuestMachine[EmulatedMemory, EmulatedVcpu]):
@@ -65,6 +68,10 @@ class EmulatedMachine(GuestMachine[EmulatedMemory, EmulatedVcpu]):
     def coalesce(self, *_arguments: Any, **_options: Any) -> None:
         """Refused: KVM alone collects writes."""
         raise _only_kvm("coalesced writes")
+
+    def event_registers(self) -> tuple[DeviceRegister, ...]:
+        """There are none."""
+        return ()
 
     def serve_events(self) -> None:
         """There are none."""

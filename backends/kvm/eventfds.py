@@ -12,6 +12,7 @@ import os
 import select
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from threading import RLock, Thread
 from typing import Any, Final
 
@@ -32,6 +33,19 @@ _FLAGS: Final = os.EFD_NONBLOCK | os.EFD_CLOEXEC
 OnWrites = Callable[[int], object]
 
 
+@dataclass(frozen=True, slots=True)
+class EventCount:
+    """How often an ioeventfd was written to."""
+
+    address: int
+    port: bool  # else a guest-physical address
+    count: int = 0
+
+    def more(self, count: int) -> EventCount:
+        """The same, `count` writes later."""
+        return replace(self, count=self.count + count)
+
+
 class IoEvents:
     """The ioeventfds of one VM and the thread that serves them, from the first one on.
 
@@ -46,6 +60,7 @@ class IoEvents:
         self._lock = lock
         self._failed = failed
         self._callbacks: dict[int, OnWrites] = {}  # by event descriptor
+        self._served: dict[int, EventCount] = {}  # likewise
         self._poll: select.epoll | None = None
         self._end = -1  # an event descriptor that ends the thread
         self._thread: Thread | None = None
@@ -76,6 +91,7 @@ class IoEvents:
             raise
         with self._lock:
             self._callbacks[fd] = callback
+            self._served[fd] = EventCount(address, port)
         assert self._poll is not None
         self._poll.register(fd, select.EPOLLIN)
 
@@ -83,6 +99,12 @@ class IoEvents:
         """Call the devices for all writes until now, in the calling thread."""
         for fd in tuple(self._callbacks):
             self._serve(fd)
+
+    @property
+    def counts(self) -> tuple[EventCount, ...]:
+        """How many writes each has taken until now."""
+        with self._lock:
+            return tuple(self._served.values())
 
     def close(self) -> None:
         """End the thread and close everything; more than once does no harm."""
@@ -123,6 +145,7 @@ class IoEvents:
             except BlockingIOError:
                 return  # served by another thread
             callback = self._callbacks[fd]
+            self._served[fd] = self._served[fd].more(count)
             try:
                 device_calls.begin(_owner(callback))
                 try:
@@ -145,6 +168,8 @@ class IrqLine:
         if not 0 <= irq < LINES:
             raise ValueError(f"no interrupt line {irq}; they are 0 to {LINES - 1}")
         self._lock = RLock()
+        self.irq = irq
+        self.raised = 0  # how often until now
         self._fd = _eventfd()
         try:
             ioctl.call_bytes(vm, "KVM_IRQFD", _IRQFD.pack(self._fd, irq, 0, 0))
@@ -156,6 +181,7 @@ class IrqLine:
         """Raise the interrupt; nothing happens once the machine is closed."""
         with self._lock:
             if self._fd >= 0:
+                self.raised += 1
                 os.eventfd_write(self._fd, 1)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kdash.backends.kvm import coalesced, ioctl, irqchip
 from kdash.backends.kvm._native import ffi, lib
@@ -20,6 +20,9 @@ from kdash.backends.kvm.memory import GuestMemory
 from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.user_msrs import leave_to_us
 from kdash.backends.kvm.vcpu import Vcpu
+
+if TYPE_CHECKING:
+    from kdash.backends.kvm.state_facts import DeviceRegister
 
 #: Four pages that VT-x without unrestricted guests needs for real mode (api.rst, 4.35
 #: KVM_SET_TSS_ADDR and 4.42 KVM_SET_IDENTITY_MAP_ADDR), below the largest BIOS image.
@@ -71,6 +74,7 @@ class Machine(GuestMachine[GuestMemory, Vcpu]):
             self.vcpu = self.vcpus[0]
             for vcpu in self.vcpus:
                 self._start(vcpu)
+            self._lines: list[IrqLine] = []
             self._events = IoEvents(vm, self.lock, self._device_failed)
             resources.callback(self._events.close)
             self._vm = vm
@@ -128,6 +132,7 @@ class Machine(GuestMachine[GuestMemory, Vcpu]):
             raise needs_irqchip()
         self._require("IRQFD", "interrupts by devices")
         line = IrqLine(self._vm, irq)
+        self._lines.append(line)
         self.at_close(line.close)
         return line
 
@@ -156,6 +161,25 @@ class Machine(GuestMachine[GuestMemory, Vcpu]):
         """Whether KVM can keep interrupts from a VCPU that is stepped."""
         value = ioctl.call(self._vm, "KVM_CHECK_EXTENSION", CAPABILITIES["SET_GUEST_DEBUG2"])
         return bool(value > 0 and value & BLOCK_INTERRUPTS)
+
+    def event_registers(self) -> tuple[DeviceRegister, ...]:
+        """How often ioeventfds and irqfds were used until now."""
+        from kdash.backends.kvm.controller_rows import event_registers  # for those who look
+
+        return event_registers(self._events.counts, self._lines)
+
+    def controller(self, name: str, vcpu: int) -> bytes | None:
+        """The structure of a controller in the kernel, as controller_rows.py asks; None: none."""
+        if not self.guest.irqchip:
+            return None
+        kind, _, number = name.partition(" ")
+        fd = self._vm if vcpu < 0 else self.vcpus[vcpu].fd
+        try:
+            return ioctl.call_bytes(fd, f"KVM_GET_{kind}", int(number or 0).to_bytes(4, "little"))[
+                1
+            ]
+        except KvmError:
+            return None
 
     def serve_events(self) -> None:
         """Call devices for all writes to ioeventfds until now."""

@@ -155,14 +155,17 @@ class Past:
 
     def devices(self) -> tuple[DeviceRegister, ...]:
         """What the devices hold at the moment shown; of the user's own where they are."""
+        from kdash.backends.kvm.controller_rows import controller_registers
         from kdash.backends.kvm.device_rows import device_registers
 
-        board = self._runner.board
+        board, machine = self._runner.board, self._machine
         state = devices_of(self.recording) if self.active else board.device_states()
         found = device_registers(state)
-        if board.pic is None:
-            kernel = "PIC, IOAPIC, LAPIC and PIT are the kernel's (--irqchip)"
-            found = (*found, DeviceRegister("kernel", "irqchip", "on", kernel))
+        if machine.guest.irqchip:
+            structure = self.recording.structure if self.active else machine.controller
+            found = (*found, *controller_registers(structure, len(machine.vcpus)))
+        if not self.active:
+            found = (*found, *machine.event_registers())
         return (*found, *(_of_user(device) for device in board.users))
 
     def earlier_exits(self, index: int, count: int) -> tuple[Exit, ...]:

@@ -74,6 +74,11 @@ class ShownMoment:
                 return one
         return None
 
+    def structure(self, name: str, vcpu: int = -1) -> bytes | None:
+        """What the area of that name holds at the moment shown; None where there is none."""
+        area = self.area(name, vcpu)
+        return None if area is None else bytes(self.shadow(area.number))
+
     def read(self, physical: int, length: int) -> bytes:
         """Memory by guest-physical address; IndexError where there is none."""
         data = bytearray()
