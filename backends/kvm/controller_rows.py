@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 #: or of a VCPU from 0 on; None where it is not there.
 Structure = Callable[[str, int], bytes | None]
 
+#: Of the devices with a state of our own the one that is the kernel's where it has controllers.
+KERNELS: Final = "pit"
 _CHIP: Final = 8  # offset of the chip in struct kvm_irqchip
 _PINS: Final = 24
 _CHANNEL: Final = struct.Struct("<IH10Bq")  # struct kvm_pit_channel_state
 _TIMER_HZ: Final = 1_193_182
+_NOT_SET: Final = 0xFF  # as the kernel's mode of a counter that nobody has set
 _CHANNELS: Final = ("IRQ 0", "refresh", "speaker")
 _DELIVERY: Final = ("fixed", "lowest", "SMI", "mode 3", "NMI", "INIT", "mode 6", "ExtINT")
 _MASKED: Final = 1 << 16
@@ -103,10 +106,13 @@ def _pit(state: bytes) -> Iterator[DeviceRegister]:
     for number, use in enumerate(_CHANNELS):
         count, *fields = _CHANNEL.unpack_from(state, number * _CHANNEL.size)
         mode, gate = fields[8], fields[10]
+        if mode == _NOT_SET:
+            yield DeviceRegister("pit", f"counter {number}", "-", f"not set yet, {use}")
+            continue
         rate = f"{_TIMER_HZ / count:,.1f} Hz" if count else "not loaded"
         closed = "" if gate else ", gate closed"
         yield DeviceRegister(
-            "kernel pit", f"counter {number}", f"{count:x}", f"mode {mode}, {rate}, {use}{closed}"
+            "pit", f"counter {number}", f"{count:x}", f"mode {mode}, {rate}, {use}{closed}"
         )
 
 

@@ -155,13 +155,14 @@ class Past:
 
     def devices(self) -> tuple[DeviceRegister, ...]:
         """What the devices hold at the moment shown; of the user's own where they are."""
-        from kdash.backends.kvm.controller_rows import controller_registers
+        from kdash.backends.kvm.controller_rows import KERNELS, controller_registers
         from kdash.backends.kvm.device_rows import device_registers
 
         board, machine = self._runner.board, self._machine
         state = devices_of(self.recording) if self.active else board.device_states()
         found = device_registers(state)
         if machine.guest.irqchip:
+            found = tuple(one for one in found if one.device != KERNELS)
             structure = self.recording.structure if self.active else machine.controller
             found = (*found, *controller_registers(structure, len(machine.vcpus)))
         if not self.active:

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from kdash.backends.kvm import page_walk
 from kdash.backends.kvm.control_state import read_control
-from kdash.backends.kvm.controller_rows import controller_registers
+from kdash.backends.kvm.controller_rows import KERNELS, controller_registers
 from kdash.backends.kvm.device_rows import device_registers
 from kdash.backends.kvm.facts import KvmError
 from kdash.backends.kvm.msrs import read_msrs
@@ -101,8 +101,11 @@ class RecordedInspector:
             for number, name in enumerate(self._users)
         }
         controllers = controller_registers(self._recording.structure, self._recording.vcpu_count)
+        own = device_registers(state)
+        if controllers:
+            own = tuple(one for one in own if one.device != KERNELS)
         users = (DeviceRegister(name, "state", "-", told) for name, told in kept.items())
-        return (*device_registers(state), *controllers, *users)
+        return (*own, *controllers, *users)
 
     def walk(self, linear: int, vcpu: int = 0) -> PageWalk:
         """How `linear` becomes a guest-physical address."""

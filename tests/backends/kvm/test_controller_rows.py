@@ -56,8 +56,9 @@ def test_controllers_of_the_kernel_are_told_now_and_in_the_past() -> None:
     session.step(9).result(WAIT)
     rows = found(session)
     assert rows["pic 1", "mask"].value == "fe"
-    assert rows["kernel pit", "counter 0"].value == "1000"
-    assert rows["kernel pit", "counter 0"].meaning.startswith("mode 2, 291.3 Hz")
+    assert rows["pit", "counter 0"].value == "1000"
+    assert rows["pit", "counter 0"].meaning.startswith("mode 2, 291.3 Hz")
+    assert rows["pit", "counter 1"].meaning == "not set yet, refresh"
     assert rows["ioapic", "pins"].meaning == "all 24 are masked"
     assert rows["lapic", "id"].value == "0"
     assert rows["ioeventfd", "port 50"].value == "1"
