@@ -24,7 +24,8 @@ KEPT = 5_000  # exits kept when LIMIT is passed
 LIVE = 0.25  # seconds between two looks at a list that runs by: no one reads it faster
 EMPTY = "no exits yet: s steps, space runs"
 NO_MORE = "the guest ended without an exit; R restarts it"
-FILTERED = "no exit passes the filter; Esc in its line drops it"
+DROPS = "Esc in its line drops it"
+FILTERED = f"no exit passes the filter; {DROPS}"
 
 COLUMNS = (
     Column("n", "#", 6, right=True, needs=80),
@@ -240,7 +241,10 @@ class ExitList(DetailedList[Exit]):
 
     def _entitle(self) -> None:
         shown, held = self.table.row_count, self.table.total_count
-        empty = FILTERED if held else NO_MORE if self._ended else EMPTY
+        filtered = FILTERED
+        if held < self._total:
+            filtered = f"none of the {held:,} exits that are listed passes the filter; {DROPS}"
+        empty = filtered if held else NO_MORE if self._ended else EMPTY
         if self.table.placeholder != empty:
             self.table.placeholder = empty
         listed = f"the last {held:,} of " if held < self._total else ""

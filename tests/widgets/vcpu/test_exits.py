@@ -63,6 +63,10 @@ async def test_the_list_has_no_gaps() -> None:
         part.show(snapshot(exits=(io_exit(900), io_exit(901)), exits_total=902))
         assert [row.index for row in part.table.shown_rows] == [900, 901]
         assert "the last 2 of 902" in str(part.border_title)
+        part.table.filter("kind:HLT")
+        part.on_filter_bar_applied()
+        assert "0 of 2 listed pass the filter" in str(part.border_title)
+        assert "none of the 2 exits that are listed passes" in part.table.placeholder
 
 
 async def test_the_cursor_follows_the_newest_exit_until_moved() -> None:
