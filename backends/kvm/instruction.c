@@ -98,3 +98,11 @@ int instruction_may_mask(const struct kdash_record *record) {
         return 0;
     }
 }
+
+int instruction_is_high_int(const struct kdash_record *record) {
+    uint32_t i = 0;
+
+    while (i < record->code_length && kdash_is_prefix(record->code[i], record->bits))
+        i++;
+    return i + 1 < record->code_length && record->code[i] == 0xcd && record->code[i + 1] >= 0x80;
+}

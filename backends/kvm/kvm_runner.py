@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from kdash.backends.kvm import irqchip
-from kdash.backends.kvm.board import Board, OnSteps, Slice
+from kdash.backends.kvm import irqchip, real_interrupts
+from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.delivery import executed
 from kdash.backends.kvm.exit_reasons import ACCESSES, UNCOUNTED
 from kdash.backends.kvm.exits import RawExit
@@ -21,10 +21,20 @@ from kdash.backends.kvm.facts import (
     MmioExit,
     MsrExit,
     OtherExit,
+    Outcome,
     VcpuState,
 )
 from kdash.backends.kvm.origin import instruction_ip, reveals_out
-from kdash.backends.kvm.records import ACCESS, DATA_SIZE, RECORD, Record, Steps, first_bytes
+from kdash.backends.kvm.records import (  # fmt: skip
+    ACCESS,
+    DATA_SIZE,
+    RECORD,
+    RIP,
+    RSP,
+    Record,
+    Steps,
+    first_bytes,
+)
 from kdash.backends.kvm.step import Kind, Start, StepEnd, finish, step
 from kdash.backends.kvm.user_devices import DeviceError
 from kdash.backends.kvm.vcpu import BatchEnd, Vcpu
@@ -75,11 +85,27 @@ class KvmVcpuRunner(VcpuRunner):
             self._awaits_key = False
             return Slice.WAITING
         if end is BatchEnd.KICKED:
-            self.board.tick()
-            return Slice.KICKED
+            return self._kicked()
         if self._stop_came:
             return Slice.BREAKPOINT
         return Slice.AGAIN
+
+    def _kicked(self) -> Slice:
+        """A kick came at full speed; at an INT of real mode KVM may stay for ever."""
+        self.board.tick()
+        # There IF is lost, so that the step which shows it can't begin with an interrupt.
+        if self.vcpu.registers().rflags & INTERRUPTS or not real_interrupts.is_next(self.vcpu):
+            return Slice.KICKED
+        self.settle()
+        if self.over:
+            return Slice.ENDED
+        before = self.vcpu.describe_exit()
+        self.vcpu.set_stepping(True)
+        if self.vcpu.enter(False) and self._stays(before):
+            return self._cannot_interrupt(
+                "it works where each step is taken: --max-steps, --record"
+            )
+        return Slice.KICKED
 
     def _take_dealt_with(self, records: bytes) -> None:
         """Tell the devices of accesses that native code dealt with; reads were nobody's."""
@@ -253,11 +279,32 @@ class KvmVcpuRunner(VcpuRunner):
         self._counted(whole)
 
     def _whole_step(self) -> Slice:
-        """An instruction that the native loop left to us: HLT or REP."""
+        """An instruction that the native loop left to us: HLT, REP, an INT of real mode."""
         record = self.vcpu.describe_exit()
         self._ip = record.rip
         end, raw = step(self.vcpu, self._service)
+        if end is StepEnd.COMPLETE and self._stays(record):
+            try:
+                with self.board.lock:
+                    real_interrupts.take(self.vcpu, record.registers[RFLAGS])
+            except real_interrupts.NoStackError as place:
+                return self._cannot_interrupt(f"no stack to write at {place.args[0]:#x}")
         return self._stepped(end, raw, record)
+
+    def _stays(self, record: Record) -> bool:
+        """Whether the step in `record` was an INT that KVM will execute for ever."""
+        after = self.vcpu.general_registers()
+        stays = after[RIP] == record.rip and after[RSP] == record.registers[RSP]
+        return stays and real_interrupts.is_next(self.vcpu)
+
+    def _cannot_interrupt(self, why: str) -> Slice:
+        """End the run at an INT that KVM will execute for ever."""
+        detail = (
+            f"INTERNAL_ERROR at {self.vcpu.rip:#x}: KVM on this host executes INT with a vector "
+            f"above 0x7f again and again in real mode: {why}"
+        )
+        self._finish(Ending(Outcome.INTERNAL_ERROR, detail))
+        return Slice.ENDED
 
     def _finish_step(self, record: Record) -> Slice:
         """The native loop, which takes plain instructions alone, met an exit in this one."""
@@ -288,7 +335,7 @@ class KvmVcpuRunner(VcpuRunner):
             flags, after = record.registers[RFLAGS], self.vcpu.general_registers()
             record = record._replace(registers=after)
             masked = flags & INTERRUPTS and not after[RFLAGS] & INTERRUPTS
-            if masked and not self.vcpu.caught:
+            if masked and not self.vcpu.caught and not real_interrupts.length_of(record.code):
                 record = executed(self.vcpu, record)
         if self._on_steps:
             self._on_steps(Steps(record.pack(), self.board.steps, self.vcpu.index))

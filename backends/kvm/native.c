@@ -8,6 +8,7 @@
 
 #define STI 0xfb
 #define INTERRUPTS 0x200 /* RFLAGS.IF */
+#define PROTECTED 1      /* CR0.PE */
 
 /* KVM_RUN: 0 or an errno. */
 static int run_once(struct kdash_vcpu *vcpu) {
@@ -188,7 +189,8 @@ int kdash_step(struct kdash_vcpu *vcpu, struct kdash_record *records, uint32_t c
         record_code(vcpu, record);
         handlers_arm(vcpu, record);
         result = kdash_classify(record->code, record->code_length, record->bits, &length);
-        if (result == KDASH_HLT || result == KDASH_REP) {
+        if (result == KDASH_HLT || result == KDASH_REP ||
+            (!(vcpu->run->s.regs.sregs.cr0 & PROTECTED) && instruction_is_high_int(record))) {
             result = KDASH_SPECIAL;
             break;
         }

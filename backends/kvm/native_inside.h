@@ -25,6 +25,8 @@ void record_exit(const struct kdash_vcpu *vcpu, struct kdash_record *record);
 /* instruction.c */
 /* CLI, POPF, IRET, INT in all forms, and system instructions: they clear RFLAGS.IF themselves. */
 int instruction_may_mask(const struct kdash_record *record);
+/* INT n with n above 0x7f, which KVM's own emulator executes again and again in real mode. */
+int instruction_is_high_int(const struct kdash_record *record);
 
 /* handlers.c */
 /* Before a step of the instruction in the record: has KVM_RUN return before what an exception's

@@ -42,6 +42,11 @@ class StandingVcpu:
         """Its `struct kdash_vcpu`, for the recording."""
         return self._native
 
+    @property
+    def memory(self) -> GuestMemory:
+        """The machine's."""
+        return self._memory
+
     def start(
         self, mode: Mode, registers: Mapping[str, int], reset: bool = False, code: int = CODE
     ) -> None:

@@ -312,6 +312,49 @@ def test_each_page_of_an_access_has_its_device_and_its_bytes(assemble_at: Assemb
     assert report.registers.rax == 0x0201_FFFF
 
 
+#: INT 80h five times, 0FFH once; where KVM emulates real mode it does not get past them.
+HIGH_INTERRUPTS = """
+    movw $handler, 0x200; movw $0, 0x202
+    movw $other, 0x3fc; movw $0, 0x3fe
+    mov $5, %dx
+again:
+    sti; int $0x80; dec %dx; jnz again
+    es int $0xff; hlt
+handler:
+    mov %sp, %bp; mov (%bp), %bx; mov 4(%bp), %si; pushf; pop %ax; inc %cx; iret
+other:
+    inc %di; iret
+"""
+
+
+def test_interrupts_of_real_mode_above_7f_reach_their_handlers_stepped(
+    assemble_at: Assemble,
+) -> None:
+    guest = flat(assemble_at(HIGH_INTERRUPTS, 16), "int 80h", mode=Mode.REAL)
+    found = both(guest, (True,)).registers
+    assert (found.rcx, found.rdi, found.rsp) == (5, 1, 0x8000)
+    assert (found.rsi & 0x200, found.rax & 0x200) == (0x200, 0)  # IF, on the stack and in there
+
+
+def test_such_an_interrupt_works_or_ends_a_run_at_full_speed_and_says_why(
+    assemble_at: Assemble,
+) -> None:
+    guest = flat(assemble_at(HIGH_INTERRUPTS, 16), "int 80h", mode=Mode.REAL)
+    report = run_guest(Request(guest, timeout=20))
+    if report.outcome is not Outcome.HLT:  # a host that emulates real mode
+        assert report.outcome is Outcome.INTERNAL_ERROR
+        assert "INT with a vector above 0x7f" in report.detail
+        assert "--max-steps" in report.detail
+
+
+def test_without_a_stack_such_an_interrupt_ends_the_run_and_says_why() -> None:
+    guest = Guest(title="no stack", image=bytes.fromhex("cd80f4"), mode=Mode.REAL, memory=0x4000)
+    report = run_guest(Request(guest, timeout=20, engine=KVM, step_by_step=True, max_steps=9))
+    assert report.outcome is Outcome.INTERNAL_ERROR
+    assert report.detail.startswith("INTERNAL_ERROR at 0x1000: KVM on this host executes INT")
+    assert report.detail.endswith("at 0x7ffe")
+
+
 #: POPF sets TF; nine instructions later it clears it again. The handler counts in CX, and keeps
 #: the RFLAGS that were pushed and DR6.
 TRAPS_ITSELF = """

@@ -101,6 +101,14 @@ def test_time_stamps_and_random_numbers_are_the_same_again(begin: Open) -> None:
     assert states[1][0].rax != 0
 
 
+def test_an_interrupt_of_real_mode_that_is_done_by_hand_is_the_same_again(begin: Open) -> None:
+    # mov [0x200],0x1012; mov [0x202],0; sti; nop; int 0x80; hlt; nop; h: mov bl,5; iret
+    run = begin("c70600021210 c70602020000 fb90 cd80 f4 90 b305 cf")
+    states = back_and_forth(run, 6)
+    assert [one[0].rip for one in states[4:]] == [0x100E, 0x1012, 0x1014]
+    assert states[5][0].rsp == 0x7FFA
+
+
 def test_input_of_devices_is_the_same_again(begin: Open) -> None:
     class Counter:
         ports = range(0x10, 0x11)
