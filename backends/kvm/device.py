@@ -7,11 +7,11 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from kdash.backends.kvm import ioctl
 from kdash.backends.kvm.capability_names import CAPABILITIES
+from kdash.backends.kvm.closing import Closing
 from kdash.backends.kvm.facts import KvmError
 
 DEVICE: Final = "/dev/kvm"
@@ -50,7 +50,7 @@ SYNC_NEEDED: Final = 0b11
 Ioctl = Callable[[int, str, int], int]
 
 
-class Device:
+class Device(Closing):
     """An open /dev/kvm that passed the checks of API version and capabilities.
 
     Args:
@@ -87,17 +87,6 @@ class Device:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
-
-    def __enter__(self) -> Device:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def check_version(fd: int, path: str, issue: Ioctl = ioctl.call) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from threading import RLock
-from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from kdash.backends.kvm.closing import Closing
 from kdash.backends.kvm.facts import Mode
 from kdash.backends.kvm.guests import Guest
 from kdash.backends.kvm.memory import GuestMemory
@@ -22,7 +22,7 @@ MemoryT = TypeVar("MemoryT", bound=GuestMemory)
 VcpuT = TypeVar("VcpuT", "Vcpu", "EmulatedVcpu")
 
 
-class GuestMachine(Generic[MemoryT, VcpuT]):
+class GuestMachine(Closing, Generic[MemoryT, VcpuT]):
     """Memory and VCPUs of a guest, closed exactly once each.
 
     The class of an engine makes the VCPUs, and leaves in `_resources` how all of it is closed.
@@ -58,17 +58,6 @@ class GuestMachine(Generic[MemoryT, VcpuT]):
     def close(self) -> None:
         """Free everything; more than once does no harm."""
         self._resources.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def load(memory: GuestMemory, guest: Guest) -> None:
