@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from kdash.backends.kvm.device_state import Sent, State
+from kdash.backends.kvm.user_devices import DeviceError
 
 EXIT_PORT: Final = 0xF4
 DEBUG_PORTS: Final = (0xE9, 0x402)
@@ -140,9 +141,14 @@ class Bus:
         mask = (1 << (8 * size)) - 1
         if count == 1:
             return (device.read(port, size) & mask).to_bytes(size, "little")
-        return b"".join(
-            (device.read(port, size) & mask).to_bytes(size, "little") for _ in range(count)
-        )
+        answer = bytearray()
+        try:
+            for _ in range(count):
+                answer += (device.read(port, size) & mask).to_bytes(size, "little")
+        except DeviceError as failure:
+            failure.answered = len(answer) // size
+            raise
+        return bytes(answer)
 
     def write_port(self, port: int, size: int, data: bytes) -> None:
         """Write the elements of `data` one after the other."""

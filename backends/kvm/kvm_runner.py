@@ -381,6 +381,10 @@ class KvmVcpuRunner(VcpuRunner):
         if self._in_ring:
             return super()._failed(failure)
         raw = self.vcpu.exit()
+        if isinstance(raw.detail, IoExit) and raw.detail.direction == "in":
+            count = failure.answered + 1  # of a repeated one no more came to the device
+            data = raw.detail.data[: raw.detail.size * count]
+            raw = RawExit(raw.reason, replace(raw.detail, count=count, data=data))
         if raw.reason in ACCESSES:  # the one that was being served
             record = self.vcpu.describe_exit()
             self._ip = instruction_ip(record, self.vcpu.out_rip_after)

@@ -52,8 +52,11 @@ _Result = TypeVar("_Result")
 class DeviceError(Exception):
     """A device raised, or was ended since it did not return.
 
-    `outcome` is that of the run; `trace` the device's traceback, as data.
+    `outcome` is that of the run; `trace` the device's traceback, as data; `answered` how many
+    elements of a repeated read it had answered before.
     """
+
+    answered = 0
 
     def __init__(self, device: str, error: BaseException) -> None:
         self.outcome = Outcome.UNHANDLED_EXIT

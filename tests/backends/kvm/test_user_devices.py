@@ -165,6 +165,30 @@ def test_the_access_that_a_device_fails_in_is_an_exit(
     assert report.ports == {0x10: (0, 1) if code.startswith("e6") else (1, 0)}
 
 
+@pytest.mark.parametrize("engine", [pytest.param("kvm", marks=pytest.mark.kvm), "emulator"])
+@pytest.mark.parametrize("steps", [None, 10])
+def test_a_repeated_read_counts_up_to_the_element_that_a_device_fails_in(
+    steps: int | None, engine: str
+) -> None:
+    class Third:
+        ports = range(0x10, 0x11)
+        mmio = None
+        reads = 0
+
+        def read(self, address: int, size: int) -> int:
+            self.reads += 1
+            return 7 // (3 - self.reads)
+
+        def write(self, address: int, size: int, value: int) -> None: ...
+
+    # mov di,0x4000; mov cx,5; mov dx,0x10; rep insb
+    guest = flat(bytes.fromhex("bf0040 b90500 ba1000 f36c f4"), "t")
+    devices = [DeviceClass("third.py:Third", Third)]
+    report = run_guest(Request(guest, devices=devices, max_steps=steps, engine=engine))
+    assert report.detail.startswith("device Third: ZeroDivisionError")
+    assert report.ports == {0x10: (3, 0)}
+
+
 def test_a_device_that_was_ended_shows_its_own_frames_alone(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
