@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Condition, Thread
+from typing import Any
 
 from kdash.backends.kvm.board import Slice
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
@@ -20,7 +21,7 @@ class Crew:
         runners: one for each VCPU.
     """
 
-    def __init__(self, runners: Sequence[VcpuRunner]) -> None:
+    def __init__(self, runners: Sequence[VcpuRunner[Any]]) -> None:
         self._runners = tuple(runners)
         self._condition = Condition()
         self._threads: list[Thread] = []
@@ -92,7 +93,7 @@ class Crew:
             self._condition.wait_for(lambda: self._closed or self._slice != done)
             return None if self._closed else self._slice
 
-    def _work(self, runner: VcpuRunner) -> None:
+    def _work(self, runner: VcpuRunner[Any]) -> None:
         at = 0
         while (now := self._next_slice(at)) is not None:
             at = now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.emulated_interrupts import CannotEmulate, NoCode, Shutdown
@@ -19,7 +19,7 @@ from kdash.backends.kvm.facts import (
 from kdash.backends.kvm.records import Record, Steps
 from kdash.backends.kvm.step import Kind
 from kdash.backends.kvm.user_devices import DeviceError
-from kdash.backends.kvm.vcpu import Vcpu, start_of
+from kdash.backends.kvm.vcpu import start_of
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
 
 #: Instructions, or elements of a repeated one, of a slice: about 10 ms.
@@ -27,25 +27,30 @@ SLICE: Final = 256
 _DELIVERY: Final = 3  # KVM_INTERNAL_ERROR_DELIVERY_EV
 
 
-class EmulatedVcpuRunner(VcpuRunner):
+class EmulatedVcpuRunner(VcpuRunner[EmulatedVcpu]):
     """Drives an emulated VCPU; see VcpuRunner."""
 
-    def __init__(self, board: Board, vcpu: Vcpu, on_steps: OnSteps | None = None) -> None:
+    def __init__(self, board: Board, vcpu: EmulatedVcpu, on_steps: OnSteps | None = None) -> None:
         super().__init__(board, vcpu, on_steps)
-        self._emulated = cast(EmulatedVcpu, vcpu)
         self._at: int | None = None  # the step exits are told to belong to
-        self._record = self._emulated.look()[1]  # of the instruction being executed
+        self._record = self.vcpu.look()[1]  # of the instruction being executed
         # Devices that look at the guest are told of an OUT once it is executed.
         self._waiting: list[tuple[int, int, bytes]] = []  # port, size, data
         self._late_ports = frozenset(board.bus.unposted_ports())
-        self._emulated.accesses.serve_port = self._serve_port
-        self._emulated.accesses.serve_mmio = self._serve_mmio
+        self.vcpu.accesses.serve_port = self._serve_port
+        self.vcpu.accesses.serve_mmio = self._serve_mmio
 
     def settle(self) -> None:
         """Nothing is ever pending here."""
 
+    def look(self) -> None:
+        """There are no controllers in the kernel here, which halt a VCPU."""
+
+    def halt(self) -> None:
+        """Nor does one sleep in them."""
+
     def _run(self) -> Slice:
-        vcpu = self._emulated
+        vcpu = self.vcpu
         self._at = None
         self._stop_came, self.stepped_ip = False, None
         if not self._offer_interrupt():
@@ -83,9 +88,9 @@ class EmulatedVcpuRunner(VcpuRunner):
         try:
             return super()._offer_interrupt()
         except Shutdown:
-            self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), self._emulated.look()[1])
+            self._exit(RawExit(ExitReason.SHUTDOWN, OtherExit()), self.vcpu.look()[1])
         except CannotEmulate as reason:
-            self._give_up(reason, self._emulated.look()[1])
+            self._give_up(reason, self.vcpu.look()[1])
         return False
 
     def _step(self, count: int) -> Slice:
@@ -93,7 +98,7 @@ class EmulatedVcpuRunner(VcpuRunner):
 
     def _go(self, count: int, first: int | None) -> Slice:
         self._stop_came = False
-        self._emulated.begin_stops()
+        self.vcpu.begin_stops()
         for _ in range(count):
             self._at = None if first is None else self.board.steps
             whole = self._instruction()
@@ -115,13 +120,13 @@ class EmulatedVcpuRunner(VcpuRunner):
 
     def _stop_after(self) -> Slice:
         if self._accessed:
-            after = self._emulated.general_registers()
+            after = self.vcpu.general_registers()
             self._record = self._record._replace(registers=after)
-        return self._stop(self._record, met=self._emulated.stop_met())
+        return self._stop(self._record, met=self.vcpu.stop_met())
 
     def _instruction(self) -> bool:
         """Execute one instruction; False where a repeated one is not done yet."""
-        vcpu = self._emulated
+        vcpu = self.vcpu
         _, record = vcpu.look()
         self._record = record
         if self._accessed:
@@ -148,10 +153,10 @@ class EmulatedVcpuRunner(VcpuRunner):
 
     def _execute(self, repeated: bool, rip: int) -> bool:
         for _ in range(SLICE):
-            self._emulated.execute()
+            self.vcpu.execute()
             self._serve_waiting()
             ended = self.board.exit_port.value is not None or self.board.keyboard.reset
-            if not repeated or self._emulated.rip != rip or ended:
+            if not repeated or self.vcpu.rip != rip or ended:
                 return True
         return False
 
@@ -159,8 +164,8 @@ class EmulatedVcpuRunner(VcpuRunner):
         if self._at is None:
             return
         if self._on_steps:
-            after = record._replace(registers=self._emulated.general_registers())
-            self._on_steps(Steps(after.pack(), self.board.steps, self._emulated.index))
+            after = record._replace(registers=self.vcpu.general_registers())
+            self._on_steps(Steps(after.pack(), self.board.steps, self.vcpu.index))
         self._counted(1)
 
     def _exit(self, raw: RawExit, record: Record) -> None:
@@ -183,12 +188,12 @@ class EmulatedVcpuRunner(VcpuRunner):
     # -- accesses
 
     def _serve_port(self, write: bool, port: int, size: int, data: bytes) -> bytes:
-        self._ip = self._emulated.rip
+        self._ip = self.vcpu.rip
         if self._each_exit:
-            self._emulated.stop_soon()
+            self.vcpu.stop_soon()
         if write and port in self._late_ports:
             self._waiting.append((port, size, data))
-            self._emulated.stop_soon()
+            self.vcpu.stop_soon()
             return data
         try:
             if write:
@@ -198,7 +203,7 @@ class EmulatedVcpuRunner(VcpuRunner):
         finally:  # one that a device fails to answer is an exit too
             self._log_port(write, port, size, data)
         if self._interrupt_waits:
-            self._emulated.stop_soon()
+            self.vcpu.stop_soon()
         return data
 
     def _serve_waiting(self) -> None:
@@ -214,9 +219,9 @@ class EmulatedVcpuRunner(VcpuRunner):
         self._log(RawExit(ExitReason.IO, detail), self._ip, self._at)
 
     def _serve_mmio(self, write: bool, address: int, size: int, data: bytes) -> bytes:
-        self._ip = self._emulated.rip
+        self._ip = self.vcpu.rip
         if self._each_exit:
-            self._emulated.stop_soon()
+            self.vcpu.stop_soon()
         try:
             if write:
                 self.bus.write_mmio(address, data)

@@ -48,7 +48,7 @@ _ACCESSES: Final = (ExitReason.IO, ExitReason.MMIO)
 _CONTINUED: Final = (ExitReason.INTR, ExitReason.IRQ_WINDOW_OPEN, ExitReason.DEBUG)
 
 
-class KvmVcpuRunner(VcpuRunner):
+class KvmVcpuRunner(VcpuRunner[Vcpu]):
     """Drives a VCPU of KVM; see VcpuRunner."""
 
     def __init__(self, board: Board, vcpu: Vcpu, on_steps: OnSteps | None = None) -> None:
@@ -56,11 +56,32 @@ class KvmVcpuRunner(VcpuRunner):
         self._pending = False  # an access was answered and KVM has not finished it
         self._steps_now = False  # the slice is one of steps
         self._in_ring = False  # what is served is a write that KVM collected
+        self._halted_in: int | None = None  # the step whose HLT halted it
 
     def rewound(self, dropped: int) -> None:
         """Go on from where the board and the VCPU were put, less so many steps."""
         self._pending = False
         super().rewound(dropped)
+        if self.board.irqchip:
+            state = irqchip.mp_state(self.vcpu.fd)
+            self.state = irqchip.STATES.get(state, VcpuState.RUNNABLE)
+
+    # -- interrupt controllers in the kernel
+
+    def look(self) -> None:
+        """See whether KVM has the VCPU halted or waiting."""
+        if self.ending is None:
+            before = self.state
+            self.state = irqchip.STATES.get(irqchip.mp_state(self.vcpu.fd), VcpuState.RUNNABLE)
+            if before is VcpuState.WAITING and self.state is VcpuState.RUNNABLE:
+                self.vcpu.refresh()  # the startup IPI has set where it begins
+
+    def halt(self) -> None:
+        """End the VCPU at the HLT it sleeps in."""
+        if self.ending is None:
+            record = self.vcpu.describe_exit()._replace(reason=ExitReason.HLT)
+            ip = instruction_ip(record, None)
+            self._end(RawExit(ExitReason.HLT, OtherExit()), ip, self._halted_in, record)
 
     # -- full speed
 

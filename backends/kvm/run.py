@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kdash.backends.kvm.device import DEVICE
 from kdash.backends.kvm.device_state import NONSENSE
@@ -280,7 +280,7 @@ def _report(runner: Runner, request: Request, serial: _Serial, *, stepped: bool)
     )
 
 
-def _vcpu_report(runner: VcpuRunner, whole: Ending) -> VcpuReport:
+def _vcpu_report(runner: VcpuRunner[Any], whole: Ending) -> VcpuReport:
     ending = runner.ending or whole
     outcome = ending.outcome
     if runner.ending is None and outcome not in _FROM_OUTSIDE:

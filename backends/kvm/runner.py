@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from kdash.backends.kvm.board import Board, Ending, OnExit, OnSteps, Slice
 from kdash.backends.kvm.crew import Crew
@@ -51,7 +51,7 @@ class Runner:
         on_steps: OnSteps | None = None,
         on_exit: OnExit | None = None,
         devices: Sequence[DeviceClass] = (),
-        drive: type[VcpuRunner] = KvmVcpuRunner,
+        drive: type[VcpuRunner[Any]] = KvmVcpuRunner,
     ) -> None:
         self.machine = machine
         self.vcpu = machine.vcpu

@@ -9,28 +9,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic
 
-from kdash.backends.kvm import irqchip
 from kdash.backends.kvm.bios_layout import BIOS_SEGMENT, WAITS_AT
 from kdash.backends.kvm.board import Board, Ending, OnSteps, Slice
 from kdash.backends.kvm.endings import ending_of, failed_instruction
 from kdash.backends.kvm.exits import RawExit
 from kdash.backends.kvm.facts import (
     ExitReason,
-    OtherExit,
     Outcome,
     VcpuBrief,
     VcpuState,
 )
-from kdash.backends.kvm.origin import instruction_ip
+from kdash.backends.kvm.guest_machine import VcpuT
 from kdash.backends.kvm.records import (
     REGISTER_NAMES,
     Record,
 )
 from kdash.backends.kvm.stop_table import Place
 from kdash.backends.kvm.user_devices import DeviceError
-from kdash.backends.kvm.vcpu import Vcpu
 
 RFLAGS: Final = REGISTER_NAMES.index("rflags")
 INTERRUPTS: Final = 1 << 9  # RFLAGS.IF
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
     from kdash.backends.kvm.operands import Access
 
 
-class VcpuRunner(ABC):
+class VcpuRunner(ABC, Generic[VcpuT]):
     """Drives one VCPU, from one thread at a time.
 
     Args:
@@ -48,9 +45,9 @@ class VcpuRunner(ABC):
         on_steps: told of every logical step.
     """
 
-    def __init__(self, board: Board, vcpu: Vcpu, on_steps: OnSteps | None = None) -> None:
+    def __init__(self, board: Board, vcpu: VcpuT, on_steps: OnSteps | None = None) -> None:
         self.board = board
-        self.vcpu = vcpu
+        self.vcpu: VcpuT = vcpu
         self.bus = board.bus
         self.log = board.log
         self.steps = 0  # logical steps of this VCPU
@@ -66,7 +63,6 @@ class VcpuRunner(ABC):
         self._awaits_key = False  # halted in int 16h
         self.after_sti = False  # the last step was STI
         self._ip = vcpu.rip  # of the instruction being stepped
-        self._halted_in: int | None = None  # the step whose HLT halted it
         if board.irqchip:
             self.look()
         vcpu.post_all()
@@ -86,13 +82,9 @@ class VcpuRunner(ABC):
 
     # -- interrupt controllers in the kernel
 
+    @abstractmethod
     def look(self) -> None:
         """See whether KVM has the VCPU halted or waiting."""
-        if self.ending is None:
-            before = self.state
-            self.state = irqchip.STATES.get(irqchip.mp_state(self.vcpu.fd), VcpuState.RUNNABLE)
-            if before is VcpuState.WAITING and self.state is VcpuState.RUNNABLE:
-                self.vcpu.refresh()  # the startup IPI has set where it begins
 
     @property
     def halted(self) -> bool:
@@ -107,12 +99,9 @@ class VcpuRunner(ABC):
         flags = self.vcpu.general_registers()[RFLAGS]
         return self.halted and not flags & INTERRUPTS
 
+    @abstractmethod
     def halt(self) -> None:
         """End the VCPU at the HLT it sleeps in."""
-        if self.ending is None:
-            record = self.vcpu.describe_exit()._replace(reason=ExitReason.HLT)
-            ip = instruction_ip(record, None)
-            self._end(RawExit(ExitReason.HLT, OtherExit()), ip, self._halted_in, record)
 
     # -- interrupts of our own controller
 
@@ -173,9 +162,6 @@ class VcpuRunner(ABC):
             self.ending = None
             halted = self.board.has_halted(self.vcpu.index)
             self.state = VcpuState.HALTED if halted else VcpuState.RUNNABLE
-        if self.board.irqchip:
-            state = irqchip.mp_state(self.vcpu.fd)
-            self.state = irqchip.STATES.get(state, VcpuState.RUNNABLE)
 
     # -- stepping
 
