@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.css.query import NoMatches
@@ -265,6 +265,8 @@ class KdashApp(App[int]):
             return False
         if action == "command" and isinstance(self.focused, Input):
             return False
+        if action == "suspend_process" and self.settings.web:
+            return False
         return super().check_action(action, parameters)
 
     async def action_command(self, text: str = "") -> None:
@@ -283,6 +285,12 @@ class KdashApp(App[int]):
         if blank:
             return found
         return [*found, *(one.word for one in OF_PROGRAM if one.word.startswith(word))]
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Textual's entries of the palette; a browser gets no file."""
+        for command in super().get_system_commands(screen):
+            if not (self.settings.web and command.title == "Screenshot"):
+                yield command
 
     @on(CommandLine.Closed)
     def _prompt_closed(self) -> None:

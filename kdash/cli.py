@@ -22,6 +22,7 @@ COMMANDS = {
     "entropy": "the state of the kernel's random-number generator, once or repeatedly",
     "doctor": "what works on this machine, and what to do about the rest",
     "config": "the configuration file: where it is and what holds by it",
+    "web": "the dashboard in a browser, on this machine alone",
     "completion": "completions of this command line for bash, zsh or fish",
     "manual": "the manual page, for man(1)",
 }

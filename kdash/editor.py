@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdash.web_mode import REFUSED, in_browser
+
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -27,10 +29,12 @@ def edit(app: App[int], path: Path, line: int) -> None:
         line: The line to open it at, from 1.
 
     Raises:
-        EditorError: There is no terminal to hand over, or no such editor.
+        EditorError: A browser asks, there is no terminal to hand over, or no such editor.
     """
     from textual.app import SuspendNotSupported
 
+    if in_browser():
+        raise EditorError(f"the editor is {REFUSED}: {path}:{line}")
     try:
         command = editor_command(path, line)
         with app.suspend():

@@ -30,4 +30,5 @@ class Settings:
     theme: str = ""  # one of kdash.configuration.THEMES; empty: what suits the terminal
     ascii: bool = False  # draw with the characters of ASCII alone
     interval: float = 1.0  # seconds between two samples of the entropy pane
+    web: bool = False  # somebody in a browser operates it (kdash.web_mode)
     keys: tuple[tuple[str, str], ...] = ()  # ids of bindings, and the keys they have instead

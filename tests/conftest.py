@@ -57,10 +57,15 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def _chromium_reason() -> str:
+    return "" if shutil.which("chromium") else "chromium is not installed (Debian package chromium)"
+
+
 REASONS: dict[str, Callable[[], str]] = {
     "kvm": _kvm_reason,
     "root": _root_reason,
     "gcc": _gcc_reason,
+    "chromium": _chromium_reason,
     "gdb": _gdb_reason,
 }
 

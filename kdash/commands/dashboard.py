@@ -23,6 +23,7 @@ from kdash.exit_status import ExitStatus
 from kdash.settings import Settings
 from kdash.targets import belongs_to_stack
 from kdash.terminal import is_ascii_alone, unfit_reason
+from kdash.web_mode import forbid_changes, in_browser
 from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
@@ -49,9 +50,12 @@ def run(argv: list[str]) -> int:
         return _complain(str(error), unreadable)
     except OSError as error:
         return _complain(f"{error.filename}: {error.strerror}", ExitStatus.ENVIRONMENT)
-    if reason := unfit_reason():
+    web = in_browser()
+    if not web and (reason := unfit_reason()):
         return _complain(f"no dashboard: {reason}; {HEADLESS}", ExitStatus.USAGE)
-    if configuration.ascii is None and is_ascii_alone():
+    if web:
+        settings = replace(settings, web=True)
+    elif configuration.ascii is None and is_ascii_alone():
         settings = replace(settings, ascii=True)
     # Nothing made while starting is garbage, and looking for it would take a tenth of the start.
     # The application switches collection on again behind its first picture.
@@ -61,6 +65,8 @@ def run(argv: list[str]) -> int:
     os.environ.setdefault("TEXTUAL_FPS", "200")
     from kdash.app import KdashApp
 
+    if web:
+        forbid_changes()
     app = KdashApp(settings)
     app.run()
     return app.return_code or ExitStatus.OK

@@ -76,6 +76,7 @@ def _commands() -> Iterator[Command]:
     from kdash.commands.doctor import doctor_parser
     from kdash.commands.manual import manual_parser
     from kdash.commands.stack import stack_parser
+    from kdash.commands.web import web_parser
 
     yield _command((), dashboard_parser(), "", tuple(COMMANDS))
     yield _command(("vcpu",), vcpu_parsers.main_parser(), "", tuple(vcpu_parsers.PARSERS))
@@ -91,6 +92,7 @@ def _commands() -> Iterator[Command]:
         yield _command(("entropy", word), entropy_parser())
     yield _command(("doctor",), doctor_parser())
     yield _command(("config",), config_parser())
+    yield _command(("web",), web_parser())
     yield _command(("completion",), completion_parser())
     yield _command(("manual",), manual_parser())
 

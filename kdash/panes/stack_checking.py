@@ -105,7 +105,8 @@ class Checking(Pane):
         if results := results_among(check.paths):
             objects = [file for file in files if file not in results]
             return reports_of(results, objects, check.options, check.build_dir)
-        return validate(files, check.options, sample=not check.paths)
+        cache = not self.settings.web
+        return validate(files, check.options, sample=not check.paths, cache=cache)
 
     def start(self, check: Check) -> None:
         """Validate; a validation under way ends."""

@@ -55,7 +55,9 @@ class Comparing(Checking):
             for report in await asyncio.to_thread(lambda: list(read_run(str(older)))):
                 found += report.findings
             return found
-        async with aclosing(validate([str(older)], self.check.options)) as reports:
+        async with aclosing(
+            validate([str(older)], self.check.options, cache=not self.settings.web)
+        ) as reports:
             async for report in reports:
                 if report.error:
                     self.say(f"{report.file}: {report.error}", failed=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.targets import STACK_SUFFIXES, is_results
+from kdash.web_mode import in_browser
 
 
 def results_among(paths: Sequence[Path]) -> list[str]:
@@ -35,6 +36,6 @@ async def reports_of(
             async for report in imported:
                 yield report
     if objects:
-        async with aclosing(validate(objects, options)) as validated:
+        async with aclosing(validate(objects, options, cache=not in_browser())) as validated:
             async for report in validated:
                 yield report

@@ -77,13 +77,15 @@ def settings_to_open(line: str, before: Settings) -> Settings:
     from kdash.commands.dashboard import read_settings
 
     words = [_expanded(word) for word in shlex.split(line)]
+    if before.web and any(word.startswith("--device") for word in words):
+        raise ValueError("--device runs a program, which is off in a browser")
     kept = [] if "--engine" in line or before.options is None else [before.options.engine]
     settings = read_settings([*words, *(f"--engine={engine}" for engine in kept)])
     if settings.objects:
         raise ValueError(f"{settings.objects[0]}: no guest but an object to validate")
     return replace(
         settings, devices=settings.devices or before.devices, objects=before.objects, pane=0,
-        words=tuple(words),
+        words=tuple(words), web=before.web,
     )  # fmt: skip
 
 
