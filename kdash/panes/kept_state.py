@@ -41,7 +41,7 @@ def write_state(name: str, data: Any) -> None:
 
     with contextlib.suppress(OSError, RuntimeError, UnicodeEncodeError):
         file = state_file(name)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=file.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as written:
