@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NATIVE := $(wildcard backends/*/*.c) $(wildcard backends/*/*.h) $(wildcard backends/*/native_build.py)
 ARGS ?=
+SECONDS ?= 600
 
-.PHONY: help run test check bench screenshots screenshots-check man wheel clean
+.PHONY: help run test check bench fuzz screenshots screenshots-check man wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -26,6 +27,9 @@ check: $(STAMP) ## style, types and structure alone
 
 bench: $(STAMP) ## measure this project beside its peers
 	@$(BIN)/python benchmarks/run_all.py
+
+fuzz: $(STAMP) ## new inputs to every parser for SECONDS (600), then what was tried and what failed
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 screenshots: $(STAMP) ## draw screenshots/*.svg from the recorded inputs in tests/
 	@$(BIN)/python -m screenshots.draw

@@ -16,6 +16,13 @@ os.environ["KDASH_CONFIG"] = ""
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile(  # of `make fuzz`
+    "fuzz",
+    deadline=None,
+    max_examples=1000,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    print_blob=True,
+)
 hypothesis.settings.load_profile("untimed")
 
 
