@@ -38,6 +38,7 @@ ROUNDS = 3
 A_FILE = 50  # findings
 KEYS = 60
 GAPS = (0.03, 0.13)  # seconds between two keys
+PICTURES = 200  # a second at most, as `kdash` sets it
 SIZE = (160, 48)
 FILTERS = (
     "kind:unreachable", "file:file0012", "!verdict:ok", "f0001", "kind:call.*frame !file:file01",
@@ -167,7 +168,8 @@ async def in_memory() -> None:
 def on_a_terminal() -> None:
     """Print the time from a key to the screen."""
     echo = Terminal(["cat"])
-    browser = Terminal([sys.executable, str(Path(__file__).resolve()), "app"])
+    script = str(Path(__file__).resolve())
+    browser = Terminal(["env", f"TEXTUAL_FPS={PICTURES}", sys.executable, script, "app"])
     try:
         browser.until(f"of {COUNT}".encode(), limit=120)  # making findings takes longest
         browser.rest(6.0)  # search texts are made ahead

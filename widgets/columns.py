@@ -61,3 +61,14 @@ def fit(text: str, width: int, *, right: bool = False, keep: str = "") -> str:
         return set_cell_size(text.removesuffix(end), room) + "…" + end if width else ""
     padding = " " * (width - length)
     return padding + text if right else text + padding
+
+
+def tail(text: str, width: int) -> str:
+    """`text` in at most `width` cells: its end, which tells more of a path than its beginning."""
+    over = cell_len(text) - width
+    if over <= 0:
+        return text
+    kept = text[over + 1 :]
+    while kept and cell_len(kept) >= width:
+        kept = kept[1:]
+    return f"…{kept}" if width > 0 else ""

@@ -68,7 +68,7 @@ class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bind
         Binding("enter", "choose", "Open", show=False, id="list.open", tooltip="Open this row"),
     ]  # fmt: skip
 
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)  # the two lines concerned are enough
 
     class Event(Message):
         """Something happened to a row; `row` is None when the list is empty."""
@@ -124,6 +124,11 @@ class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bind
         self._sort_mark = ("", "")
         self._ahead: Timer | None = None
         self._base = Style()
+
+    @property
+    def indent(self) -> int:
+        """Cells that rows and their titles stand further to the right."""
+        return 0
 
     # -- data ---------------------------------------------------------------------------
 
@@ -389,8 +394,9 @@ class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bind
         return Strip([Segment(" " * MARGIN + text, muted)]).adjust_cell_length(width, base)
 
     def _strip(self, cells: Sequence[Cell], width: int, base: Style, mark: str = "") -> Strip:
-        segments = [Segment(mark.ljust(MARGIN), base)]
-        shares = widths(self.columns, width - MARGIN)
+        margin = MARGIN + self.indent
+        segments = [Segment(mark.ljust(margin), base)]
+        shares = widths(self.columns, width - margin)
         for column, cell, cells_wide in zip(self.columns, cells, shares, strict=True):
             if not cells_wide:
                 continue

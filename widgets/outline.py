@@ -20,6 +20,7 @@ class Grouping(Generic[RowT]):
     key: Callable[[RowT], str]  # equal for the rows of a heading
     label: Callable[[RowT], str] | None = None  # of a heading, by its first row; None: its key
     largest_first: bool = False  # else headings stand in the order of their first rows
+    ends: bool = False  # the end of a heading tells more than its beginning, as of a path
 
 
 class Heading(NamedTuple):

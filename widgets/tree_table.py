@@ -12,7 +12,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
 
-from kdash.widgets.columns import fit
+from kdash.widgets.columns import fit, tail
 from kdash.widgets.line_table import MARGIN, LineTable
 from kdash.widgets.outline import Grouping, Heading
 from kdash.widgets.printable import printable
@@ -20,6 +20,7 @@ from kdash.widgets.printable import printable
 RowT = TypeVar("RowT")
 
 FOLDED, UNFOLDED = "+", "-"  # before a heading, so that no colour or font is needed
+LEVEL = 2  # cells that each level stands further to the right
 NAMELESS = "(none)"  # a heading over rows that lack what groups them
 
 
@@ -57,6 +58,11 @@ class TreeTable(LineTable[RowT]):
         outline, held, path = self._rows.outline, self._rows.held, heading.path
         depth = len(path)
         return [held[row] for row in self._rows.passing if outline.path_of(row)[:depth] == path]
+
+    @property
+    def indent(self) -> int:
+        """Rows stand to the right of the headings above them."""
+        return len(self._rows.outline.levels) * LEVEL
 
     def group(self, levels: Sequence[Grouping[RowT]]) -> None:
         """Show rows below headings, the outermost level first; without levels a flat list."""
@@ -156,9 +162,10 @@ class TreeTable(LineTable[RowT]):
         label = level.label(row) if level.label else heading.path[-1]
         strong = base + self.get_component_rich_style("line-table--strong", partial=True)
         muted = base + self.get_component_rich_style("line-table--muted", partial=True)
-        fold = f"{'  ' * heading.depth}{FOLDED if heading.folded else UNFOLDED} "
+        fold = f"{' ' * LEVEL * heading.depth}{FOLDED if heading.folded else UNFOLDED} "
         count = f"  {heading.size}"
         text = printable(label or NAMELESS).replace("\n", " ")
-        text = fit(text, min(cell_len(text), max(0, width - MARGIN - len(fold) - len(count))))
+        room = max(0, width - MARGIN - len(fold) - len(count))
+        text = tail(text, room) if level.ends else fit(text, min(cell_len(text), room))
         parts = [Segment(mark.ljust(MARGIN) + fold, base), Segment(text, strong)]
         return Strip([*parts, Segment(count, muted)]).adjust_cell_length(width, base)

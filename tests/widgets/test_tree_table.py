@@ -51,7 +51,7 @@ async def test_headings_are_folded_first_and_open_one_by_one_or_all() -> None:
         await pilot.pause()
         assert app.lines() == ["▸ + a  3", "  + b  2", "  + c  1", "  + [  1"]
         await pilot.press("enter", "j")
-        assert app.lines()[:3] == ["  - a  3", "▸ a1", "  a22"]
+        assert app.lines()[:3] == ["  - a  3", "▸   a1", "    a22"]
         await pilot.press("h")
         assert app.lines()[:2] == ["▸ + a  3", "  + b  2"]
         await pilot.press("asterisk")
@@ -72,7 +72,7 @@ async def test_the_cursor_stays_on_its_row_or_on_the_heading_that_hides_it() -> 
         assert app.table.select(lambda row: row == "b2")
         assert app.table.current == "b2"
         await pilot.pause()
-        assert app.lines()[1:4] == ["  - b  2", "  b1", "▸ b2"]
+        assert app.lines()[1:4] == ["  - b  2", "    b1", "▸   b2"]
         app.table.group(())
         assert app.table.current == "b2"
         await pilot.pause()
@@ -126,3 +126,19 @@ async def test_a_click_on_the_heading_under_the_cursor_opens_it() -> None:
         await pilot.pause(0.6)
         await pilot.click(TreeTable, offset=(4, 3))
         assert len(app.lines()) == 5
+
+
+async def test_rows_stand_to_the_right_of_their_headings_and_paths_keep_their_end() -> None:
+    by_path: Grouping[str] = Grouping(
+        "path", lambda _: "drivers/net/ethernet/vendor/x.o", ends=True
+    )
+    app = TreeApp()
+    async with app.run_test(size=(22, 10)) as pilot:
+        app.table.set_rows(("a1",))
+        app.table.group((by_path, BY_LETTER))
+        app.table.action_fold_all()
+        await pilot.pause()
+        path, *below = app.lines()
+        assert path.startswith("  - …")
+        assert path.endswith("vendor/x.o  1")
+        assert below == ["    - a  1", "▸     a1"]

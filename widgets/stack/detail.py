@@ -33,7 +33,8 @@ class Detail(Vertical):
     Detail.-tall Steps { height: auto; max-height: 6; }
     Detail.-taller Advice { display: block; max-height: 9; }
 
-    Detail.-code Steps, Detail.-path Disassembly, Detail.-rule Disassembly,
+    Detail.-code Steps, Detail.-flow Steps { height: 1; max-height: 1; }
+    Detail.-path Disassembly, Detail.-rule Disassembly,
     Detail.-code Advice, Detail.-path Advice, Detail.-rule Steps { display: none; }
     Detail.-code Head, Detail.-path Head, Detail.-rule Head { height: 1; }
     Detail.-path Steps { height: 1fr; max-height: 100%; }
@@ -41,7 +42,7 @@ class Detail(Vertical):
 
     Detail FlowView { display: none; }
     Detail.-flow FlowView { display: block; height: 1fr; max-height: 100%; }
-    Detail.-flow Steps, Detail.-flow Disassembly, Detail.-flow Advice { display: none; }
+    Detail.-flow Disassembly, Detail.-flow Advice { display: none; }
     Detail.-flow Head { height: 1; }
 
     Detail.-plain Disassembly, Detail.-plain FlowView, Detail.-plain Steps { display: none; }
@@ -113,6 +114,10 @@ class Detail(Vertical):
             return
         self._flow_of = finding
         self._flow.tell("working out the control flow")
+        self.call_later(self._want_flow, finding)
+
+    def _want_flow(self, finding: Finding) -> None:
+        """A message goes no higher than who makes it, so that it has to be made here."""
         self.post_message(self.FlowWanted(finding))
 
     def show_flow(self, finding: Finding, flow: Flow | str) -> None:
@@ -133,7 +138,7 @@ class Detail(Vertical):
 
     def focus_part(self) -> None:
         """Give the keyboard to the largest part."""
-        for part in (self._code, self._steps, self._flow, self._advice):
+        for part in (self._code, self._flow, self._steps, self._advice):
             if part.display:
                 part.focus()
                 return
@@ -141,10 +146,8 @@ class Detail(Vertical):
     @on(Steps.Moved)
     def _moved(self, event: Steps.Moved) -> None:
         event.stop()
-        finding = self._entry.finding if self._entry else None
-        if finding is not None:
-            start = finding.address - finding.offset
-            self._code.show_step(start + event.step.offset)
+        self._code.show_step(event.step)
+        self._flow.show_step(event.step)
 
     def on_resize(self, event: events.Resize) -> None:
         """Show as many parts as there is room for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from kdash.backends.stack.facts import Finding, Line
+from kdash.backends.stack.facts import Finding, Line, PathStep
 from kdash.widgets.columns import fit
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
@@ -14,6 +14,7 @@ STEP = "»"  # the step of the path that is looked at
 ON_PATH = "│"  # an instruction the path to the finding goes through
 BYTES_FROM = 88  # cells; below this width the instruction's bytes are left out
 BYTES = 23  # cells for eight bytes in hexadecimal
+Place = tuple[int, str]  # offset in its function, else in its section; and the instruction there
 TEXT_SHARE = 0.6  # of the room, at most, for the instruction; the state gets the rest
 
 
@@ -29,16 +30,15 @@ class Disassembly(LinesView):
         self._finding: Finding | None = None
         self._whole: tuple[Line, ...] = ()  # the function, where it is known
         self._tells_states = False  # below the site: what was expected and found
-        self._path: frozenset[int] = frozenset()
-        self._step: int | None = None  # bytes from the section's start
+        self._path: frozenset[Place] = frozenset()
+        self._step: Place | None = None
 
     def show(self, finding: Finding | None) -> None:
         """Show another finding's surroundings, its site in the middle."""
         self._finding = finding
         self._whole = ()
-        start = finding.address - finding.offset if finding else 0
         path = finding.path if finding else ()
-        self._path = frozenset(start + step.offset for step in path)
+        self._path = frozenset((step.offset, step.text) for step in path)
         self._step = None
         self.renew()
         self.call_after_refresh(self.center)
@@ -55,9 +55,9 @@ class Disassembly(LinesView):
             self._tells_states = tell
             self.renew()
 
-    def show_step(self, offset: int | None) -> None:
-        """Mark the instruction `offset` bytes from the section's start as the step looked at."""
-        self._step = offset
+    def show_step(self, step: PathStep) -> None:
+        """Mark the instruction of the step that is looked at."""
+        self._step = step.offset, step.text
         self.renew()
         self.call_after_refresh(self.center)
 
@@ -81,7 +81,8 @@ class Disassembly(LinesView):
         has_bytes = width >= BYTES_FROM
         room = width - 10 - (BYTES + 1 if has_bytes else 0)
         longest = max(cell_len(printable(line.text)) for line in shown)
-        columns = (BYTES if has_bytes else 0, min(longest + 2, int(room * TEXT_SHARE)))
+        text = min(longest + 2, int(room * TEXT_SHARE))
+        columns = (BYTES if has_bytes else 0, text, max(0, room - text - 1))
         lines: list[Spans] = []
         base = finding.address - finding.offset if finding.function else None
         state = ""
@@ -96,28 +97,29 @@ class Disassembly(LinesView):
         return lines
 
     def _instruction(
-        self, line: Line, base: int | None, before: str, columns: tuple[int, int]
+        self, line: Line, base: int | None, before: str, columns: tuple[int, int, int]
     ) -> Spans:
-        mark, tone = self._mark(line)
         inside = base is not None and line.offset >= base
-        offset = f"+{line.offset - base:x}" if inside and base is not None else f"{line.offset:x}"
+        at = line.offset - base if inside and base is not None else line.offset
+        mark, tone = self._mark(line, at)
+        offset = f"+{at:x}" if inside else f"{at:x}"
         spans = [Span(f"{mark} ", tone or "accent"), Span(f"{offset:>6}  ", tone or "muted")]
         if columns[0]:
             spans.append(Span(fit(line.code.hex(" "), columns[0]) + " ", "muted"))
         spans.append(Span(fit(printable(line.text), columns[1]) + " ", tone))
         if line.state:
             quiet = line.state == before and not line.site
-            spans.append(Span(brief(line.state), "muted" if quiet else tone))
+            spans.append(Span(fit(brief(line.state), columns[2]), "muted" if quiet else tone))
         else:
             spans.append(Span("not reached", "muted"))
         return Spans(tuple(spans), "current" if mark == STEP else "")
 
-    def _mark(self, line: Line) -> tuple[str, str]:
-        if line.offset == self._step:
+    def _mark(self, line: Line, at: int) -> tuple[str, str]:
+        if (at, line.text) == self._step:
             return STEP, "site" if line.site else ""
         if line.site:
             return SITE, "site"
-        return (ON_PATH if line.offset in self._path else " "), ""
+        return (ON_PATH if (at, line.text) in self._path else " "), ""
 
 
 def brief(state: str) -> str:

@@ -197,7 +197,7 @@ BEHIND_CALLS = ("unreachable", "fallthrough", "end-of-section", "missing-noretur
 GROUPINGS: Mapping[str, Grouping[Entry]] = {
     one.name: one
     for one in (
-        Grouping("file", _file_order),
+        Grouping("file", _file_order, ends=True),
         Grouping("function", _function_key),
         Grouping("kind", _rule_order, largest_first=True),
         Grouping("cause", _cause_key, _cause_label, largest_first=True),

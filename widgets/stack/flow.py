@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from kdash.backends.stack.facts import Flow, FlowBlock, FlowEdge, Line
+from kdash.backends.stack.facts import Flow, FlowBlock, FlowEdge, Line, PathStep
 from kdash.widgets.columns import fit
 from kdash.widgets.printable import printable
-from kdash.widgets.stack.disassembly import SITE, brief
+from kdash.widgets.stack.disassembly import SITE, STEP, brief
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
 from kdash.widgets.stack.steps import EDGES, FEATURE
 
@@ -20,6 +21,7 @@ MOST_LANES = 12
 LANE = 2  # cells
 NARROW = 100  # cells; below this width there is less room for lanes
 NEXT = "next"
+OFFSET = re.compile(r"\+(?:0x)?([0-9a-f]+)$")  # at the end of a block's label
 PLAIN = {
     "down": "│", "right": "─", "top": "╭", "bottom": "╰", "cross": "┼", "top join": "┬",
     "bottom join": "┴",
@@ -53,6 +55,8 @@ class FlowView(LinesView):
         super().__init__(id=id)
         self._flow: Flow | None = None
         self._message = ""
+        self._step: PathStep | None = None  # looked at
+        self._center = -1  # the line of the step looked at, else of the site
 
     def show(self, flow: Flow) -> None:
         """Show a function, the site of the finding in the middle."""
@@ -62,15 +66,19 @@ class FlowView(LinesView):
 
     def tell(self, message: str) -> None:
         """Show a line in place of a picture."""
-        self._flow, self._message = None, message
+        self._flow, self._message, self._step = None, message, None
         self.renew()
 
+    def show_step(self, step: PathStep) -> None:
+        """Mark the instruction of the step that is looked at, and go there."""
+        self._step = step
+        self.renew()
+        self.call_after_refresh(self.center)
+
     def center(self) -> None:
-        """Scroll to the site."""
-        for at, line in enumerate(self._lines):
-            if any(SITE in span.text for span in line.spans):
-                self.reveal(at, center=True)
-                return
+        """Scroll to the step looked at, else to the site."""
+        if self._flow is not None and self._center >= 0:
+            self.reveal(self._center, center=True)
 
     def on_resize(self) -> None:
         """Keep the site in the middle."""
@@ -83,13 +91,16 @@ class FlowView(LinesView):
             return [Spans((Span(f"  {self._message}", "muted"),))] if self._message else []
         most = MOST_LANES if width >= NARROW else MOST_LANES // 2
         wanted = [edge for edge in flow.edges if not _plain_next(edge)]
-        rows = _rows(flow, max(30, width - LANE * min(most, len(wanted)) - 2))
+        step = _place_of(flow, self._step)
+        rows = _rows(flow, step, max(30, width - LANE * min(most, len(wanted)) - 2))
+        self._center = 1 + _row_of(step or _site_of(flow), rows)  # below the title
         extents = _extents(wanted, rows)
         lanes = _assign(wanted, extents, most)
         count = 1 + max(lanes.values(), default=-1)
         gutters = _gutters(wanted, lanes, extents, (len(rows), count))
         title = f"{printable(flow.function)}: {len(flow.blocks)} blocks, {len(flow.edges)} edges"
-        lines = [Spans((Span(title, "strong"), Span(_legend(flow), "muted")))]
+        note = "   this step is not in the picture" if self._step and not step else _legend(flow)
+        lines = [Spans((Span(title, "strong"), Span(note, "muted")))]
         lines += [Spans((*gutter, *row.spans)) for gutter, row in zip(gutters, rows, strict=True)]
         if flow.cut:
             lines.append(Spans((Span(f"  {flow.cut} more blocks are not drawn", "muted"),)))
@@ -113,17 +124,52 @@ def _heavy(edge: FlowEdge, any_offends: bool) -> bool:
     return edge.offending if any_offends else edge.on_path
 
 
+Place = tuple[int, int]  # a block, and a line of it
+
+
+def _place_of(flow: Flow, step: PathStep | None) -> Place | None:
+    """Where the instruction of a step is drawn."""
+    if step is None:
+        return None
+    for number, block in enumerate(flow.blocks):
+        for at, line in enumerate(block.lines):
+            if line.text == step.text and _first(block) + line.offset == step.offset:
+                return number, at
+    return None
+
+
+def _site_of(flow: Flow) -> Place | None:
+    places = (
+        (number, at)
+        for number, block in enumerate(flow.blocks)
+        for at, line in enumerate(block.lines)
+        if line.site
+    )
+    return next(places, None)
+
+
+def _row_of(place: Place | None, rows: Sequence[_Row]) -> int:
+    return next((n for n, row in enumerate(rows) if (row.block, row.line) == place), -1)
+
+
+def _first(block: FlowBlock) -> int:
+    """What to add to offsets in the section for those in the function, by the block's label."""
+    offset = OFFSET.search(block.label)
+    return (int(offset[1], 16) if offset else 0) - block.lines[0].offset
+
+
 # --- boxes
 
 
-def _rows(flow: Flow, width: int) -> list[_Row]:
+def _rows(flow: Flow, step: Place | None, width: int) -> list[_Row]:
     rows: list[_Row] = []
     leaving: dict[int, list[FlowEdge]] = {}
     for edge in flow.edges:
         leaving.setdefault(edge.source, []).append(edge)
-    for number, block in enumerate(flow.blocks):
+    for number in range(len(flow.blocks)):
         own = leaving.get(number, [])
-        rows += _box(flow, number, block, own, width)
+        looked_at = step[1] if step and step[0] == number else -1
+        rows += _box(flow, number, own, (width, looked_at))
         for edge in own:
             if _plain_next(edge):
                 tone = "bad" if edge.offending else "accent" if edge.on_path else "muted"
@@ -133,14 +179,15 @@ def _rows(flow: Flow, width: int) -> list[_Row]:
     return rows
 
 
-def _box(
-    flow: Flow, number: int, block: FlowBlock, edges: Sequence[FlowEdge], width: int
-) -> list[_Row]:
+def _box(flow: Flow, number: int, edges: Sequence[FlowEdge], look: tuple[int, int]) -> list[_Row]:
+    """A block; the look is its width, and the line that is looked at or -1."""
+    width, step = look
+    block = flow.blocks[number]
     inner = width - 4
     label = f" {printable(block.label)} "
     top = "┌─" + fit(label, min(cell_len(label), inner - 2))
     rows = [_Row((Span(top + "─" * (width - cell_len(top) - 1) + "┐", "muted"),), number, -1, True)]
-    shown = _shown_lines(block, edges)
+    shown = _shown_lines(block, edges, step)
     before = -1
     texts = [printable(line.text) for line in block.lines]
     room = min(max(map(cell_len, texts), default=0) + 1, inner * 3 // 5)
@@ -149,7 +196,10 @@ def _box(
             skipped = f"… {at - before - 1} instructions"
             rows.append(_Row((Span("│ " + fit(skipped, inner) + " │", "muted"),)))
         leaving = [edge for edge in edges if edge.line == at and not _plain_next(edge)]
-        rows.append(_Row(_instruction(flow, block.lines[at], leaving, room, inner), number, at))
+        mark = STEP if at == step else SITE if block.lines[at].site else " "
+        rows.append(
+            _Row(_instruction(flow, block.lines[at], leaving, (mark, room, inner)), number, at)
+        )
         before = at
     left = f" {block.leaves} " if block.leaves else ""
     left = fit(printable(left), min(cell_len(printable(left)), inner))
@@ -158,11 +208,13 @@ def _box(
     return rows
 
 
-def _shown_lines(block: FlowBlock, edges: Iterable[FlowEdge]) -> list[int]:
+def _shown_lines(block: FlowBlock, edges: Iterable[FlowEdge], step: int) -> list[int]:
     count = len(block.lines)
     if count <= LONG:
         return list(range(count))
     kept = {*range(ENDS), *range(count - ENDS, count), *(edge.line for edge in edges)}
+    if step >= 0:
+        kept |= {step - 1, step, step + 1}
     for at, line in enumerate(block.lines):
         if line.site:
             kept |= {at - 1, at, at + 1}
@@ -170,10 +222,10 @@ def _shown_lines(block: FlowBlock, edges: Iterable[FlowEdge]) -> list[int]:
 
 
 def _instruction(
-    flow: Flow, line: Line, edges: Sequence[FlowEdge], room: int, inner: int
+    flow: Flow, line: Line, edges: Sequence[FlowEdge], look: tuple[str, int, int]
 ) -> tuple[Span, ...]:
-    mark = SITE if line.site else " "
-    tone = "site" if line.site else ""
+    mark, room, inner = look
+    tone = "site" if line.site else "strong" if mark == STEP else ""
     spans = [Span("│", "muted"), Span(f"{mark} ", tone)]
     goes = "  ".join(_words(flow, edge) for edge in edges)
     state = brief(line.state) if line.state else "not reached"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kdash.backends.stack.facts import OWN, Finding, Verdict
+from kdash.widgets.columns import tail
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.entry import Entry, is_imported
-from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread, tail
+from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread
 
 CHANGES = {
     "new": "new: the older run does not have it",
@@ -83,10 +84,14 @@ def _whereabouts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
     at = f"+{finding.address:#x}" if finding.placed else ""
     where = f"  {finding.section}{at}"
     if finding.source is None:
-        return labelled("object", [Span(tail(file, room - len(where)) + where, "muted")], width)
+        return labelled(
+            "object", [Span(tail(printable(file), room - len(where)) + where, "muted")], width
+        )
     source = f"{finding.source.file}:{finding.source.line}"
     if len(f"{source}  [{file}{where}]") <= room:
         spans = (Span(f"{'source':<{MARGIN}}", "label"), Span(f"{source}  "))
         return [Spans((*spans, Span(f"[{file}{where}]", "muted")))]
-    lines = labelled("source", [Span(tail(source, room))], width)
-    return lines + labelled("object", [Span(tail(file, room - len(where)) + where, "muted")], width)
+    lines = labelled("source", [Span(tail(printable(source), room))], width)
+    return lines + labelled(
+        "object", [Span(tail(printable(file), room - len(where)) + where, "muted")], width
+    )

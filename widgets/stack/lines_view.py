@@ -15,6 +15,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from kdash.widgets.extent import set_extent
 from kdash.widgets.printable import printable
 
 TONES = ("heading", "label", "muted", "strong", "accent", "bad", "warning", "site", "current")
@@ -85,7 +86,18 @@ class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
         """What is to be shown has changed: lay it out again."""
         self._laid_out_for = -1
         self._lay_out(self.scrollable_content_region.width)
-        self.refresh(layout=self._laid_out_for < 0 or len(self._lines) != self._height_told)
+        self.refresh(layout=self._height_changes())
+
+    def _height_changes(self) -> bool:
+        """Whether other widgets have to make room: laying the screen out is dear."""
+        height = self.styles.height
+        if not self.display or height is None or not height.is_auto:
+            return False
+        if self._laid_out_for < 0:
+            return True
+        most = self.styles.max_height
+        limit = int(most.value) if most is not None and most.is_cells else len(self._lines)
+        return min(len(self._lines), limit) != min(self._height_told, limit)
 
     def reveal(self, line: int, *, center: bool = False) -> None:
         """Scroll so that `line` is on screen, in its middle if wanted."""
@@ -103,7 +115,7 @@ class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self._laid_out_for = width
         self._lines = self.lay_out(width)
-        self.virtual_size = Size(width, len(self._lines))
+        set_extent(self, Size(width, len(self._lines)))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """The number of lines."""
@@ -157,9 +169,3 @@ def spread(left: Iterable[Span], right: str, width: int) -> tuple[Span, ...]:
     used = sum(cell_len(printable(span.text)) for span in spans)
     gap = width - used - cell_len(right)
     return (*spans, Span(" " * gap + right, "muted")) if gap > 0 else spans
-
-
-def tail(text: str, width: int) -> str:
-    """`text` in at most `width` cells: its end, which tells more of a path than its beginning."""
-    shown = printable(text)
-    return shown if len(shown) <= width else "…" + shown[len(shown) - max(0, width - 1) :]

@@ -9,7 +9,7 @@ from textual.app import App, ComposeResult
 
 from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.browser import Browser
-from kdash.widgets.stack.detail import Detail
+from kdash.widgets.stack.detail import VIEWS, Detail
 from kdash.widgets.stack.disassembly import Disassembly
 from kdash.widgets.stack.entry import GROUPINGS
 from kdash.widgets.stack.flow import FlowView
@@ -204,9 +204,9 @@ async def test_brackets_do_nothing_where_there_is_no_path() -> None:
     ("view", "shown", "hidden"),
     [
         (0, (Head, Disassembly, Steps), (Advice,)),
-        (1, (Head, Disassembly), (Steps, Advice)),
+        (1, (Head, Disassembly, Steps), (Advice,)),
         (2, (Head, Steps), (Disassembly, Advice)),
-        (3, (Head, FlowView), (Disassembly, Steps, Advice)),
+        (3, (Head, FlowView, Steps), (Disassembly, Advice)),
         (4, (Head, Advice), (Disassembly, Steps, FlowView)),
     ],
 )
@@ -220,6 +220,23 @@ async def test_a_sub_view_gives_one_part_the_room(
         await settle(pilot)
         assert all(app.query_one(part).display for part in shown)
         assert not any(app.query_one(part).display for part in hidden)
+
+
+async def test_the_flow_of_each_finding_that_is_gone_to_is_asked_for() -> None:
+    wanted: list[int] = []
+
+    class FlowApp(BrowserApp):
+        def on_detail_flow_wanted(self, event: Detail.FlowWanted) -> None:
+            wanted.append(event.finding.offset)
+
+    app = FlowApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add([report(finding(), finding(offset=0x12, address=0x42))])
+        app.browser.show_view(VIEWS.index("Flow"))
+        await settle(pilot)
+        await pilot.press("right_curly_bracket")
+        await settle(pilot)
+        assert wanted == [0xD, 0x12]
 
 
 async def test_samples_are_called_samples() -> None:

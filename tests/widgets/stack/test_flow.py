@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.app import App, ComposeResult
 
-from kdash.backends.stack.facts import Flow, FlowBlock, FlowEdge, Line
+from kdash.backends.stack.facts import Flow, FlowBlock, FlowEdge, Line, PathStep
 from kdash.widgets.stack.flow import FlowView
 
 CFA = "CFA is rsp+8"
@@ -73,6 +75,23 @@ async def test_the_middle_of_a_long_block_is_left_out_but_not_the_site() -> None
     assert len(shown) == 9
     assert any("▶ mov eax, 20" in line for line in shown)
     assert sum("instructions" in line for line in lines) == 2
+
+
+async def test_the_step_looked_at_is_marked_and_brought_onto_the_screen() -> None:
+    texts = [f"mov eax, {n}" for n in range(40)]
+    loop = Flow("f", (block("+0x0", *texts), *(block(f"+{n:#x}", "nop") for n in range(40, 80))))
+    app = FlowApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.view.show(replace(loop, blocks=(*loop.blocks, block("+0x60", "ret", site=0))))
+        await pilot.pause()
+        app.view.show_step(PathStep(20, "mov eax, 20", "fallthrough"))
+        await pilot.pause()
+        await pilot.pause()
+        assert any("» mov eax, 20" in line for line in app.text())
+        app.view.show_step(PathStep(0x300, "push rbx", "fallthrough"))
+        app.view.scroll_home(animate=False)
+        await pilot.pause()
+        assert "this step is not in the picture" in app.text()[0]
 
 
 async def test_more_edges_than_lanes_are_told_in_words() -> None:
