@@ -15,6 +15,7 @@ from kdash.backends.stack.formats import text_line
 from kdash.editor import EditorError, edit, find_source
 from kdash.panes.stack_watching import Watching
 from kdash.widgets.stack.detail import Detail
+from kdash.widgets.stack.entry import last_called
 
 LINGER = 0.15  # seconds on a finding before its control flow is worked out
 MOST_FLOWS = 64  # kept
@@ -67,8 +68,8 @@ class FindingKeys(Watching):
     def action_noreturn(self) -> None:
         """Treat the function called at the finding as noreturn and check again."""
         if finding := self.finding():
-            if finding.callee:
-                self.say(self.noreturn([finding.callee]))
+            if callee := last_called(finding):
+                self.say(self.noreturn([callee]))
             else:
                 self.say("this finding names no function that is called", failed=True)
 

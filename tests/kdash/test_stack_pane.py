@@ -169,6 +169,8 @@ async def test_the_callee_becomes_noreturn_with_one_key(tmp_path: Path) -> None:
         await pilot.press("n")
         await app.checked()
         assert "missing-noreturn" in app.kinds()
+        await pilot.pause()
+        assert app.focused is app.pane.browser.findings
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ class Browser(Container):
         self._detail = Detail()
         self._summary = Summary()
         self._empty = Static("", markup=False, id="stack-empty")
+        self._empty.can_focus = True  # so that keys stay with the browser while nothing is listed
         self.rules: Mapping[str, Rule] = {}
         self.tally = Tally()
         self._reports: dict[str, FileReport] = {}  # by file, as they came
@@ -202,7 +203,10 @@ class Browser(Container):
 
     def _refresh_frame(self) -> None:
         self.set_class(self.tally.samples, "-samples")
-        self.set_class(not self.findings.total_count, "-empty")
+        empty = not self.findings.total_count
+        if empty != self.has_class("-empty") and self.has_focus_within:
+            self.call_after_refresh(self._keep_focus)
+        self.set_class(empty, "-empty")
         self.set_class(not self.findings.row_count, "-none")
         self.findings.compare(
             ours=self.tally.imported > 0,
@@ -211,6 +215,12 @@ class Browser(Container):
         )
         self._summary.show(self.tally, self._progress, self.findings.row_count, self._settled)
         self._empty.update(Content(printable(self._message)))
+
+    def _keep_focus(self) -> None:
+        """What had the keyboard is no longer shown: what stands in its place has it now."""
+        shown = self._empty if self.has_class("-empty") else self.findings
+        if not shown.has_focus:
+            shown.focus()
 
     def filter_values(self) -> Sequence[str]:
         """Words that a filter may be completed to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -169,13 +170,28 @@ def _cause_key(entry: Entry) -> str:
     return (entry.finding.cause if entry.finding else "") or entry.message
 
 
+#: Kinds that a call taken for one that returns, or not, leads to.
+BEHIND_CALLS = ("unreachable", "fallthrough", "end-of-section", "missing-noreturn")
+CALL = re.compile(r"call ([A-Za-z_.$][\w.$]*)")
+
+
+def last_called(finding: Finding) -> str:
+    """The function that is called at a finding; where code runs on, by its last instruction."""
+    if finding.kind not in ("fallthrough", "end-of-section"):
+        return finding.callee
+    site = next((line.text for line in finding.disassembly if line.site), "")
+    called = CALL.fullmatch(site)
+    return called[1] if called else ""
+
+
 def _cause_label(entry: Entry) -> str:
     """A root cause in words, by one of its findings."""
     finding = entry.finding
     if finding is None:
         return entry.message
-    if finding.callee and finding.kind in BEHIND_CALLS:
-        return f"does {finding.callee}() return?  {finding.kind}"
+    callee = last_called(finding)
+    if callee and finding.kind in BEHIND_CALLS:
+        return f"does {callee}() return?  {finding.kind}"
     return f"{finding.kind} in {finding.function or finding.section}"
 
 
@@ -190,9 +206,6 @@ def _change_key(entry: Entry) -> str:
 def _function_key(entry: Entry) -> str:
     return entry.finding.function or entry.finding.section if entry.finding else UNREADABLE
 
-
-#: Kinds that a call taken for one that returns, or not, leads to.
-BEHIND_CALLS = ("unreachable", "fallthrough", "end-of-section", "missing-noreturn")
 
 GROUPINGS: Mapping[str, Grouping[Entry]] = {
     one.name: one

@@ -1,11 +1,13 @@
 """Rows of the findings list."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdash.backends.stack.facts import Finding, Level
+from kdash.backends.stack.facts import Finding, Level, Line
 from kdash.widgets.filter import predicate
-from kdash.widgets.stack.entry import ORDERS, Entry, entries, fields
+from kdash.widgets.stack.entry import ORDERS, Entry, entries, fields, last_called
 from tests.widgets.stack.made import BROKEN, UNREACHABLE, finding, mixed, report
 
 
@@ -67,3 +69,10 @@ def test_every_order_can_compare_all_rows(found: list[Finding]) -> None:
 @given(FINDINGS)
 def test_all_rows_have_the_same_fields_in_the_same_order(one: Finding) -> None:
     assert list(fields(Entry(report(one), one))) == list(fields(Entry(BROKEN)))
+
+
+def test_where_code_runs_on_the_function_called_last_is_in_doubt() -> None:
+    last = Line(0x30, b"\xe8\0\0\0\0", "call stop", site=True)
+    runs_on = finding(kind="fallthrough", callee="next_function", disassembly=(last,))
+    assert last_called(runs_on) == "stop"
+    assert last_called(replace(runs_on, disassembly=())) == ""
