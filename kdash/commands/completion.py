@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from kdash.commands.vcpu_arguments import Parser
+from kdash.commands.argument_parser import Parser
 from kdash.exit_status import ExitStatus
 
 SHELLS = ("bash", "zsh", "fish")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kdash.commands.argument_parser import Parser
 from kdash.configuration import (
     Configuration,
     ConfigurationError,
@@ -50,17 +50,13 @@ def run(argv: list[str]) -> int:
     return ExitStatus.OK
 
 
-def config_parser() -> argparse.ArgumentParser:
+def config_parser() -> Parser:
     """`kdash config`."""
-    parser = argparse.ArgumentParser(
-        prog="kdash config",
-        description="Print what the configuration file says, and the defaults beside it.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="what to print (text)"
+    parser = Parser(
+        "config",
+        "Print what the configuration file says, and the defaults beside it.",
+        EPILOG,
+        formats=True,
     )
     parser.add_argument("--keys", action="store_true", help="list every binding with its keys")
     return parser

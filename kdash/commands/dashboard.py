@@ -28,7 +28,7 @@ from kdash.widgets.printable import one_line
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.user_devices import DeviceClass
-    from kdash.commands.vcpu_arguments import Parser
+    from kdash.commands.argument_parser import Parser
 
 HEADLESS = "without a terminal: kdash vcpu run | kdash stack check FILE | kdash entropy"
 
@@ -109,7 +109,7 @@ def read_settings(argv: list[str]) -> Settings:
 
 def dashboard_parser() -> Parser:
     """The parser of the dashboard's arguments; complaints are raised as ValueError."""
-    from kdash.commands.vcpu_arguments import Parser
+    from kdash.commands.argument_parser import Parser
     from kdash.commands.vcpu_guest import add_guest_options, add_recording_options
 
     class Arguments(Parser):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from dataclasses import asdict
 from typing import Any
 
+from kdash.commands.argument_parser import Parser
 from kdash.doctor import Probe, Section, examine, works
 from kdash.exit_status import ExitStatus
 
@@ -31,19 +31,14 @@ def run(argv: list[str]) -> int:
     return ExitStatus.OK if works(sections) else ExitStatus.ENVIRONMENT
 
 
-def doctor_parser() -> argparse.ArgumentParser:
+def doctor_parser() -> Parser:
     """`kdash doctor`."""
-    parser = argparse.ArgumentParser(
-        prog="kdash doctor",
-        description="Probe KVM, the validator, the entropy signals and the terminal.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    return Parser(
+        "doctor",
+        "Probe KVM, the validator, the entropy signals and the terminal.",
+        EPILOG,
+        formats=True,
     )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="what to print (text)"
-    )
-    return parser
 
 
 def as_json(sections: tuple[Section, ...]) -> dict[str, Any]:

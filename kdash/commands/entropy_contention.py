@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from kdash.backends.entropy.contention_facts import MEASURED
 from kdash.backends.wording import counted
-from kdash.commands.entropy_parser import Parser, Stopped
+from kdash.commands.argument_parser import Parser
+from kdash.commands.entropy_parser import Stopped
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(argv: list[str]) -> int:
 def contention_parser() -> Parser:
     """`kdash entropy contention`."""
     parser = Parser(
-        "kdash entropy contention", "Measure or simulate readers that share a lock.", EPILOG
+        "entropy contention", "Measure or simulate readers that share a lock.", EPILOG, formats=True
     )
     parser.add_argument(
         "--simulate", type=_machine, metavar="SOCKETS,THREADS,NODES",

@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdash.commands.entropy_parser import Parser, sample_count, seconds_between
+from kdash.commands.argument_parser import Parser
+from kdash.commands.entropy_parser import sample_count, seconds_between
 from kdash.commands.host_port import host_port, is_loopback, shown
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
@@ -60,10 +61,9 @@ def _address(text: str) -> tuple[str, int]:
 def export_parser() -> Parser:
     """`kdash entropy export`."""
     parser = Parser(
-        "kdash entropy export",
+        "entropy export",
         "Serve the generator's state to Prometheus, or write it for node_exporter.",
         EPILOG,
-        formats=False,
     )
     parser.add_argument(
         "--listen", type=_address, metavar="[HOST]:PORT", help=f"where to serve (127.0.0.1:{PORT})"

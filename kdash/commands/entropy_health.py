@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kdash.backends.wording import counted
-from kdash.commands.entropy_parser import Parser, Stopped
+from kdash.commands.argument_parser import Parser
+from kdash.commands.entropy_parser import Stopped
 from kdash.commands.entropy_text import escaped
 from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
@@ -82,7 +83,7 @@ def health_parser() -> Parser:
     """`kdash entropy health`."""
     from kdash.backends.entropy.health.sources import LIVE, LIVE_BYTES
 
-    parser = Parser("kdash entropy health", "Test a stream of random bytes.", EPILOG)
+    parser = Parser("entropy health", "Test a stream of random bytes.", EPILOG, formats=True)
     parser.add_argument("file", nargs="?", metavar="FILE", help="a file, a device, or - (stdin)")
     parser.add_argument("--source", choices=LIVE, help="a live source instead of a file")
     parser.add_argument(

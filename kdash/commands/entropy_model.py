@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdash.commands.entropy_parser import Parser, sample_count, seconds_between
+from kdash.commands.argument_parser import Parser
+from kdash.commands.entropy_parser import sample_count, seconds_between
 from kdash.commands.entropy_text import escaped, replay_text
 from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
@@ -63,9 +64,10 @@ def run(argv: list[str]) -> int:
 def model_parser() -> Parser:
     """`kdash entropy model`."""
     parser = Parser(
-        "kdash entropy model",
+        "entropy model",
         "Replay test vectors on the Linux 4.3 model, or print what its events do.",
         EPILOG,
+        formats=True,
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--vectors", type=Path, metavar="FILE",

@@ -1,4 +1,4 @@
-"""What the commands below `kdash entropy` share: their parser, and how signals end them."""
+"""What the commands below `kdash entropy` share: values of options, and how signals end them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 from kdash.exit_status import ExitStatus
 
@@ -25,27 +24,6 @@ class Stopped(Exception):  # noqa: N818 - a way to end, not an error
     def __init__(self, status: ExitStatus) -> None:
         super().__init__(status)
         self.status = status
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints take one line."""
-
-    def __init__(self, name: str, description: str, epilog: str, *, formats: bool = True) -> None:
-        super().__init__(
-            prog=name,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        if formats:
-            self.add_argument(
-                "--format", choices=("text", "json"), default="text", help="what to print (text)"
-            )
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and exit with status 2."""
-        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from kdash.commands.entropy_parser import Parser, sample_count, seconds_between
+from kdash.commands.argument_parser import Parser
+from kdash.commands.entropy_parser import sample_count, seconds_between
 
 ONCE_EPILOG = """\
 further commands:
@@ -39,7 +40,9 @@ Ends after --count samples, or with SIGINT (130), SIGTERM (143), SIGHUP (129).
 
 def once_parser() -> Parser:
     """`kdash entropy`."""
-    parser = Parser("kdash entropy", "Tell the facts about the generator once.", ONCE_EPILOG)
+    parser = Parser(
+        "entropy", "Tell the facts about the generator once.", ONCE_EPILOG, formats=True
+    )
     parser.add_argument(
         "--hwrng", action="store_true", help="measure the raw hardware source too (root)"
     )
@@ -62,7 +65,7 @@ def once_parser() -> Parser:
 
 def watch_parser() -> Parser:
     """`kdash entropy watch`."""
-    parser = Parser("kdash entropy watch", "Print a line for each sample.", WATCH_EPILOG)
+    parser = Parser("entropy watch", "Print a line for each sample.", WATCH_EPILOG, formats=True)
     parser.add_argument(
         "--interval",
         type=seconds_between,

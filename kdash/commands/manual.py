@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kdash import __version__
-from kdash.commands.vcpu_arguments import Parser
+from kdash.commands.argument_parser import Parser
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:

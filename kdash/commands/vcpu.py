@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from kdash.commands.vcpu_arguments import Parser
+from kdash.commands.argument_parser import Parser
 from kdash.commands.vcpu_guest import guest_of, start_of
 from kdash.commands.vcpu_input import serial_input
 from kdash.commands.vcpu_parsers import caps_parser, main_parser, run_parser, trace_parser

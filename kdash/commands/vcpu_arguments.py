@@ -1,34 +1,15 @@
-"""The argument parser of `kdash vcpu` and the kinds of values its options take."""
+"""The kinds of values that options of a guest take."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Final, NoReturn
-
-from kdash.exit_status import ExitStatus
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.cpuid_request import CpuidRequest
 
 DUMP_MAXIMUM: Final = 64 << 20  # bytes one --dump prints at most
 _SUFFIXES: Final = {"K": 10, "M": 20, "G": 30}
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints take one line."""
-
-    def __init__(self, name: str, description: str, epilog: str) -> None:
-        super().__init__(
-            prog=f"kdash {name}",
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and exit with status 2."""
-        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def number(text: str) -> int:

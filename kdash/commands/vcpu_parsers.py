@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from kdash.commands.vcpu_arguments import Parser, count, seconds, span
+from kdash.commands.argument_parser import Parser
+from kdash.commands.vcpu_arguments import count, seconds, span
 from kdash.commands.vcpu_guest import add_guest_options, add_recording_options
 from kdash.commands.vcpu_help import CAPS_EPILOG, DESCRIPTION, EPILOG, RUN_EPILOG, TRACE_EPILOG
 from kdash.commands.vcpu_stops import add_options as add_stop_options

@@ -17,7 +17,7 @@ from kdash.widgets.printable import one_line
 if TYPE_CHECKING:
     import argparse
 
-    from kdash.commands.vcpu_arguments import Parser
+    from kdash.commands.argument_parser import Parser
 
 PORT: Final = 8577
 DANGER: Final = "--let-others-act-as-me"
@@ -141,7 +141,7 @@ def web_parser() -> Parser:
 
 def _own(parser: Parser) -> argparse.ArgumentParser:
     """What is the server's alone; complaints as of `kdash web`."""
-    from kdash.commands.vcpu_arguments import Parser
+    from kdash.commands.argument_parser import Parser
 
     own = Parser("web", "", "")
     own.prog = parser.prog
