@@ -34,6 +34,17 @@ def _variables(  # noqa: PLR0913 - each is a colour, by name
     }
 
 
+def _unmixed(theme: Theme, *names: str) -> Theme:
+    """The theme, with text in the colours themselves that are named.
+
+    Textual's mixes of them are made for dark grounds and its own colours.
+    """
+    text = {f"text-{name}": getattr(theme, name) for name in names}
+    return replace(theme, variables=theme.variables | text)
+
+
+MEANINGS: Final = ("accent", "warning", "error", "success")  # colours that tell something
+
 DARK: Final = Theme(
     name="dark",
     dark=True,
@@ -52,7 +63,7 @@ DARK: Final = Theme(
         ground="#1b1f24", row="#2d3a4a", key="#e5a84b",
     ),
 )  # fmt: skip
-LIGHT: Final = Theme(
+LIGHT: Final = _unmixed(Theme(
     name="light",
     dark=False,
     primary="#2f5f8f",
@@ -65,20 +76,12 @@ LIGHT: Final = Theme(
     background="#fafafa",
     surface="#f2f3f4",
     panel="#e6e8ea",
-    variables={
-        **_variables(
-            muted="#5c6670", border="#b4bbc2", bar="#b4bbc2", hover="#929ba4", active="#2f5f8f",
-            ground="#f2f3f4", row="#d3deea", key="#8a5200",
-        ),
-        # Textual's mixes of these are made for dark grounds.
-        "text-primary": "#2f5f8f",
-        "text-accent": "#8a5200",
-        "text-warning": "#7d5a00",
-        "text-error": "#b3261e",
-        "text-success": "#2a6b2f",
-    },
-)  # fmt: skip
-HIGH_CONTRAST: Final = Theme(
+    variables=_variables(
+        muted="#5c6670", border="#b4bbc2", bar="#b4bbc2", hover="#929ba4", active="#2f5f8f",
+        ground="#f2f3f4", row="#d3deea", key="#8a5200",
+    ),
+), "primary", *MEANINGS)  # fmt: skip
+HIGH_CONTRAST: Final = _unmixed(Theme(
     name="high-contrast",
     dark=True,
     primary="#5fd7ff",
@@ -91,36 +94,25 @@ HIGH_CONTRAST: Final = Theme(
     background="#000000",
     surface="#000000",
     panel="#1c1c1c",
-    variables={
-        **_variables(
-            muted="#d0d0d0", border="#d0d0d0", bar="#bcbcbc", hover="#ffffff", active="#5fd7ff",
-            ground="#000000", row="#303030", key="#ffd700",
-        ),
-        "text-primary": "#5fd7ff",
-        "text-accent": "#ffd700",
-        "text-warning": "#ffaf00",
-        "text-error": "#ff8787",
-        "text-success": "#5fff5f",
-    },
-)  # fmt: skip
+    variables=_variables(
+        muted="#d0d0d0", border="#d0d0d0", bar="#bcbcbc", hover="#ffffff", active="#5fd7ff",
+        ground="#000000", row="#303030", key="#ffd700",
+    ),
+), "primary", *MEANINGS)  # fmt: skip
 #: Good is blue, bad vermilion, what changed yellow: of the palette of Okabe and Ito (2008), which
 #: people who see red and green alike tell apart; lighter where that needs it on dark ground.
-COLOUR_BLIND: Final = replace(
-    DARK,
-    name="colour-blind",
-    primary="#56b4e9",
-    accent="#f0e442",
-    warning="#e69f00",
-    error="#ff8c42",
-    success="#56b4e9",
-    variables={
-        **DARK.variables,
-        "footer-key-foreground": "#f0e442",
-        "text-accent": "#f0e442",
-        "text-warning": "#e69f00",
-        "text-error": "#ff8c42",
-        "text-success": "#56b4e9",
-    },
+COLOUR_BLIND: Final = _unmixed(
+    replace(
+        DARK,
+        name="colour-blind",
+        primary="#56b4e9",
+        accent="#f0e442",
+        warning="#e69f00",
+        error="#ff8c42",
+        success="#56b4e9",
+        variables=DARK.variables | {"footer-key-foreground": "#f0e442"},
+    ),
+    *MEANINGS,
 )
 #: The terminal's own sixteen colours.
 ANSI: Final = replace(BUILTIN_THEMES["ansi-dark"], name="ansi")
