@@ -136,7 +136,7 @@ async def test_a_window_that_closes_ends_its_dashboard(program: WebProgram) -> N
     assert await gone(children)
 
 
-@pytest.mark.parametrize("nonsense", ["[", '["stdin", 7]', "[" * 100000])
+@pytest.mark.parametrize("nonsense", ['["stdin", 7]', "[" * 100000])
 async def test_nonsense_ends_the_window_alone(program: WebProgram, nonsense: str) -> None:
     async with window(program) as browser:
         await browser.socket.send_str(nonsense)
@@ -185,7 +185,7 @@ async def test_a_browser_writes_no_file_and_starts_no_editor(
         assert {one for one in folder_content(tmp_path) - before if one.is_file()} == set()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "[::]"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
 def test_another_address_than_loopback_needs_the_flag_that_names_the_danger(host: str) -> None:
     found = subprocess.run(
         [sys.executable, "-m", "kdash", "web", "--listen", f"{host}:0"],
