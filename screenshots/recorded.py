@@ -210,6 +210,9 @@ class RecordedSampler:
     def trace_callers(self, on: bool) -> None:
         """A recording calls nothing."""
 
+    def trace_random_events(self, on: bool) -> None:
+        """Nor does it have pools that move."""
+
     def measure_hwrng(self) -> None:
         """A recording has no hardware."""
 

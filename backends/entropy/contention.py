@@ -143,9 +143,10 @@ def experiment(
     threads = len(cpus()) if most_threads is None else most_threads
     _check_threads(threads, cpus())
     points: list[Point] = []
-    for plan in plans(threads, kernel=kernel and not takes_from_input_pool()):
+    planned = plans(threads, kernel=kernel and not takes_from_input_pool())
+    for plan in planned:
         points.append(measure(plan, runs=runs, seconds=seconds, step=step))
-        yield Contention(len(cpus()), host_nodes(), tuple(points))
+        yield Contention(len(cpus()), host_nodes(), tuple(points), len(planned))
 
 
 def _check_threads(threads: int, places: tuple[int, ...]) -> None:

@@ -21,7 +21,7 @@ class Shares:
 class Point:
     """One number of threads on one design."""
 
-    design: str  # "1 pool", "2 pools", "getrandom"; simulated: "1 node", "4 nodes"
+    design: str  # "1 pool", "2 pools", "getrandom"; simulated: "1 node", "4 nodes", "120 CPUs"
     threads: int
     pools: int
     reads_per_second: float  # of 16 bytes, the median of the runs
@@ -40,3 +40,4 @@ class Contention:
     cpus: int  # this process may run on
     nodes: int  # NUMA nodes of this host
     points: tuple[Point, ...]
+    planned: int = 0  # points of the whole experiment; 0: not told

@@ -105,6 +105,16 @@ class PoolTraffic:
     mixed: int = 0  # bytes
     extracted: int = 0  # bytes
 
+    def __str__(self) -> str:
+        """The pool and what moved: "input 64 bits credited, 12 B mixed"."""
+        amounts = (
+            (self.credited, "bits credited"), (self.debited, "bits debited"),
+            (self.pushes, "spills"), (self.pulled, "bits pulled"), (self.mixed, "B mixed"),
+            (self.extracted, "B extracted"),
+        )  # fmt: skip
+        shown = ", ".join(f"{amount:,} {what}" for amount, what in amounts if amount)
+        return f"{self.name} {shown or 'unchanged'}"
+
 
 @dataclass(frozen=True, slots=True)
 class RandomEvents:

@@ -59,13 +59,15 @@ class OnRequest:
         ours = {os.getpid(), self._vdso.process_id or 0}  # the probe times calls
         return self._callers.read(ours)
 
-    def trace_random_events(self) -> None:
-        """Add up the kernel's random:* events from now on, in a trace instance of our own.
+    def trace_random_events(self, on: bool = True) -> None:
+        """Add up the kernel's random:* events from now on, in a trace instance of our own, or stop.
 
         Raises:
             Unavailable: They can't be gathered, or this kernel has none.
         """
-        if not self._events.running:
+        if not on:
+            self._events.close()
+        elif not self._events.running:
             self._events.start()
 
     def random_events(self) -> RandomEvents:

@@ -54,7 +54,7 @@ class _Lock:
 
 
 class _Machine:
-    """Threads in sockets, and a lock for each node."""
+    """Threads in sockets, and a lock for each node, or for each group of threads."""
 
     def __init__(
         self, sockets: int, threads: int, nodes: int, calibration: Calibration, seed: int
@@ -63,7 +63,10 @@ class _Machine:
         self._random = random.Random(seed)  # noqa: S311 - a simulation
         self._socket = [thread * sockets // threads for thread in range(threads)]
         locks = [_Lock() for _ in range(nodes)]
-        self._lock = [locks[socket * nodes // sockets] for socket in self._socket]
+        if nodes <= sockets:
+            self._lock = [locks[socket * nodes // sockets] for socket in self._socket]
+        else:
+            self._lock = [locks[thread * nodes // threads] for thread in range(threads)]
         self._passages = [_PASSAGES] * threads
         self._events = [(self._think(), thread, False) for thread in range(threads)]
         heapq.heapify(self._events)
@@ -142,7 +145,8 @@ def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
     Args:
         sockets: 1 to 64.
         threads: In all, at least one a socket, at most 4,096.
-        nodes: Pools, 1 to the number of sockets.
+        nodes: Pools, 1 to the number of threads: up to one a socket, each for whole sockets; above,
+            each for as many threads in turn, up to one a thread, which is one a processor.
         calibration: Times; those that meet the published statements by default.
         seed: The same seed gives the same point.
         reads: How many reads are counted.
@@ -155,8 +159,8 @@ def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
         raise ValueError(f"{sockets} sockets: 1 to {MOST_SOCKETS}")
     if not sockets <= threads <= MOST_THREADS:
         raise ValueError(f"{threads} threads: {sockets}, one a socket, to {MOST_THREADS:,}")
-    if not 1 <= nodes <= sockets:
-        raise ValueError(f"{nodes} nodes: 1 to {sockets}, the number of sockets")
+    if not 1 <= nodes <= threads:
+        raise ValueError(f"{nodes} nodes: 1 to {threads}, the number of threads")
     machine = _Machine(sockets, threads, nodes, calibration or Calibration(), seed)
     machine.run(int(reads * _WARM_UP), step)
     began = machine.now
@@ -165,7 +169,7 @@ def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
     busy = machine.spin + machine.hold + machine.think
     rate = machine.reads / (machine.now - began)
     return Point(
-        design="1 node" if nodes == 1 else f"{nodes} nodes",
+        design=_design(sockets, threads, nodes),
         threads=threads,
         pools=nodes,
         reads_per_second=rate,
@@ -176,3 +180,12 @@ def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
         runs=1,
         origin=SIMULATED,
     )
+
+
+def _design(sockets: int, threads: int, nodes: int) -> str:
+    """Pools of whole sockets are nodes; smaller ones belong to processors."""
+    if nodes == 1:
+        return "1 node"
+    if nodes <= sockets:
+        return f"{nodes} nodes"
+    return f"{nodes} CPUs" if nodes == threads else f"{nodes} pools"

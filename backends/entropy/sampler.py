@@ -78,6 +78,14 @@ class EntropySampler:
         """
         self._reader.on_request.trace_callers(on)
 
+    def trace_random_events(self, on: bool) -> None:
+        """Add up the events random:* of the kernel's pools from now on, or stop.
+
+        Raises:
+            Unavailable: They can't be gathered, or this kernel has none.
+        """
+        self._reader.on_request.trace_random_events(on)
+
     def measure_hwrng(self) -> None:
         """Measure the raw hardware source; a later reading tells the rate.
 

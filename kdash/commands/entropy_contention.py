@@ -31,6 +31,7 @@ examples:
   kdash entropy contention --runs 3 --format json
   kdash entropy contention --simulate 4,120,1    four sockets, 120 threads, one pool for all
   kdash entropy contention --simulate 4,120,4    the same with a pool a node
+  kdash entropy contention --simulate 4,120,120  the same with a pool a processor
 
 Exit status: 0, 2 usage, 3 when threads can't be started, 130 after ctrl+c with what is known.
 """
@@ -62,7 +63,7 @@ def contention_parser() -> Parser:
     )
     parser.add_argument(
         "--simulate", type=_machine, metavar="SOCKETS,THREADS,NODES",
-        help="simulate a machine: threads in all, and pools, one a node",
+        help="simulate a machine: threads in all, and pools: one for all, one a node, one a thread",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the simulation (1)")
     parser.add_argument(
@@ -128,7 +129,9 @@ def _measure(arguments: argparse.Namespace) -> int:
 def _tell_progress(found: Contention) -> None:
     if sys.stderr.isatty():
         point = found.points[-1]
-        sys.stderr.write(f"\r\x1b[Kmeasured {counted(point.threads, 'thread')}, {point.design}")
+        done = f"{len(found.points)} of {found.planned}"
+        told = f"measured {done}: {counted(point.threads, 'thread')}, {point.design}"
+        sys.stderr.write(f"\r\x1b[K{told}")
 
 
 def _print(found: Contention, form: str) -> None:

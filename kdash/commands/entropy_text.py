@@ -207,16 +207,7 @@ def _pools(reading: Reading) -> str:
     traced = reading.random_events
     if traced is None:
         return ""
-    told = []
-    for pool in traced.pools:
-        amounts = (
-            (pool.credited, "bits credited"), (pool.debited, "bits debited"),
-            (pool.pushes, "spills"), (pool.pulled, "bits pulled"), (pool.mixed, "B mixed"),
-            (pool.extracted, "B extracted"),
-        )  # fmt: skip
-        shown = ", ".join(f"{amount:,} {what}" for amount, what in amounts if amount)
-        told.append(f"{pool.name} {shown or 'unchanged'}")
-    return "; ".join(told) or "no event"
+    return "; ".join(map(str, traced.pools)) or "no event"
 
 
 def _log(reading: Reading) -> str:

@@ -279,6 +279,10 @@ class EntropyPane(EntropyViews):
                 told = commands.trace_callers(self._sampler, on)
                 self.reveal(KERNEL)
                 return told
+            case words.RandomEvents(on):
+                told = commands.trace_random_events(self._sampler, on)
+                self.reveal(KERNEL)
+                return told
             case words.MeasureHwrng():
                 told = commands.measure_hwrng(self._sampler)
                 self.reveal(KERNEL)

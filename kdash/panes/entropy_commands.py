@@ -58,6 +58,17 @@ def trace_callers(sampler: Sampler, on: bool) -> str:
     return "who calls getrandom is counted" if on else "callers are no longer counted"
 
 
+def trace_random_events(sampler: Sampler, on: bool) -> str:
+    """Add up what moves in the kernel's own pools, or stop; what to tell of it.
+
+    Raises:
+        CommandError: The kernel has no such events, or they can't be traced here.
+    """
+    with refusals("random-events"):
+        sampler.trace_random_events(on)
+    return "the kernel's pools are followed" if on else "the kernel's pools are no longer followed"
+
+
 def measure_hwrng(sampler: Sampler) -> str:
     """Measure the hardware source; what to tell of it.
 

@@ -94,13 +94,13 @@ def measured(step: Callable[[], None]) -> Iterator[Contention]:
 
 
 def simulated(step: Callable[[], None]) -> Iterator[tuple[Point, ...]]:
-    """Machines of one to eight sockets, with one pool for all and with one a node."""
+    """Machines of one to eight sockets, with one pool for all, one a node and one a processor."""
     from kdash.backends.entropy.queueing import THREADS_A_SOCKET, simulate
 
     points: list[Point] = []
     for sockets in SIMULATED_SOCKETS:
-        for nodes in sorted({1, sockets}):
-            threads = sockets * THREADS_A_SOCKET
+        threads = sockets * THREADS_A_SOCKET
+        for nodes in sorted({1, sockets, threads}):
             points.append(simulate(sockets, threads, nodes, reads=SIMULATED_READS, step=step))
     yield tuple(points)
 
@@ -197,7 +197,7 @@ class Laboratory:
         if error:
             view.show_measured(found, error, failed=True)
         elif self._measured.running:
-            done = len(found.points) if found else 0
-            view.show_measured(found, f"measuring, {done} points so far; r stops")
+            done = f"{len(found.points)} of {found.planned} points" if found else "the first point"
+            view.show_measured(found, f"measuring, {done}; r stops")
         else:
             view.show_measured(found, "")

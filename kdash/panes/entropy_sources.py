@@ -29,6 +29,9 @@ class Sampler(Protocol):
     def trace_callers(self, on: bool) -> None:
         """Count the callers of getrandom from now on, or stop; raises what the backend does."""
 
+    def trace_random_events(self, on: bool) -> None:
+        """Add up the events of the kernel's pools from now on, or stop; raises likewise."""
+
     def measure_hwrng(self) -> None:
         """Measure the raw hardware source; raises what the backend does."""
 

@@ -27,9 +27,11 @@ WORDS = (
     CommandWord("plot", "plot NAME", "plot " + ", ".join(series.name for series in SERIES)),
     CommandWord("zoom", "zoom SPAN", "time the plot shows: 90s, 10m, 24h; now: follow again"),
     CommandWord("callers", "callers on|off", "tell who calls getrandom (root, through tracefs)"),
+    CommandWord("random-events", "random-events on|off",
+                "credits, debits, spills of the kernel's own pools (root, kernels 3.6 to 5.17)"),
     CommandWord("hwrng", "hwrng", "measure how fast the hardware source gives bytes (root)"),
     CommandWord("interval", "interval SECONDS", "seconds between two looks at the kernel"),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,13 @@ class Callers:
 
 
 @dataclass(frozen=True, slots=True)
+class RandomEvents:
+    """Add up the trace events random:* of the kernel's pools, or stop."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureHwrng:
     """Measure the raw hardware source."""
 
@@ -95,7 +104,7 @@ class Interval:
 
 StepCommand = Step | Extract | Mix | Credit
 ModelCommand = StepCommand | model_words.Setting
-Command = ModelCommand | Plot | Zoom | Callers | MeasureHwrng | Interval
+Command = ModelCommand | Plot | Zoom | Callers | RandomEvents | MeasureHwrng | Interval
 
 
 def parse(line: str) -> Command:
@@ -113,6 +122,9 @@ def parse(line: str) -> Command:
         return Zoom(_span(_only(rest, "zoom SPAN", "90s, 10m, 24h or now")))
     if first == "callers":
         return Callers(_switch(_only(rest, "callers on|off", "on or off"), "callers"))
+    if first == "random-events":
+        usage = "random-events on|off"
+        return RandomEvents(_switch(_only(rest, usage, "on or off"), first))
     if first == "hwrng":
         if rest:
             raise CommandError("hwrng: one argument too many; it takes none")

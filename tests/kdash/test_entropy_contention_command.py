@@ -54,7 +54,7 @@ def test_a_simulated_machine_says_what_it_is_calibrated_to() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--simulate", "4"), ("--simulate", "4,120,x"), ("--simulate", "4,120,5"),
+        ("--simulate", "4"), ("--simulate", "4,120,x"), ("--simulate", "4,120,121"),
         ("--simulate", "0,0,0"), ("--threads", "0"), ("--threads", "9999"), ("--runs", "none"),
         ("--seconds", "0"), ("--seconds", "1e9"), ("surplus",),
     ],

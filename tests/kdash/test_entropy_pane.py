@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -63,6 +64,9 @@ class GivenSampler:
 
     def trace_callers(self, on: bool) -> None:
         raise Unavailable("needs root")
+
+    def trace_random_events(self, on: bool) -> None:
+        raise Unavailable("not on this kernel")
 
     def measure_hwrng(self) -> None:
         self.measured = True
@@ -302,6 +306,8 @@ async def test_what_needs_root_is_refused_in_words_and_what_does_not_is_done() -
     async with opened([MODERN]) as (pane, _):
         with pytest.raises(CommandError, match="callers: needs root"):
             pane.run_command("callers on")
+        with pytest.raises(CommandError, match="random-events: not on this kernel"):
+            pane.run_command("random-events on")
         assert "reading the hardware source" in pane.run_command("hwrng")
         assert pane.given.measured
 
@@ -477,7 +483,8 @@ async def test_measuring_is_told_and_stopped_by_the_same_key() -> None:
     async with opened([MODERN], WIDE) as (pane, pilot):
         await pilot.press(*["greater_than_sign"] * 3, "r")
         view = pane.query_one(ContentionView)
-        await until(pilot, lambda: "r stops" in view.text)
+        measuring = re.compile(r"measuring, (the first point|\d+ of [1-9]\d* points); r stops")
+        await until(pilot, lambda: measuring.search(view.text))
         await pilot.press("r")
         await until(pilot, lambda: "r stops" not in view.text)
 

@@ -35,7 +35,10 @@ NAMES = (
     ("a", "bad", "1 pool for all threads"), ("s", "warning", "some threads a pool"),
     ("e", "good", "a pool for each thread"), ("g", "accent", "getrandom of this kernel"),
 )  # fmt: skip
-SIMULATED_NAMES = (("a", "bad", "1 pool for all nodes"), ("e", "good", "a pool for each node"))
+SIMULATED_NAMES = (
+    ("a", "bad", "1 pool for all nodes"), ("n", "good", "a pool for each node"),
+    ("c", "accent", "a pool for each CPU"),
+)  # fmt: skip
 
 
 class ContentionView(ToneLines):
@@ -111,13 +114,17 @@ class ContentionView(ToneLines):
         origin = self._simulated[0].origin
         lines: list[Line] = [(Span("SIMULATED", "strong"), Span(f"  {origin}", "muted"))]
         shared = [point for point in self._simulated if point.pools == 1]
-        designs = (shared, _one_a_socket(self._simulated))
+        each = [point for point in self._simulated if point.pools == point.threads]
+        designs = (shared, _one_a_node(self._simulated), each)
         curves = [
             Curve(_curve(points), tone, dotted=True, mark=mark)
             for points, (mark, tone, _) in zip(designs, SIMULATED_NAMES, strict=True)
+            if points
         ]
         lines += curve_lines(curves, width, chart, "reads/s", "threads, 30 a socket")
-        lines += key_lines(SIMULATED_NAMES, width, dotted=True)
+        drawn = {curve.mark for curve in curves}
+        names = [name for name in SIMULATED_NAMES if name[0] in drawn]
+        lines += key_lines(names, width, dotted=True)
         return [*lines, *_table(self._simulated, width, _simulated_tone, measured=False)]
 
 
@@ -134,10 +141,12 @@ def _curve(points: Sequence[Point]) -> tuple[tuple[float, float], ...]:
     return tuple(sorted((float(point.threads), point.reads_per_second) for point in points))
 
 
-def _one_a_socket(points: Sequence[Point]) -> list[Point]:
-    """Of each number of threads the point with the most pools."""
+def _one_a_node(points: Sequence[Point]) -> list[Point]:
+    """Of each number of threads the point with the most pools that threads share."""
     most: dict[int, Point] = {}
     for point in points:
+        if point.pools == point.threads:
+            continue
         if point.threads not in most or point.pools > most[point.threads].pools:
             most[point.threads] = point
     return list(most.values())
@@ -153,7 +162,9 @@ def _measured_tone(point: Point) -> str:
 
 
 def _simulated_tone(point: Point) -> str:
-    return "bad" if point.pools == 1 else "good"
+    if point.pools == 1:
+        return "bad"
+    return "accent" if point.pools == point.threads else "good"
 
 
 def _table(

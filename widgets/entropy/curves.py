@@ -101,12 +101,20 @@ def short(value: float) -> str:
 def _marks(
     curves: Sequence[Curve], span: tuple[float, float], top: float, across: int, rows: int
 ) -> dict[int, dict[int, tuple[str, str]]]:
-    """The letters of the points and their tones, by row and column; the first curve wins."""
+    """The letters of the points and their tones, by row and column.
+
+    Where curves meet, the letter of the first stands at the point, those of the others beside it.
+    """
     found: dict[int, dict[int, tuple[str, str]]] = {}
-    for curve in reversed(curves):
+    for curve in curves:
         for x, y in _placed(curve, span, top, across * ACROSS, rows * DOWN):
-            if curve.mark:
-                found.setdefault(y // DOWN, {})[x // ACROSS] = (curve.mark, curve.tone)
+            row = found.setdefault(y // DOWN, {})
+            place = x // ACROSS
+            free = (
+                at for at in (place, place + 1, place - 1) if at not in row and 0 <= at < across
+            )
+            if curve.mark and (at := next(free, None)) is not None:
+                row[at] = (curve.mark, curve.tone)
     return found
 
 

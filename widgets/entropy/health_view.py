@@ -99,6 +99,9 @@ class HealthView(ToneLines):
                 lines.append((Span("nothing tested yet: r tests it, t another source", "muted"),))
             return lines
         lines.append((Span(f"{health.nbytes:,} bytes  r: again  t: another source", "muted"),))
+        if health.untested:
+            names = ", ".join(TESTS.get(key, (key, ""))[0] for key in health.untested)
+            lines += wrapped(f"Too few bytes to judge by: {names}.", width, "warning")
         lines += [(), *_row(HEAD, "what it looks for", width, "muted", "muted")]
         for verdict in health.verdicts:
             lines += _verdict(verdict, width, below=height >= TALL)

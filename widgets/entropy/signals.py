@@ -13,6 +13,7 @@ from kdash.backends.entropy.facts import (
     HardwareSource,
     Holders,
     Percentiles,
+    RandomEvents,
     Reading,
     Reseed,
 )
@@ -42,6 +43,7 @@ NAMES = {  # of signals that are not available, where the name is too long for i
     "reseed": "last reseed",
     "vm_forks": "machine forks",
     "callers": "getrandom by",
+    "random_events": "random:* events",
     "getrandom": "getrandom 16 B",
     "getrandom_vdso": "vDSO getrandom",
     "holders": "device holders",
@@ -78,6 +80,8 @@ def _told(reading: Reading) -> Iterator[Signal]:
         yield _hardware(reading, reading.hwrng)
     if reading.irq_per_second is not None:
         yield Signal("interrupts", _interrupts(reading))
+    if reading.random_events is not None:
+        yield from _pools(reading.random_events)
     yield from _getrandom(reading)
     if reading.holders is not None:
         yield Signal("device holders", _holders(reading.holders))
@@ -109,6 +113,13 @@ def _getrandom(reading: Reading) -> Iterator[Signal]:
         yield Signal("stream", told)
     if reading.callers is not None:
         yield Signal("getrandom by", _callers(reading.callers))
+
+
+def _pools(traced: RandomEvents) -> Iterator[Signal]:
+    """What moved in the kernel's own pools since the reading before."""
+    told = [str(pool) for pool in traced.pools] or ["no event"]
+    for place, text in enumerate(told):
+        yield Signal("" if place else NAMES["random_events"], text)
 
 
 def _events(reading: Reading) -> Iterator[Signal]:
@@ -149,7 +160,8 @@ def _lateness(seconds: float) -> tuple[str, str]:
 
 
 def _interrupts(reading: Reading) -> str:
-    total = f"{number(reading.irq_per_second or 0.0)}/s"
+    window = "" if reading.irq_seconds is None else f" over {reading.irq_seconds:.1f} s"
+    total = f"{number(reading.irq_per_second or 0.0)}/s{window}"
     by_cpu = reading.irq_per_second_by_cpu
     if len(by_cpu) < 2:
         return total

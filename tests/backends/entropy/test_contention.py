@@ -48,7 +48,7 @@ def test_an_experiment_tells_what_there_is_after_each_point(
 ) -> None:
     monkeypatch.setattr(contention, "takes_from_input_pool", lambda: False)
     told = list(experiment(1, runs=1, seconds=SHORT))
-    assert [len(found.points) for found in told] == [1, 2]
+    assert [(len(found.points), found.planned) for found in told] == [(1, 2), (2, 2)]
     assert [point.design for point in told[-1].points] == ["1 pool", "getrandom"]
     assert told[-1].cpus == len(cpus())
 
@@ -169,12 +169,19 @@ def test_a_pool_a_node_makes_four_sockets_read_almost_six_times_as_much() -> Non
     assert (one.origin, one.design, four.design) == (SIMULATED, "1 node", "4 nodes")
 
 
+def test_with_a_pool_a_processor_nobody_waits() -> None:
+    point = simulate(4, 4 * THREADS_A_SOCKET, 4 * THREADS_A_SOCKET, reads=2000)
+    assert (point.design, point.pools) == ("120 CPUs", 120)
+    assert point.shares is not None
+    assert point.shares.spin == 0
+
+
 @settings(max_examples=25)
-@given(st.integers(1, 6), st.integers(1, 12), st.integers(1, 6), st.integers(0, 99))
+@given(st.integers(1, 6), st.integers(1, 12), st.integers(1, 72), st.integers(0, 99))
 def test_simulated_shares_add_up_and_the_seed_decides(
     sockets: int, each: int, nodes: int, seed: int
 ) -> None:
-    arguments = (sockets, sockets * each, min(nodes, sockets))
+    arguments = (sockets, sockets * each, min(nodes, sockets * each))
     point = simulate(*arguments, seed=seed, reads=500)
     check(point)
     assert point == simulate(*arguments, seed=seed, reads=500)
@@ -190,7 +197,7 @@ def test_no_design_reads_faster_than_threads_that_never_wait(sockets: int, each:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(0, 1, 1), (MOST_SOCKETS + 1, 100, 1), (2, 1, 1), (1, 5000, 1), (2, 4, 3), (2, 4, 0)],
+    [(0, 1, 1), (MOST_SOCKETS + 1, 100, 1), (2, 1, 1), (1, 5000, 1), (2, 4, 5), (2, 4, 0)],
 )
 def test_machines_that_cannot_be_are_refused(arguments: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match=r"sockets|threads|nodes"):

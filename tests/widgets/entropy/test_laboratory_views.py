@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from kdash.backends.entropy.contention_facts import MEASURED, SIMULATED, Contention, Point, Shares
+from kdash.backends.entropy.health.stream import HealthStream
 from kdash.backends.entropy.health_facts import (
     AdaptiveProportion,
     Fips140,
@@ -42,7 +43,7 @@ MEASURED_HERE = Contention(
 )  # fmt: skip
 SIMULATED_THERE = tuple(
     point(30 * sockets, nodes, 250_000.0 * nodes, 0.5, SIMULATED)
-    for sockets in (1, 2, 4) for nodes in sorted({1, sockets})
+    for sockets in (1, 2, 4) for nodes in sorted({1, sockets, 30 * sockets})
 )  # fmt: skip
 
 
@@ -93,6 +94,12 @@ def test_a_dotted_curve_has_fewer_dots_than_a_solid_one() -> None:
     assert 0 < dotted < solid / 2
 
 
+def test_letters_of_curves_that_meet_stand_side_by_side() -> None:
+    met = [Curve(((0.0, 5.0), (9.0, y)), "good", mark=mark) for mark, y in (("a", 1.0), ("b", 9.0))]
+    drawn = [plain(line) for line in curve_lines(met, 40, 8, "reads/s", "threads")]
+    assert any("ab" in line for line in drawn)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0"), (999, "999"), (9999, "9999"), (167_000, "167k"), (2_150_000, "2.15M")],
@@ -127,7 +134,8 @@ async def test_curves_are_known_by_letters_as_well_as_by_colours() -> None:
         view.show_simulated(SIMULATED_THERE)
         await pilot.pause()
         assert "a⠒ 1 pool for all threads" in view.text
-        assert "e⠂ a pool for each node" in view.text
+        assert "n⠂ a pool for each node" in view.text
+        assert "c⠂ a pool for each CPU" in view.text
         assert "!85%" in view.text
         assert "80% ▼" in view.text
 
@@ -185,6 +193,16 @@ async def test_verdicts_are_told_with_what_they_do_not_say(size: tuple[int, int]
         assert "FAIL" in view.text
         assert "monobit 94, poker 48, runs 13" in view.text.replace("\n", " ")
         assert "says nothing about seeding" in view.text.replace("\n", " ")
+
+
+async def test_a_short_stream_says_which_tests_could_not_judge_it() -> None:
+    view = HealthView()
+    short_one = HealthStream()
+    short_one.feed(bytes(range(40)))
+    async with Host(view).run_test(size=(118, 40)) as pilot:
+        view.show_health(short_one.health(), "")
+        await pilot.pause()
+        assert "Too few bytes to judge by: FIPS 140-2, adaptive proportion, most" in view.text
 
 
 async def test_keys_test_a_source_again_and_choose_another() -> None:

@@ -11,6 +11,8 @@ from kdash.backends.entropy.facts import (
     GeneratorEvent,
     HardwareSource,
     Holders,
+    PoolTraffic,
+    RandomEvents,
     Reading,
     Reseed,
     Throughput,
@@ -72,6 +74,20 @@ def test_latency_of_both_ways_in_is_told() -> None:
 def test_interrupts_are_told_by_cpu() -> None:
     assert named(MODERN)["interrupts"].value == "12.5/s (by CPU: 2.5 10)"
     assert named(OLD)["interrupts"].value == "3/s"
+
+
+def test_interrupts_say_over_how_many_seconds_they_were_counted() -> None:
+    assert named(replace(OLD, irq_seconds=1.04))["interrupts"].value == "3/s over 1.0 s"
+
+
+def test_what_moved_in_the_kernels_own_pools_is_a_line_a_pool() -> None:
+    pools = (PoolTraffic("blocking", pulled=64, extracted=8), PoolTraffic("input", credited=1200))
+    told = signals(replace(OLD, random_events=RandomEvents((("credit_entropy_bits", 3),), pools)))
+    place = [signal.name for signal in told].index("random:* events")
+    assert told[place].value == "blocking 64 bits pulled, 8 B extracted"
+    assert told[place + 1] == Signal("", "input 1,200 bits credited")
+    quiet = named(replace(OLD, random_events=RandomEvents((), ())))
+    assert quiet["random:* events"].value == "no event"
 
 
 def test_many_cpus_are_counted_rather_than_listed() -> None:
