@@ -79,9 +79,9 @@ class Browser:
         await self.socket.send_str(json.dumps(["stdin", keys]))
 
     async def wait_for(self, *words: str) -> str:
-        """Read until every one of `words` is on the screen."""
+        """Read until every one of `words` is on the screen, however lines are broken there."""
         end = time.monotonic() + PATIENCE
-        while not all(word in self.text for word in words):
+        while not all(_joined(word) in _joined(self.text) for word in words):
             message = await self._message(end)
             assert message is not None, f"{words} not on the screen:\n{self.text}"
             self._stream.feed(message.data)
@@ -94,6 +94,10 @@ class Browser:
         except TimeoutError:
             return None
         return found if found.type is aiohttp.WSMsgType.BINARY else None
+
+
+def _joined(text: str) -> str:
+    return "".join(text.split())
 
 
 @asynccontextmanager
