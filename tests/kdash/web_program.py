@@ -90,7 +90,8 @@ class Browser:
     async def _message(self, end: float) -> aiohttp.WSMessage | None:
         """What is drawn next; None where nothing is until then, or never."""
         try:
-            found = await self.socket.receive(end - time.monotonic())
+            async with asyncio.timeout(end - time.monotonic()):  # a ping begins receive()'s anew
+                found = await self.socket.receive()
         except TimeoutError:
             return None
         return found if found.type is aiohttp.WSMsgType.BINARY else None
