@@ -6,21 +6,10 @@ is then taken as typical and repeated, so that the rates of events stay those of
 
 from __future__ import annotations
 
-import copy
-import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from random import Random
 
-from kdash.backends.entropy.devices import read_urandom
-from kdash.backends.entropy.facts import ModelStep, PoolState
-from kdash.backends.entropy.fed_generator import (
-    FedGenerator,
-    boot_machine,
-    changes_between,
-    spread_between,
-)
+from kdash.backends.entropy.facts import ModelStep
+from kdash.backends.entropy.fed_generator import changes_between
 from kdash.backends.entropy.happenings import ClockFeed, Feed, Happening, Kind, Window
 from kdash.backends.entropy.machine_feed import CounterFeed
 from kdash.backends.entropy.model_facts import ModelState
@@ -29,11 +18,9 @@ from kdash.backends.entropy.model_load import (
     MOST_READ_BYTES,
     MOST_READS_PER_SECOND,
     NS,
-    Arrivals,
-    LoadSource,
-    Reader,
     checked_rate,
 )
+from kdash.backends.entropy.model_pools import DEVICES, PoolsAtWork
 from kdash.backends.entropy.model_state import (
     Before,
     fast_pools_of,
@@ -41,33 +28,24 @@ from kdash.backends.entropy.model_state import (
     passed_above,
     sources_of,
 )
-from kdash.backends.entropy.pool import EXTRACT_BYTES, mix_pool_bytes
 from kdash.backends.entropy.procfs import Root, Unavailable
 from kdash.backends.entropy.traced_events import TracedFeed
-from kdash.backends.wording import counted
 
 MOST_SPEED = 3600
 DEFAULT_SPEED = 60
 DEFAULT_NODES = 2
-DEVICES = ("/dev/random", "/dev/urandom", "getrandom")
 DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.1, "getrandom": 0.05}  # a second
-DEFAULT_READ_BYTES = 16
 SEEDED_LOAD = {Kind.INTERRUPT: 50.0, Kind.DISK: 1.0, Kind.INPUT: 0.0}  # where nothing else feeds
-# What an operation costs in this Python, microseconds, and what a second may cost: little as
-# long as nobody asked for more than the usual clock, some hundredths of a core where one did.
-_COST = {Kind.INTERRUPT: 6.0, Kind.DISK: 25.0, Kind.INPUT: 25.0}
-_EXTRACTION_COST = {"/dev/random": 500.0, "/dev/urandom": 200.0, "getrandom": 200.0}
+# Microseconds that a second may cost: little as long as nobody asked for more than the usual
+# clock, some hundredths of a core where one did.
 _USUAL_BUDGET, _BUDGET = 10_000.0, 25_000.0
 _LEAST_FACTOR = 0.01
 _MOST_WINDOW_NS = 2 * NS  # a longer one was a pause
 _KEY_S = 31  # of include/uapi/linux/input-event-codes.h: the key that asks for a step
-_SATURATED = 15.5  # bits of 32 that differ in a word of the input pool: as much as by chance
-
-Arrival = LoadSource | Reader
 
 
-class LiveModel:
-    """The pools at work. With a seed and a feed of one's own every step is determined."""
+class LiveModel(PoolsAtWork):
+    """The pools fed live. With a seed and a feed of one's own every step is determined."""
 
     def __init__(
         self,
@@ -99,26 +77,11 @@ class LiveModel:
         self._restart(seed, nodes)
 
     def _restart(self, seed: bytes | None, nodes: int) -> None:
-        self._fed = FedGenerator(boot_machine(seed, time.monotonic_ns(), time.time_ns()), nodes)
-        self._seed = seed
-        # Not for secrets: it makes up when events come.
-        self._random = Random(os.urandom(16) if seed is None else seed)  # noqa: S311
-        self._index = 0
-        self._now_ns = 0  # since the model's boot
+        self._boot(seed, nodes)
         self._reached = 0.0
         self._left_out = 0
-        self._pending: deque[tuple[int, Happening]] = deque()
-        self._twin: FedGenerator | None = None
-        self._flip_next = False
-        self._spread: tuple[tuple[int, ...], ...] = ()
-        self._spread_events = 0
-        self._load = {kind: LoadSource(kind, Arrivals(self._random)) for kind in Kind}
-        self._readers = {
-            device: Reader(device, DEFAULT_READ_BYTES, Arrivals(self._random)) for device in DEVICES
-        }
         for device, rate in self._reads.items():
             self.read_at(device, rate)
-        self._before = Before.of(self._fed)
 
     # -- settings -----------------------------------------------------------------------
 
@@ -166,7 +129,7 @@ class LiveModel:
         """
         self._fed.redesign(nodes)
         self.usual_nodes = nodes or self.usual_nodes
-        self._end_twin()
+        self._twin.end()
         for ordinal, device in enumerate(DEVICES):
             self._readers[device].node = ordinal % nodes if nodes else 0
         self._before = Before.of(self._fed)
@@ -187,7 +150,7 @@ class LiveModel:
         """Take events from elsewhere from now on."""
         self._feed.close()
         self._feed = feed
-        self._pending.clear()
+        self._agenda.clear()
 
     def feed_from(self, name: str) -> None:
         """Take events from this machine's counters, from its trace, or from the load alone.
@@ -212,15 +175,11 @@ class LiveModel:
 
     def flip(self) -> None:
         """Flip a bit of the next event in a twin of the model, and follow what comes to differ."""
-        self._end_twin()
-        self._twin = copy.deepcopy(self._fed)
-        self._flip_next = True
-        self._spread_events = 0
-        self._spread = spread_between(self._fed.generator, self._twin.generator)
+        self._twin.flip(self._fed)
 
     def unflip(self) -> None:
         """Follow it no more."""
-        self._end_twin()
+        self._twin.end()
 
     def close(self) -> None:
         """Give back what the feed holds."""
@@ -244,16 +203,16 @@ class LiveModel:
         end_ns = self._now_ns + int(span * factor)
         self._before = before = Before.of(self._fed)
         words = list(self._fed.generator.input.words)
-        self._queue(kept, window.end_ns - span, span, end_ns)
+        self._agenda.queue(kept, (window.end_ns - span, span), self._now_ns, end_ns)
         while self._one(end_ns):
             pass
         self._set_time(end_ns)
-        self._look_at_twin()
+        self._twin.look(self._fed)
         return [self._told(before.told(self._fed), words)]
 
     def step(self) -> ModelStep:
         """Take one event in, made up or not; where there is none, the key that asks is one."""
-        if not self._pending:
+        if not self._agenda:
             self._queue_window(self._feed())
         inventory = self._fed.inventory()
         words = list(self._fed.generator.input.words)
@@ -263,7 +222,7 @@ class LiveModel:
             value = self._random.randrange(256)
             key = Happening(0, Kind.INPUT, 0, _KEY_S, value)
             text = self._feed_event(key)
-        self._look_at_twin()
+        self._twin.look(self._fed)
         step = self._told(text, words)
         changes = changes_between(inventory, self._fed.inventory())
         return ModelStep(step.index, step.operation, b"", step.input, step.changed_words, changes)
@@ -271,188 +230,20 @@ class LiveModel:
     def _queue_window(self, window: Window) -> None:
         span = min(window.end_ns - window.start_ns, _MOST_WINDOW_NS)
         kept = [one for one in window.happenings if 0 <= window.end_ns - one.at_ns <= span]
-        self._queue(kept, window.end_ns - span, span, self._now_ns + span)
-
-    def _queue(self, kept: list[Happening], start_ns: int, span: int, end_ns: int) -> None:
-        """Repeat the happenings of a window until the model's clock reaches `end_ns`."""
-        base = max(self._now_ns, self._pending[-1][0] if self._pending else 0)
-        while base < end_ns and kept:
-            for one in kept:
-                at = base + one.at_ns - start_ns
-                if at >= end_ns:
-                    break
-                self._pending.append((at, one))
-            base += span
+        now = self._now_ns
+        self._agenda.queue(kept, (window.end_ns - span, span), now, now + span)
 
     def _affordable(self, kept: list[Happening], span: int) -> float:
         """The factor between the clocks that there is time for."""
-        seconds = span / NS
-        kinds = Counter(one.kind for one in kept)
-        cost = sum(_COST[kind] * number for kind, number in kinds.items()) / seconds
-        cost += sum(_COST[kind] * source.arrivals.rate for kind, source in self._load.items())
-        for reader in self._readers.values():
-            if reader.waiting_since is not None:
-                continue
-            extractions = -(-reader.nbytes // EXTRACT_BYTES)
-            cost += reader.arrivals.rate * extractions * _EXTRACTION_COST[reader.device]
-        if self._twin is not None:
+        cost = self._agenda.cost(kept, span)
+        if self._twin.follows is not None:
             cost *= 2
         budget = _USUAL_BUDGET if self.speed <= DEFAULT_SPEED else _BUDGET
         if cost * self.speed <= budget:
             return float(self.speed)
         return max(budget / cost, _LEAST_FACTOR)
 
-    def _one(self, end_ns: int | None) -> str | None:
-        """Carry out what comes next before `end_ns`; what it did, or None for nothing."""
-        arrival = min(self._arrivals(), key=lambda found: found[0], default=None)
-        if self._pending and (arrival is None or self._pending[0][0] <= arrival[0]):
-            at, happening = self._pending[0]
-            if end_ns is not None and at >= end_ns:
-                return None
-            self._pending.popleft()
-            self._set_time(max(at, self._now_ns))
-            return self._feed_event(happening)
-        if arrival is None or (end_ns is not None and arrival[0] >= end_ns):
-            return None
-        at, source = arrival
-        self._set_time(max(at, self._now_ns))
-        if isinstance(source, Reader):
-            return self._read(source)
-        source.arrivals.arm(self._now_ns)
-        return self._feed_event(Happening(0, source.kind, *source.event()))
-
-    def _arrivals(self) -> Iterator[tuple[int, Arrival]]:
-        for source in self._load.values():
-            if source.arrivals.next_ns is not None:
-                yield source.arrivals.next_ns, source
-        for reader in self._readers.values():
-            if reader.arrivals.next_ns is not None and reader.waiting_since is None:
-                yield reader.arrivals.next_ns, reader
-
-    def _set_time(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-        for fed in self._alike():
-            fed.set_time(now_ns)
-
-    # -- operations ---------------------------------------------------------------------
-
-    def _alike(self) -> Iterator[FedGenerator]:
-        """The model, and its twin while there is one."""
-        yield self._fed
-        if self._twin is not None:
-            yield self._twin
-
-    def _feed_event(self, happening: Happening) -> str:
-        kind, cpu, number, value = (
-            happening.kind, happening.cpu, happening.number, happening.value,
-        )  # fmt: skip
-        text = self._fed.apply(kind, cpu, number, value)
-        if self._twin is not None:
-            self._twin.apply(kind, cpu, number ^ self._flip_next, value)
-            self._flip_next = False
-            self._spread_events += 1
-        return text + self._settle()
-
-    def _read(self, reader: Reader) -> str:
-        done = reader.read(self._fed.generator, self._now_ns)
-        if self._twin is not None:
-            reader.ask(self._twin.generator)
-        if not done:
-            return f"{reader.device}: the reader sleeps, the pools give nothing"
-        return f"{reader.device}: {len(reader.last)} of {reader.nbytes} bytes" + self._settle()
-
-    def _settle(self) -> str:
-        """Run the spill an operation brought about, wake who may go on; what came of it."""
-        generator = self._fed.generator
-        spilled = [pool.name for pool in generator.queued]
-        for fed in self._alike():
-            fed.generator.run_work()
-        text = f", spill to {' and '.join(spilled)}" if spilled else ""
-        for reader in self._readers.values():
-            if reader.waiting_since is None or not reader.may_go_on(generator):
-                continue
-            if reader.read(generator, self._now_ns):
-                text += f", {reader.device} wakes"
-            if self._twin is not None:
-                reader.ask(self._twin.generator)
-        return text
-
-    def extract(self, nbytes: int) -> ModelStep:
-        """Extract from the input pool; the output is as short as the accounted bits make it."""
-        output = b""
-
-        def extraction() -> str:
-            nonlocal output
-            for fed in self._alike():
-                found = fed.generator.extract_entropy(fed.generator.input, nbytes)
-                output = found if fed is self._fed else output
-            short = f" of {nbytes}" if len(output) < nbytes else ""
-            return f"extract {len(output)}{short} bytes"
-
-        step = self._do(extraction)
-        return ModelStep(
-            step.index, step.operation, output, step.input, step.changed_words, step.changes
-        )
-
-    def urandom(self, nbytes: int) -> bytes:
-        """What a reader of the model's /dev/urandom gets; no step is told of it."""
-        return read_urandom(self._fed.generator, nbytes).out
-
-    def mix(self, data: bytes) -> ModelStep:
-        """Mix bytes into the input pool without credit."""
-
-        def mixing() -> str:
-            for fed in self._alike():
-                mix_pool_bytes(fed.generator.input, data)
-            return f"mix {counted(len(data), 'byte')}"
-
-        return self._do(mixing)
-
-    def credit(self, bits: int) -> ModelStep:
-        """Credit the input pool, or debit it when negative, as RNDADDTOENTCNT does."""
-
-        def crediting() -> str:
-            for fed in self._alike():
-                fed.generator.credit_safe(fed.generator.input, bits)
-            word = "credit" if bits >= 0 else "debit"
-            return f"{word} {counted(abs(bits), 'bit')}"
-
-        return self._do(crediting)
-
-    def _do(self, operation: Callable[[], str]) -> ModelStep:
-        """Run an operation of the person's and what it brings about, and tell what changed."""
-        inventory = self._fed.inventory()
-        words = list(self._fed.generator.input.words)
-        self._before = Before.of(self._fed)
-        text = operation() + self._settle()
-        self._look_at_twin()
-        step = self._told(text, words)
-        changes = changes_between(inventory, self._fed.inventory())
-        return ModelStep(step.index, step.operation, b"", step.input, step.changed_words, changes)
-
-    def _told(self, text: str, before: list[int]) -> ModelStep:
-        state = self._fed.generator.input.state()
-        changed = frozenset(
-            i for i, (old, new) in enumerate(zip(before, state.words, strict=True)) if old != new
-        )
-        step = ModelStep(self._index, text, b"", state, changed)
-        self._index += 1
-        return step
-
     # -- looking ------------------------------------------------------------------------
-
-    @property
-    def seconds(self) -> float:
-        """Since the model's boot, on its own clock."""
-        return self._now_ns / NS
-
-    def state(self) -> PoolState:
-        """The input pool now."""
-        return self._fed.generator.input.state()
-
-    def outputs(self) -> tuple[PoolState, ...]:
-        """The blocking pool and those behind /dev/urandom now."""
-        return tuple(pool.state() for pool in self._fed.generator.pools[1:])
 
     def snapshot(self) -> ModelState:
         """The whole model now, and what moved in the last advance or step."""
@@ -476,20 +267,6 @@ class LiveModel:
             read_wakeup=generator.read_wakeup,
             write_wakeup=generator.write_wakeup,
             passed_above=passed_above(generator),
-            spread=self._spread,
-            spread_events=self._spread_events,
+            spread=self._twin.spread,
+            spread_events=self._twin.events,
         )
-
-    def _look_at_twin(self) -> None:
-        """See how far the flipped bit has come; once it is everywhere the twin has no use."""
-        if self._twin is None:
-            return
-        self._spread = spread_between(self._fed.generator, self._twin.generator)
-        if sum(self._spread[0]) >= _SATURATED * len(self._spread[0]):
-            self._twin = None
-
-    def _end_twin(self) -> None:
-        self._twin = None
-        self._flip_next = False
-        self._spread = ()
-        self._spread_events = 0

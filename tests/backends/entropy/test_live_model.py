@@ -222,7 +222,7 @@ def test_a_flipped_bit_spreads_over_the_pool_and_one_that_was_not_flipped_does_n
 def test_a_twin_without_a_flipped_bit_stays_equal() -> None:
     live = booted(model(reads=DEFAULT_READS))
     live.flip()
-    live._flip_next = False
+    live._twin._flip_next = False
     run(live, 5)
     assert not any(itertools.chain(*live.snapshot().spread))
 
