@@ -100,10 +100,10 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
         before, self._lines = self._lines, tuple(self.lines(region.width, region.height))
         size = Size(region.width, len(self._lines))
         if size != self.virtual_size:
-            self.virtual_size = size
+            # The height is that of the room, so that nothing has to be laid out anew but, as the
+            # bar sees to, where it comes or goes.
+            self.set_reactive(ToneLines.virtual_size, size)
             self._scroll_update(size)  # a ScrollView looks at its bar only when it is resized
-            self.refresh()
-            return
         for y, (old, new) in enumerate(zip_longest(before, self._lines)):
             if old != new:
                 self.refresh_line(y)
