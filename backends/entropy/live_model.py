@@ -30,6 +30,7 @@ from kdash.backends.entropy.model_state import (
 )
 from kdash.backends.entropy.procfs import Root, Unavailable
 from kdash.backends.entropy.traced_events import TracedFeed
+from kdash.backends.wording import counted
 
 MOST_SPEED = 3600
 DEFAULT_SPEED = 60
@@ -190,6 +191,41 @@ class LiveModel(PoolsAtWork):
     def skip(self) -> None:
         """Leave out what happened since the feed was last asked: a pause."""
         self._feed()
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether events may be left out while nobody watches.
+
+        Not where each counts: from a seed, from a trace, in a twin, before the pools are seeded.
+        """
+        each_counts = self._seed is not None or isinstance(self._feed, TracedFeed)
+        seeded = self._fed.generator.nonblocking.initialized
+        return seeded and not each_counts and self._twin.follows is None
+
+    def catch_up(self) -> list[ModelStep]:
+        """Set the clock to where it were, had it not rested since the last time; a step of that.
+
+        What came meanwhile is left out: pools that are fed and read look the same before and
+        after. Readers that wait have waited no longer than was seen.
+        """
+        window = self._feed()
+        span = window.end_ns - window.start_ns
+        if span <= 0:
+            return []
+        passed = int(span * (self._reached or self.speed))
+        self._agenda.clear()
+        self._set_time(self._now_ns + passed)
+        for source in self._load.values():
+            source.arrivals.arm(self._now_ns)
+        for reader in self._readers.values():
+            if reader.waiting_since is None:
+                reader.arrivals.arm(self._now_ns)
+            else:
+                reader.waiting_since += passed
+        self._before = Before.of(self._fed)
+        events = counted(window.left_out + len(window.happenings), "event")
+        text = f"rested for {span / NS:.0f} s unwatched: the clock went on, {events} left out"
+        return [self._told(text, list(self._fed.generator.input.words))]
 
     def advance(self) -> list[ModelStep]:
         """Take in what happened since the last time; one step that sums it up, if time passed."""

@@ -145,6 +145,7 @@ class EntropyPane(EntropyViews):
             view.fail(f"The model ended: {self._model.error}")
             self.diagram.fail(f"The model ended: {self._model.error}")
             return
+        self._model.watch(view.is_on_screen or self.diagram.is_on_screen)
         steps = self._model.take()
         if self._model.model is not None and view.empty:
             view.start(self._model.model.state())

@@ -40,6 +40,8 @@ class ModelThread:
         self._wake = threading.Event()  # something is asked for, or the thread is to stop
         self._stopped = threading.Event()
         self._frozen = threading.Event()
+        self._watched = True
+        self._resting = False  # under the lock: time passed that the model has not taken in
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="entropy-model", daemon=True)
 
@@ -61,6 +63,13 @@ class ModelThread:
             self._frozen.set()
         else:
             self._frozen.clear()
+
+    def watch(self, watched: bool) -> None:
+        """Let the model rest while nobody watches, where it may; its clock is set on after that."""
+        if watched and not self._watched:
+            self._watched = True
+            self._wake.set()
+        self._watched = watched
 
     @property
     def model(self) -> Model | None:
@@ -86,6 +95,7 @@ class ModelThread:
         with self._lock:
             if self._model is None:
                 raise RuntimeError("the model is not running yet")
+            self._end_rest(self._model)
             steps = operation(self._model)
             self._done += steps
             self._snapshot = self._model.snapshot()
@@ -125,6 +135,9 @@ class ModelThread:
                 if self._wake.wait(self._period):
                     self._wake.clear()
                     self._carry_out(model)
+                    with self._lock:
+                        if self._watched and not self._stopped.is_set():
+                            self._end_rest(model)
                     continue
                 if self._frozen.is_set():
                     paused = True
@@ -133,9 +146,13 @@ class ModelThread:
                     if self._stopped.is_set():
                         return
                     if paused:
-                        paused = False
+                        paused = self._resting = False
                         model.skip()
                         continue
+                    if not self._watched and model.may_rest:
+                        self._resting = True
+                        continue
+                    self._end_rest(model)
                     if steps := model.advance():
                         self._done += steps
                         self._snapshot = model.snapshot()
@@ -143,12 +160,20 @@ class ModelThread:
             with self._lock:
                 model.close()
 
+    def _end_rest(self, model: Model) -> None:
+        """Set the clock of a model that rested on; the lock is held."""
+        if self._resting:
+            self._resting = False
+            self._done += model.catch_up()
+            self._snapshot = model.snapshot()
+
     def _carry_out(self, model: Model) -> None:
         """Run what was asked for."""
         while self._asked and not self._stopped.is_set():
             operation, times = self._asked.popleft()
             while times > 0 and not self._stopped.is_set():
                 with self._lock:
+                    self._end_rest(model)
                     for _ in range(min(PORTION, times)):
                         self._done += operation(model)
                     self._snapshot = model.snapshot()

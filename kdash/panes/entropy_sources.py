@@ -48,6 +48,13 @@ class Model(Protocol):
     def advance(self) -> list[ModelStep]:
         """Take in what happened since the last time."""
 
+    @property
+    def may_rest(self) -> bool:
+        """Whether it need not take in every event while nobody watches."""
+
+    def catch_up(self) -> list[ModelStep]:
+        """Set its clock on over a rest."""
+
     def skip(self) -> None:
         """Leave out what happened since the last time."""
 

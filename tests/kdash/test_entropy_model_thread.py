@@ -11,6 +11,7 @@ import pytest
 
 from kdash.backends.entropy.live_model import LiveModel
 from kdash.panes.entropy_model import ModelThread
+from tests.backends.entropy.given_feed import GivenFeed, half_seconds
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -61,3 +62,20 @@ def test_stop_ends_the_thread(thread: ModelThread) -> None:
     until(lambda: thread.model)
     thread.stop()
     until(lambda: all(t.name != "entropy-model" for t in threading.enumerate()))
+
+
+def test_a_model_nobody_watches_rests_and_its_clock_is_set_on_when_somebody_does() -> None:
+    live = LiveModel(GivenFeed(half_seconds(64)), reads={})
+    while not live.may_rest:
+        live.advance()
+    resting = ModelThread(lambda: live, period=0.01)
+    resting.watch(False)
+    resting.start()
+    until(lambda: resting._resting)
+    before = live.snapshot()
+    resting.freeze(True)
+    resting.watch(True)
+    first = until(resting.take)[0]
+    assert "unwatched: the clock went on, 64 events left out" in first.operation
+    assert live.seconds == pytest.approx(before.seconds + 0.5 * before.reached)
+    resting.stop()

@@ -344,3 +344,29 @@ def test_no_feed_however_odd_turns_the_models_clock_back(
         assert state.seconds >= before
         assert all(0 <= pool.entropy_count <= pool.size_bits * 8 for pool in state.pools)
         before = state.seconds
+
+
+def test_what_passes_unwatched_sets_the_clock_on_and_takes_no_event_in() -> None:
+    hour = Window(0, 3600 * SECOND, (), 50)
+    live = LiveModel(
+        GivenFeed([*itertools.islice(half_seconds(), 2), hour]), reads={"getrandom": 1}
+    )
+    run(live, 2)
+    before = live.snapshot()
+    (step,) = live.catch_up()
+    after = live.snapshot()
+    assert step.operation == "rested for 3600 s unwatched: the clock went on, 50 events left out"
+    assert after.seconds == pytest.approx(before.seconds + 3600 * before.reached)
+    assert after.pools == before.pools
+    (waiting,) = [one.waiting for one in after.readers if one.device == "getrandom"]
+    assert waiting == reader(before, "getrandom").waiting
+
+
+def test_a_model_rests_only_where_no_single_event_counts() -> None:
+    live = LiveModel(GivenFeed(half_seconds(64)), reads={})
+    rests = [live.may_rest]
+    rests.append(booted(live).may_rest)
+    live.flip()
+    rests.append(live.may_rest)
+    assert rests == [False, True, False]
+    assert not booted(model()).may_rest  # from a seed
