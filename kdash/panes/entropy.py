@@ -34,7 +34,8 @@ class EntropyPane(EntropyViews):
     WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
 
     LOOK: ClassVar[float] = 0.5  # seconds between two looks at what the threads left
-    STEP: ClassVar[float] = 0.5  # seconds between two steps of the model's feed
+    STEP: ClassVar[float] = 0.5  # seconds between two steps of the model's feed in the diagram
+    CALM: ClassVar[int] = 2  # times as long between two steps elsewhere: each draws every word
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "freeze", "Freeze", id="entropy.freeze",
@@ -55,7 +56,7 @@ class EntropyPane(EntropyViews):
         super().__init__(id=id)
         self.settings = settings
         self._sampler: Sampler | None = None
-        self._model = ModelThread(self.make_model, self.STEP)
+        self._model = ModelThread(self.make_model, self.STEP * self.CALM)
         self._frozen = False
         self._shown: Reading | None = None
         self._shown_model: ModelState | None = None
@@ -149,7 +150,7 @@ class EntropyPane(EntropyViews):
         steps = self._model.take()
         if self._model.model is not None and view.empty:
             view.start(self._model.model.state())
-        self._tell_feed()
+        self._tell_feed(drawn=not steps)  # steps draw it, too
         view.add(steps)
         if steps:
             self._last_step = steps[-1]
@@ -174,6 +175,7 @@ class EntropyPane(EntropyViews):
         self.show_arranged()
         self.focus_content()
         self.refresh_bindings()
+        self._model.pace(self.STEP * (1 if index == DIAGRAM else self.CALM))
         if index == DIAGRAM:
             self._show_model()
         elif index == CONTENTION:
@@ -198,10 +200,10 @@ class EntropyPane(EntropyViews):
         self.diagram.set_frozen(self._frozen)
         self._tell_feed()
 
-    def _tell_feed(self) -> None:
+    def _tell_feed(self, *, drawn: bool = True) -> None:
         state = self._model.snapshot
         feed = f"live, {feed_words(state)}" if state else "live"
-        self.pool_view.set_feed("FROZEN, space resumes" if self._frozen else feed)
+        self.pool_view.set_feed("FROZEN, space resumes" if self._frozen else feed, drawn=drawn)
 
     def action_step(self) -> None:
         """One step of the model."""

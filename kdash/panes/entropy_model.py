@@ -57,6 +57,10 @@ class ModelThread:
             if self._model is not None:
                 self._model.close()
 
+    def pace(self, period: float) -> None:
+        """Step every `period` seconds from the next step on."""
+        self._period = period
+
     def freeze(self, frozen: bool) -> None:
         """Halt the live feed, or let it go on; operations asked for still run."""
         if frozen:

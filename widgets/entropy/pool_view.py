@@ -54,11 +54,12 @@ class PoolView(ModelView):
         """Whether there is no pool to draw yet."""
         return self._state is None
 
-    def set_feed(self, words: str) -> None:
-        """Say what feeds the model: "live, clock x60", "frozen"."""
+    def set_feed(self, words: str, *, drawn: bool = True) -> None:
+        """Say what feeds the model: "live, clock x60", "frozen"; `drawn` at once."""
         if words != self._feed:
             self._feed = words
-            self.redraw()
+            if drawn:
+                self.redraw()
 
     def start(self, state: PoolState) -> None:
         """Draw the pool before its first step, in place of one before."""
