@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar
 
 RowT = TypeVar("RowT")
@@ -59,8 +61,15 @@ class Outline(Generic[RowT]):
         self.fold_all(folded=True)
 
     def forget(self) -> None:
-        """Other rows are held, or some have changed."""
+        """Other rows are held."""
         self._keys = [[] for _ in self.levels]
+
+    def exchange(self, rows: Mapping[int, RowT]) -> None:
+        """Other rows are held at these indexes."""
+        for level, keys in zip(self.levels, self._keys, strict=True):
+            for index, row in rows.items():
+                if index < len(keys):
+                    keys[index] = level.key(row)
 
     def turn(self, path: Path) -> None:
         """Fold a heading that is open, open one that is folded."""
@@ -85,7 +94,7 @@ class Outline(Generic[RowT]):
             keys.extend([key(row) for row in held[len(keys) :]])
         lines: list[int] = []
         collecting = gc.isenabled()
-        gc.disable()  # as many lists as headings are made, and none of them is garbage
+        gc.disable()  # as many tuples as headings are made, and none of them is garbage
         try:
             self._branch(passing, (), lines)
         finally:
@@ -97,38 +106,34 @@ class Outline(Generic[RowT]):
         """The headings above a row."""
         return tuple(keys[row] for keys in self._keys)
 
-    def _branch(self, rows: list[int], path: Path, lines: list[int]) -> None:
+    def _branch(self, rows: Sequence[int], path: Path, lines: list[int]) -> None:
         depth = len(path)
         headings, last = self.headings, depth + 1 == len(self.levels)
-        usual, turned = self._folded, self._turned
-        groups = self._groups(depth, rows)
-        if usual and not turned:  # all at once: there may be as many headings as rows
+        every = self._keys[depth]
+        keys = [every[row] for row in rows]
+        sizes = Counter(keys)
+        firsts = dict(zip(reversed(keys), reversed(rows), strict=True))
+        order: Collection[str] = sizes
+        if self.levels[depth].largest_first:
+            order = sorted(sizes, key=sizes.__getitem__, reverse=True)
+        if self._folded and not self._turned:  # all at once: there may be one heading a row
             first = len(headings)
-            made = (((*path, key), below[0], len(below), True) for key, below in groups.items())
-            headings += map(Heading._make, made)
+            own_paths = map(path.__add__, zip(order)) if path else zip(order)
+            rest = map(firsts.__getitem__, order), map(sizes.__getitem__, order), repeat(True)
+            headings += map(Heading._make, zip(own_paths, *rest, strict=False))
             lines += range(~first, ~len(headings), -1)
             return
-        for key, below in groups.items():
-            own = (*path, key)
-            folded = usual != (own in turned) if turned else usual
+        below: dict[str, list[int]] = {key: [] for key in sizes if not self.is_folded((*path, key))}
+        for row, key in zip(rows, keys, strict=True):
+            if key in below:
+                below[key].append(row)
+        for key in order:
+            own, folded = (*path, key), key not in below
             lines.append(~len(headings))
-            headings.append(Heading(own, below[0], len(below), folded))
+            headings.append(Heading(own, firsts[key], sizes[key], folded))
             if folded:
                 continue
             if last:
-                lines += below
+                lines += below[key]
             else:
-                self._branch(below, own, lines)
-
-    def _groups(self, depth: int, rows: list[int]) -> Mapping[str, list[int]]:
-        keys = self._keys[depth]
-        groups: dict[str, list[int]] = {}
-        for row in rows:
-            key = keys[row]
-            if key in groups:
-                groups[key].append(row)
-            else:
-                groups[key] = [row]
-        if self.levels[depth].largest_first:
-            return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
-        return groups
+                self._branch(below[key], own, lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from kdash.widgets.filter import Fields, Term, parse, search_text, select, unknown_fields
@@ -44,6 +45,7 @@ class Rows(Generic[RowT]):
         self._numbers = frozenset(numbers)
         self._named = False
         self._texts: list[str] = []
+        self._stale: set[int] = set()  # rows that are no longer those of their texts
         self._filter = ""
         self._terms: tuple[Term, ...] = ()
         self._key: SortKey[RowT] | None = None
@@ -65,6 +67,7 @@ class Rows(Generic[RowT]):
         """Hold these rows and no others."""
         self.held = []
         self._texts = []
+        self._stale.clear()
         self._keys = []
         self._order = range(0)
         self.passing = []
@@ -91,10 +94,10 @@ class Rows(Generic[RowT]):
         for index, row in rows.items():
             self.held[index] = row
             if index < len(self._texts):
-                self._texts[index] = search_text(self._fields(row))
+                self._stale.add(index)
             if self._key is not None and index < len(self._keys):
                 self._keys[index] = self._key(row)
-        self.outline.forget()
+        self.outline.exchange(rows)
         if self.sorted:
             self._order = self._sorted(range(len(self.held)))
         self.passing = self._passing(self._order)
@@ -131,7 +134,7 @@ class Rows(Generic[RowT]):
         """Names that the filter takes for fields and that are none."""
         if not self._terms:
             return ()
-        self.index_some(len(self.held))
+        self._index_all()
         return unknown_fields(self._terms, self._texts)
 
     def sort(self, key: SortKey[RowT] | None, *, reverse: bool = False) -> None:
@@ -147,10 +150,17 @@ class Rows(Generic[RowT]):
 
     def index_some(self, count: int) -> bool:
         """Make the search text of up to `count` more rows; whether some are still missing."""
-        stop = min(len(self.held), len(self._texts) + count)
         fields = self._fields
+        for index in list(islice(self._stale, count)):
+            self._texts[index] = search_text(fields(self.held[index]))
+            self._stale.discard(index)
+            count -= 1
+        stop = min(len(self.held), len(self._texts) + count)
         self._texts.extend(search_text(fields(row)) for row in self.held[len(self._texts) : stop])
-        return stop < len(self.held)
+        return bool(self._stale) or stop < len(self.held)
+
+    def _index_all(self) -> None:
+        self.index_some(len(self.held) + len(self._stale))
 
     def _keys_from(self, first: int) -> list[Any]:
         if self._key is None:
@@ -164,7 +174,7 @@ class Rows(Generic[RowT]):
     def _passing(self, places: Sequence[int]) -> list[int]:
         if not self._terms:
             return list(places)
-        self.index_some(len(self.held))
+        self._index_all()
         return select(self._terms, self._names, self._texts, places)
 
     def _learn_names(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ Signature = tuple[int, int, int]  # see object_files.signatures
 
 MANY = 5000  # findings
 BEAT = 0.1  # seconds between two pictures while findings stream in
+AT_ONCE = 10_000  # findings put into a picture, so that keys are not held up
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,9 @@ class Checking(Pane):
             beat.stop()
             if check is self.check:
                 self._left = list(left)
-        self._show_pending()
+        while self._pending:
+            self._show_pending()
+            await asyncio.sleep(0)
         self.end()
         self.end_of_check()
 
@@ -193,7 +197,8 @@ class Checking(Pane):
             await asyncio.sleep(BEAT / 5)
         if checking is not self._checking or not self.browser_shown or not self._left:
             return
-        self._show_pending()
+        while self._pending:
+            self._show_pending()
         done = f"stopped at {self._total - len(self._left)}/{self._total}"
         self.browser.progress(f"{done}, x goes on", f"{done}: no finding so far; x goes on")
         self.report_status(done, "warning")
@@ -203,7 +208,9 @@ class Checking(Pane):
         self.notify(text, severity="warning" if failed else "information", timeout=4, markup=False)
 
     def _show_pending(self) -> None:
-        pending, self._pending = self._pending, []
+        upto = itertools.accumulate(len(report.findings) for report in self._pending)
+        some = 1 + sum(total < AT_ONCE for total in upto)
+        pending, self._pending = self._pending[:some], self._pending[some:]
         if pending:
             self.browser.add(pending)
             files = self.browser.tally.files

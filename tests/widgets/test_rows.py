@@ -72,6 +72,15 @@ class RowsMachine(RuleBasedStateMachine):
         self.rows.sort(key, reverse=reverse)
         self.key, self.reverse = key, reverse
 
+    @rule(data=st.data())
+    def exchange(self, data: st.DataObject) -> None:
+        places = st.integers(0, max(0, len(self.held) - 1))
+        rows = data.draw(st.dictionaries(places, ROWS.filter(bool).map(lambda rows: rows[0])))
+        if self.held:
+            self.rows.exchange(rows)
+            for place, row in rows.items():
+                self.held[place] = row
+
     @rule(count=st.integers(0, 3))
     def index(self, count: int) -> None:
         self.rows.index_some(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from time import monotonic
 from typing import ClassVar
 
 from textual import events, on
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Flow, Rule
@@ -24,6 +26,9 @@ from kdash.widgets.stack.summary import Summary
 from kdash.widgets.stack.tally import Tally, count
 
 BROAD = 110  # cells; from here on the detail stands beside the list
+QUICK = 0.15  # seconds; keys closer to each other than this come in quick succession
+QUIET = 0.04  # seconds without a key after which the detail follows such keys
+LATEST = 0.12  # seconds after which it follows them all the same
 SAMPLES = "* samples: give object files or folders to check yours, or type :check PATH"
 
 
@@ -92,6 +97,9 @@ class Browser(Container):
         self._progress = ""
         self._message = ""
         self._following = False  # the detail is going to be drawn
+        self._moved = 0.0  # when the cursor last went to another row
+        self._settling: Timer | None = None  # the detail waits for quiet
+        self._waits_since = 0.0
 
     def compose(self) -> ComposeResult:
         """Lay out summary, list and detail; or the text that stands for an empty list."""
@@ -110,6 +118,11 @@ class Browser(Container):
     def current(self) -> Entry | None:
         """The row under the cursor."""
         return self.findings.current
+
+    @property
+    def detail_follows(self) -> bool:
+        """Whether the detail is of the row under the cursor; not for a moment after quick keys."""
+        return self._detail.entry is self.current
 
     def begin(self, message: str) -> None:
         """Start over with an empty list; `message` stands in its place until a row comes."""
@@ -234,7 +247,18 @@ class Browser(Container):
     @on(LineTable.Highlighted)
     def _highlighted(self, event: LineTable.Highlighted) -> None:
         event.stop()
-        self._follow()
+        if self.current is self._detail.entry:
+            self._follow()
+            return
+        now = monotonic()
+        quick, self._moved = now - self._moved < QUICK, now
+        if not quick:
+            self._follow()
+        elif self._settling is None:
+            self._waits_since = now
+            self._settling = self.set_timer(QUIET, self._show_detail)
+        elif now - self._waits_since < LATEST - QUIET:
+            self._settling.reset()
 
     def _follow(self) -> None:
         """Draw the detail once the list is drawn, and once for a key that is held down."""
@@ -244,6 +268,9 @@ class Browser(Container):
 
     def _show_detail(self) -> None:
         self._following = False
+        if self._settling is not None:
+            self._settling.stop()
+            self._settling = None
         entry = self.current
         rule = self.rules.get(entry.kind) if entry else None
         cause = entry.finding.cause if entry and entry.finding else ""
@@ -262,6 +289,7 @@ class Browser(Container):
     @on(LineTable.Chosen)
     def _chosen(self, event: LineTable.Chosen) -> None:
         event.stop()
+        self._show_detail()
         self.add_class("-open")
         self._detail.focus_part()
 
@@ -301,6 +329,7 @@ class Browser(Container):
 
     def action_step(self, by: int) -> None:
         """Next or previous step of the path."""
+        self._show_detail()  # of the row under the cursor, whose path it is
         self._detail.step(by)
 
     def action_back(self) -> None:

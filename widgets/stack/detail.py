@@ -75,6 +75,11 @@ class Detail(Vertical):
         yield self._flow
         yield self._advice
 
+    @property
+    def entry(self) -> Entry | None:
+        """The row that is shown."""
+        return self._entry
+
     def show(
         self, entry: Entry | None, rule: Rule | None, note: str = "", same_cause: int = 0
     ) -> None:

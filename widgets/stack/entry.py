@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdash.backends.stack.facts import OWN, FileReport, Finding, Level, Verdict
 from kdash.widgets.outline import Grouping
@@ -16,8 +15,7 @@ UNREADABLE = "unreadable"  # stands where the kind of a finding stands
 LETTERS = {Level.ERROR: "E", Level.WARNING: "W"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One row: a finding of a report, or the report itself when the file can't be read."""
 
     report: FileReport

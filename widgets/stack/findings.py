@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import date
 from typing import ClassVar
 
@@ -100,8 +99,12 @@ class Findings(TreeTable[Entry]):
     def judge(self, verdicts: Verdicts, today: date) -> None:
         """Show other verdicts; only rows whose verdict is another one change."""
         held = self._rows.held
-        new = ((place, judged(row, verdicts, today)) for place, row in enumerate(held))
-        changed = {place: row for place, row in new if row is not held[place]}
+        of = verdicts.get
+        changed = {
+            place: judged(row, verdicts, today)
+            for place, row in enumerate(held)
+            if row.finding is not None and of(row.finding.fingerprint) is not row.verdict
+        }
         if changed:
             self.exchange_rows(changed)
 
@@ -119,7 +122,7 @@ class Findings(TreeTable[Entry]):
         for place, row in enumerate(self._rows.held):
             new = settled(row.finding) if row.finding else None
             if row.finding and new and new.change != row.finding.change:
-                changed[place] = replace(row, finding=new)
+                changed[place] = row._replace(finding=new)
                 told.append((row.finding.change, new.change))
         if changed:
             self.exchange_rows(changed)

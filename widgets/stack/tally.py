@@ -41,18 +41,17 @@ class Tally:
         self.functions += report.functions
         self.unreadable += bool(report.error)
         self.samples = self.samples or report.sample
-        for finding in report.findings:
-            if finding.change:
-                self.changes[finding.change] += 1
-            if finding.change == "fixed":
-                continue  # not of this run
-            self.kinds[finding.kind] += 1
-            self.causes[finding.cause] += 1
-            self.imported += is_imported(finding)
-            if finding.level is Level.ERROR:
-                self.errors += 1
-            else:
-                self.warnings += 1
+        changes = [one.change for one in report.findings if one.change]
+        present = report.findings
+        if changes:
+            self.changes.update(changes)
+            present = tuple(one for one in present if one.change != "fixed")
+        self.kinds.update([one.kind for one in present])
+        self.causes.update([one.cause for one in present])
+        self.imported += sum(map(is_imported, present))
+        errors = sum(one.level is Level.ERROR for one in present)
+        self.errors += errors
+        self.warnings += len(present) - errors
 
     def outcome(self) -> str:
         """The result in words: "2 errors, 1 warning, 1 unreadable", or "no findings"."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 
+import kdash.widgets.stack.browser as browser_module
 from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.browser import Browser
 from kdash.widgets.stack.detail import VIEWS, Detail
@@ -34,9 +37,13 @@ class BrowserApp(App[None]):
         return "\n".join(strip.text for strip in self.screen._compositor.render_strips())
 
 
-async def settle(pilot: object, times: int = 3) -> None:
+async def settle(pilot: Pilot[None], times: int = 3) -> None:
     for _ in range(times):
-        await pilot.pause()  # type: ignore[attr-defined]
+        await pilot.pause()
+    async with asyncio.timeout(30):
+        while not all(one.detail_follows for one in pilot.app.query(Browser)):
+            await asyncio.sleep(0.01)
+    await pilot.pause()
 
 
 @pytest.mark.parametrize("size", [SMALL, COLUMN, LARGE])
@@ -176,6 +183,43 @@ async def test_braces_go_to_the_next_and_previous_finding() -> None:
         app.browser.add(mixed())
         await pilot.press("right_curly_bracket", "right_curly_bracket", "left_curly_bracket")
         assert app.browser.findings.cursor == 1
+
+
+async def test_the_detail_follows_the_last_of_quick_keys_and_is_drawn_for_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(browser_module, "QUICK", 30.0)  # however slow the machine
+    shown: list[str] = []
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await settle(pilot)
+        monkeypatch.setattr(
+            Disassembly, "show", lambda _, one: shown.append(one.place if one else "")
+        )
+        await pilot.press("j")
+        await settle(pilot)
+        shown.clear()
+        app.browser.findings.action_cursor(1)
+        app.browser.findings.action_cursor(-2)
+        await settle(pilot)
+        assert app.browser.current is not None
+        assert shown == [app.browser.current.place]
+
+
+async def test_a_step_right_after_a_key_is_one_of_the_row_under_the_cursor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(browser_module, "QUICK", 30.0)
+    monkeypatch.setattr(browser_module, "QUIET", 30.0)
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add([report(finding(path=()), finding(1, offset=0x20))])
+        await settle(pilot)
+        await pilot.press("j", "k", "j")
+        await pilot.press("left_square_bracket")
+        await settle(pilot)
+        assert "path 2/3" in app.screen_text()
 
 
 async def test_brackets_walk_along_the_path_and_the_code_follows() -> None:
