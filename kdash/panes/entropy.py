@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from kdash.backends.entropy.facts import ModelStep, Reading
-from kdash.backends.entropy.model_facts import ModelState
+from kdash.backends.entropy.facts import Reading
 from kdash.panes import entropy_commands as commands
 from kdash.panes import entropy_words as words
-from kdash.panes.entropy_diagram import faster, feed_words, flipped, redesigned, set_model
+from kdash.panes.entropy_diagram import set_model
 from kdash.panes.entropy_laboratory import Laboratory
-from kdash.panes.entropy_model import PORTION, ModelThread
+from kdash.panes.entropy_model import PORTION
+from kdash.panes.entropy_model_keys import EntropyModelKeys
 from kdash.panes.entropy_model_words import Setting
-from kdash.panes.entropy_sources import Model, Sampler, status
-from kdash.panes.entropy_views import CONTENTION, DIAGRAM, HEALTH, KERNEL, POOL, EntropyViews
+from kdash.panes.entropy_sources import Sampler, status
+from kdash.panes.entropy_views import CONTENTION, DIAGRAM, HEALTH, KERNEL
 from kdash.settings import Settings
-from kdash.widgets.entropy.diagram_view import DiagramView
 from kdash.widgets.entropy.health_view import HealthView
 from kdash.widgets.entropy.series import Series
 from kdash.widgets.pane import CommandError, CommandWord
 
-EXTRACTED = 10  # bytes: one extract_buf of Linux 4.3
 ACTIONS = frozenset({"freeze", "step", "extract", "mix", "plot", "switch_view"})
 
 
-class EntropyPane(EntropyViews):
+class EntropyPane(EntropyModelKeys):
     """The kernel's generator as it is, and the pool of Linux 4.3 as it was."""
 
     WORDS: ClassVar[tuple[CommandWord, ...]] = words.WORDS
 
     LOOK: ClassVar[float] = 0.5  # seconds between two looks at what the threads left
-    STEP: ClassVar[float] = 0.5  # seconds between two steps of the model's feed in the diagram
-    CALM: ClassVar[int] = 2  # times as long between two steps elsewhere: each draws every word
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "freeze", "Freeze", id="entropy.freeze",
@@ -56,11 +51,7 @@ class EntropyPane(EntropyViews):
         super().__init__(id=id)
         self.settings = settings
         self._sampler: Sampler | None = None
-        self._model = ModelThread(self.make_model, self.STEP * self.CALM)
-        self._frozen = False
         self._shown: Reading | None = None
-        self._shown_model: ModelState | None = None
-        self._last_step: ModelStep | None = None
         self._status = ""
         self._laboratory = self.make_laboratory()
 
@@ -72,12 +63,6 @@ class EntropyPane(EntropyViews):
         from kdash.state_folder import history_path
 
         return EntropySampler("/", interval, kept=history_path())
-
-    def make_model(self) -> Model:
-        """The model of Linux 4.3, fed by this machine."""
-        from kdash.backends.entropy.live_model import LiveModel
-
-        return LiveModel()
 
     def make_laboratory(self) -> Laboratory:
         """The experiments on this machine."""
@@ -140,30 +125,6 @@ class EntropyPane(EntropyViews):
         self._look_at_model()
         self._laboratory.look(self.contention_view, self.health_view)
 
-    def _look_at_model(self) -> None:
-        view = self.pool_view
-        if self._model.error is not None:
-            view.fail(f"The model ended: {self._model.error}")
-            self.diagram.fail(f"The model ended: {self._model.error}")
-            return
-        self._model.watch(view.is_on_screen or self.diagram.is_on_screen)
-        steps = self._model.take()
-        if self._model.model is not None and view.empty:
-            view.start(self._model.model.state())
-        self._tell_feed(drawn=not steps)  # steps draw it, too
-        view.add(steps)
-        if steps:
-            self._last_step = steps[-1]
-        self._show_model()
-
-    def _show_model(self) -> None:
-        """Draw the model where it is on screen and something moved."""
-        state = self._model.snapshot
-        if state is None or state is self._shown_model or not self.diagram.display:
-            return
-        self._shown_model = state
-        self.diagram.show_model(state, self._last_step)
-
     def _report(self, reading: Reading) -> None:
         text, tone = status(reading)
         if text != self._status:
@@ -200,40 +161,10 @@ class EntropyPane(EntropyViews):
         self.diagram.set_frozen(self._frozen)
         self._tell_feed()
 
-    def _tell_feed(self, *, drawn: bool = True) -> None:
-        state = self._model.snapshot
-        feed = f"live, {feed_words(state)}" if state else "live"
-        self.pool_view.set_feed("FROZEN, space resumes" if self._frozen else feed, drawn=drawn)
-
-    def action_step(self) -> None:
-        """One step of the model."""
-        self._by_key(lambda model: [model.step()])
-
-    def action_extract(self) -> None:
-        """Take 10 bytes out of the model's input pool."""
-        self._by_key(lambda model: [model.extract(EXTRACTED)])
-
-    def action_mix(self) -> None:
-        """Mix the time of the key press into the model's input pool."""
-        moment = time.monotonic_ns().to_bytes(8, "little")
-        self._by_key(lambda model: [model.mix(moment)])
-
     def action_plot(self) -> None:
         """Plot the next signal."""
         self.kernel_view.plot_next()
         self.reveal(KERNEL)
-
-    def on_diagram_view_redesign(self) -> None:
-        """Switch between both designs."""
-        self._by_key(redesigned)
-
-    def on_diagram_view_clock(self, event: DiagramView.Clock) -> None:
-        """Let the model's clock run faster or slower."""
-        self._by_key(lambda model: faster(model, event.direction))
-
-    def on_diagram_view_flip(self) -> None:
-        """Flip a bit, or follow the one that was flipped no more."""
-        self._by_key(flipped)
 
     def on_contention_view_measure(self) -> None:
         """Measure contention here, or stop doing so."""
@@ -242,21 +173,6 @@ class EntropyPane(EntropyViews):
     def on_health_view_test(self, event: HealthView.Test) -> None:
         """Test a stream, or stop doing so."""
         self._laboratory.test(event.source, again=event.again)
-
-    def _by_key(self, operation: Callable[[Model], list[ModelStep]]) -> None:
-        try:
-            self._do(operation)
-        except CommandError as error:
-            self.notify(str(error), severity="warning", markup=False)
-
-    def _do(self, operation: Callable[[Model], list[ModelStep]]) -> list[ModelStep]:
-        try:
-            steps = self._model.do(operation)
-        except RuntimeError as error:
-            raise CommandError(str(error)) from None
-        self._look_at_model()
-        self.reveal(POOL)
-        return steps
 
     # -- command prompt -----------------------------------------------------------------
 
@@ -301,15 +217,6 @@ class EntropyPane(EntropyViews):
                 return self._step_often(count)
             case _:
                 return commands.told(self._do(commands.operation(command)))
-
-    def _step_often(self, count: int) -> str:
-        """Let the model's thread take events, which here would hold up the keys."""
-        try:
-            self._model.ask(lambda model: [model.step()], count)
-        except RuntimeError as error:
-            raise CommandError(str(error)) from None
-        self.reveal(POOL)
-        return f"{count:,} events go into the model"
 
     def _plot(self, series: Series) -> str:
         view = self.kernel_view
