@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
@@ -82,7 +84,10 @@ class _Maker:
         self._listing = Listing(walk)
         self._code = walk.program.code
         self._name = ""
-        self._spans = self._own_spans()
+        self._spans: list[tuple[int, int]] = []  # in the order in which they are drawn
+        self._span_at = np.full(len(self._code) + 1, -1, np.int32)  # of every instruction
+        for span in self._own_spans():
+            self._add_span(*span)
         self._legs: dict[tuple[int, int], _Leg] = {}
         self._leaves: dict[int, str] = {}
         self._violation = violation
@@ -171,10 +176,16 @@ class _Maker:
         if held >= 0:
             one = program.replacements[held]
             bounds = np.searchsorted(self._code.start, (one.new, one.new_end)).tolist()
-            self._spans.append((int(bounds[0]), int(bounds[1])))
+            self._add_span(int(bounds[0]), int(bounds[1]))
+
+    def _add_span(self, first: int, last: int) -> None:
+        """Draw a range of instructions; those that another range has stay there."""
+        within = self._span_at[first:last]
+        within[within < 0] = len(self._spans)
+        self._spans.append((first, last))
 
     def _span_of(self, at: int) -> int:
-        return next((n for n, (a, b) in enumerate(self._spans) if a <= at < b), -1)
+        return int(self._span_at[at])
 
     # --- the path to the finding
 
@@ -197,17 +208,21 @@ class _Maker:
 
     def _drawn(self) -> Flow:
         every = self._heads()
-        heads = [at for at in every if not self._is_padding(at, every)]
+        end_of = self._ends(every)
+        heads = [at for at in every if not self._is_padding(at, end_of[at])]
         shown = self._around_site(heads)
         number = {at: n for n, at in enumerate(shown)}
-        ends = [self._end_of(at, every) for at in shown]
+        ends = [end_of[at] for at in shown]
+        block_of = {
+            at: n for n, pair in enumerate(zip(shown, ends, strict=True)) for at in range(*pair)
+        }
         blocks = tuple(self._block(*pair) for pair in zip(shown, ends, strict=True))
         edges: list[FlowEdge] = []
         for leg in self._legs.values():
             if leg.target < 0 or leg.target not in number:
                 continue
-            block = self._block_of(leg.source, shown, ends)
-            if block >= 0:
+            block = block_of.get(leg.source)
+            if block is not None:
                 marks = dict.fromkeys(leg.marks, True)
                 edges.append(
                     FlowEdge(
@@ -232,14 +247,23 @@ class _Maker:
         heads: list[int] = []
         targets = {leg.target for leg in self._legs.values() if leg.target >= 0}
         behind = {leg.source + 1 for leg in self._legs.values() if self._splits(leg)}
+        places = sorted(targets | behind)
         for first, last in self._spans:
-            inside = {at for at in targets | behind if first < at < last}
-            heads += sorted({first, *inside})
+            inside = places[bisect_right(places, first) : bisect_left(places, last)]
+            heads += [first, *inside]
         return list(dict.fromkeys(heads))
 
-    def _is_padding(self, head: int, heads: list[int]) -> bool:
+    def _ends(self, heads: Iterable[int]) -> dict[int, int]:
+        """Where the block of each first instruction ends: at the next block, or with its span."""
+        order = sorted(heads)
+        ends = {}
+        for head, following in zip_longest(order, order[1:]):
+            last = self._spans[self._span_of(head)][1]
+            ends[head] = last if following is None else min(following, last)
+        return ends
+
+    def _is_padding(self, head: int, end: int) -> bool:
         """Whether a block is nothing but NOPs that no path reaches."""
-        end = self._end_of(head, heads)
         idle = bool(np.all(self._code.control[head:end] == NOP))
         return idle and not self._listing.state_text(head)
 
@@ -247,29 +271,23 @@ class _Maker:
         """Whether a block ends where the edge leaves: jumps do so, faults and patches not."""
         return leg.kind in ("branch", "jump-table", "next", "end")
 
-    def _end_of(self, head: int, heads: list[int]) -> int:
-        _, last = self._spans[self._span_of(head)]
-        return min([at for at in heads if at > head] + [last])
-
-    def _block_of(self, at: int, heads: list[int], ends: list[int]) -> int:
-        order = sorted(range(len(heads)), key=heads.__getitem__)
-        place = bisect_right([heads[n] for n in order], at) - 1
-        block = order[place] if place >= 0 else -1
-        return block if block >= 0 and at < ends[block] else -1
-
     def _fallthroughs(
         self, heads: list[int], ends: list[int], number: dict[int, int]
     ) -> list[FlowEdge]:
         """Edges to what follows, where nothing said so yet."""
         found = []
+        jumping = {
+            leg.source for leg in self._legs.values() if leg.kind in ("branch", "jump-table")
+        }
         for block, (head, end) in enumerate(zip(heads, ends, strict=True)):
             last = end - 1
             known = (last, end) in self._legs or (last, -1) in self._legs
-            jump = any(
-                leg.source == last and leg.kind in ("branch", "jump-table")
-                for leg in self._legs.values()
-            )
-            if known or jump or end not in number or self._span_of(end) != self._span_of(head):
+            if (
+                known
+                or last in jumping
+                or end not in number
+                or self._span_of(end) != self._span_of(head)
+            ):
                 continue
             found.append(FlowEdge(block, last - head, number[end], "next"))
         return found
@@ -297,8 +315,9 @@ class _Maker:
     def _run_on(self, end: int) -> list[str]:
         """What is behind a block that nothing ends, at the end of a function or section."""
         last = end - 1
-        inner = any(leg.source == last and leg.kind != "exception" for leg in self._legs.values())
-        if inner or self._span_of(end) == self._span_of(last) or self._span_of(last) < 0:
+        if self._span_of(last) < 0 or self._span_of(end) == self._span_of(last):
+            return []
+        if any(leg.source == last and leg.kind != "exception" for leg in self._legs.values()):
             return []
         position = int(self._code.start[last])
         if end >= self._code.section_at(position).last:
