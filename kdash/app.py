@@ -28,6 +28,7 @@ from kdash.widgets.key_taker import KeyTaker
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.tab_line import TabLine
+from kdash.widgets.too_small import TooSmall
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -52,6 +53,7 @@ PLACES = (
 )
 OF_PROGRAM = (HELP, THEME)  # words of the prompt in every pane
 WIDE = 150  # cells; from here on the panes stand side by side
+LEAST = (48, 12)  # cells and lines; in less room no pane shows what it is for
 
 
 def _key_provider() -> type[Provider]:
@@ -136,6 +138,7 @@ class KdashApp(App[int]):
             yield self._build(self.active)
         yield CommandLine()
         yield KeyLine()
+        yield TooSmall(*LEAST)
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver; on a terminal one that outlives it."""
@@ -203,6 +206,11 @@ class KdashApp(App[int]):
         if isinstance(error, NoMatches) and not self.is_running:
             return
         super()._handle_exception(error)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say so where there is too little room; a widget that is hidden is not told."""
+        for notice in self.query(TooSmall):
+            notice.fit(*event.size)
 
     def _redraw(self, _: App[object]) -> None:
         """Draw everything: the terminal has forgotten the screen while kdash was suspended."""

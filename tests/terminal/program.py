@@ -122,6 +122,11 @@ class Program:
             assert time.monotonic() < end, f"the terminal was not given back:\n{self.text}"
         self.pump(0.3)
 
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the terminal another size."""
+        self._screen.resize(lines, columns)
+        self.child.setwinsize(lines, columns)
+
     def press(self, *keys: str) -> None:
         """Send keys, one write each as a person would."""
         for key in keys:

@@ -228,3 +228,17 @@ def test_a_storm_of_sizes_ends_in_the_picture_of_the_last_one() -> None:
         program.press("q")
         assert program.end() == 0
         assert program.restored
+
+
+def test_40x12_says_too_small_and_the_panes_are_there_again_once_there_is_room() -> None:
+    with Program("--engine", "emulator", columns=40, lines=12) as program:
+        screen = program.wait_for("too small", "40x12; kdash needs 48x12")
+        assert "rax" not in screen
+        program.resize(80, 24)
+        program.wait_for("rax", "q Quit")
+        program.wait_without("too small")
+        program.resize(40, 12)
+        program.wait_for("too small")
+        program.press("q")
+        assert program.end() == 0
+        assert program.restored

@@ -98,8 +98,7 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
         if not region.width or not region.height:
             return
         before, self._lines = self._lines, tuple(self.lines(region.width, region.height))
-        # Never less than there is room: lines that come and go would lay out the whole screen.
-        size = Size(region.width, max(len(self._lines), region.height))
+        size = Size(region.width, len(self._lines))
         if size != self.virtual_size:
             # The height is that of the room, so that nothing has to be laid out anew but, as the
             # bar sees to, where it comes or goes.
