@@ -7,7 +7,7 @@ NATIVE := $(wildcard backends/*/*.c) $(wildcard backends/*/*.h) $(wildcard backe
 ARGS ?=
 SECONDS ?= 600
 
-.PHONY: help run test check bench fuzz screenshots screenshots-check man wheel clean
+.PHONY: help run test check bench fuzz soak screenshots screenshots-check man wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -30,6 +30,9 @@ bench: $(STAMP) ## measure this project beside its peers
 
 fuzz: $(STAMP) ## new inputs to every parser for SECONDS (600), then what was tried and what failed
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+soak: $(STAMP) ## all panes under load for SECONDS (600): memory, key latency, bytes, CPU, leftovers
+	@$(BIN)/python benchmarks/soak.py --seconds $(SECONDS)
 
 screenshots: $(STAMP) ## draw screenshots/*.svg from the recorded inputs in tests/
 	@$(BIN)/python -m screenshots.draw

@@ -22,8 +22,10 @@ import tempfile
 import termios
 import time
 import tty
+from collections.abc import Mapping
 from fcntl import ioctl
 from pathlib import Path
+from types import MappingProxyType
 
 from kdash.backends.kvm.guests import flat
 from kdash.backends.kvm.session import VcpuSession
@@ -41,12 +43,20 @@ GAPS = (0.03, 0.13)  # seconds between two keys
 class Terminal:
     """A program on a terminal, and what it has sent since it was last asked something."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        *,
+        columns: int = COLUMNS,
+        lines: int = LINES,
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             os.chdir(ROOT)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LC_ALL="C.UTF-8")
-            ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+            os.environ.update(env)
+            ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
             tty.setraw(0)
             os.execvp(arguments[0], arguments)
         self._received = b""
@@ -96,12 +106,14 @@ class Terminal:
         os.waitpid(self.pid, 0)
 
 
-def answers(dashboard: Terminal, echo: Terminal) -> tuple[list[float], list[float]]:
+def answers(
+    dashboard: Terminal, echo: Terminal, keys: int = KEYS
+) -> tuple[list[float], list[float]]:
     """Seconds until each key typed has come back, from the dashboard and from the echo."""
     dashboard.type(":")
     dashboard.rest(0.5)
     times, bare, typed = [], [], ""
-    for number in range(KEYS):
+    for number in range(keys):
         if number % 20 == 0:
             dashboard.type("\x15")  # ctrl+u: begin the line anew
             dashboard.rest(0.3)

@@ -57,6 +57,7 @@ class EntropySampler:
         self._latest: Reading | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._error: Exception | None = None  # what ended the thread
 
     def start(self) -> None:
         """Start sampling; does nothing while it runs already."""
@@ -67,7 +68,14 @@ class EntropySampler:
         self._thread.start()
 
     def latest(self) -> Reading | None:
-        """The newest reading, None before the first."""
+        """The newest reading, None before the first.
+
+        Raises:
+            RuntimeError: Sampling has ended by something nobody foresaw, which it names.
+        """
+        if self._error is not None:
+            kind = type(self._error).__name__
+            raise RuntimeError(f"sampling ended: {kind}: {self._error}") from self._error
         return self._latest
 
     def trace_callers(self, on: bool) -> None:
@@ -104,6 +112,12 @@ class EntropySampler:
         self._reader.close()
 
     def _run(self) -> None:
+        try:
+            self._sample()
+        except Exception as error:  # noqa: BLE001 - told by `latest`, whatever it is
+            self._error = error
+
+    def _sample(self) -> None:
         while not self._stop.is_set():
             reading = self._read()
             first = self._latest is None  # the view should not wait for what follows
@@ -151,7 +165,7 @@ class EntropySampler:
         try:
             return self._reader.read()
         except Exception as error:  # noqa: BLE001 - a source that fails must not end the view
-            return failed_reading(self.latest(), error)
+            return failed_reading(self._latest, error)
 
 
 def failed_reading(before: Reading | None, error: Exception) -> Reading:

@@ -161,9 +161,18 @@ class VcpuThread:
         try:
             while (command := self._next()) is not None:
                 command()
+        except Exception as error:  # noqa: BLE001 - whatever it is, someone must see it
+            self._ended_by(error)
         finally:
             self._run.close()
             self._abandon()
+
+    def _ended_by(self, error: Exception) -> None:
+        """The thread can't go on: whoever waits is told, and later commands are refused."""
+        with self._condition:
+            self._closing = True
+        failure = f"the VCPU's thread ended: {_told(error)}"
+        self.latest = replace(self.latest, state=RunState.ENDED, failure=failure)
 
     def _next(self) -> Callable[[], None] | None:
         """What to do next; None: close."""
