@@ -99,8 +99,8 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
     if not theirs.placed:
         lines = _unmarked(place.disassembly)
         base = replace(base, disassembly=lines, found=theirs.found, path=theirs.path)
-    here = [one for one in ours if _same_function(one, base)]
-    here.sort(key=lambda one: (not _same_kind(one, base), abs(one.offset - base.offset)))
+    here = [one for one in ours if _is_about(one, base, sites)]
+    here.sort(key=lambda one: (not _same_kind(one, base), one.kind != base.kind, _far(one, base)))
     base = replace(base, ours=tuple(Related(one.kind, one.offset) for one in here))
     if base.kind not in RULES:
         return _alone(base, "no rule of kdash's, which says nothing to it")
@@ -119,15 +119,43 @@ def _beside(theirs: Finding, ours: tuple[Finding, ...], sites: Sites) -> Finding
 _UNREACHABLE = frozenset(("unreachable", "missing-noreturn"))
 
 
+#: Kinds under which we report code that objtool reports at the call to it.
+_CALLED: Final = frozenset(("return-outside", "not-callable", "unreachable"))
+
+
 def _same_kind(one: Finding, other: Finding) -> bool:
-    return one.kind == other.kind or {one.kind, other.kind} == _UNREACHABLE
+    """Whether `one` of ours says what `other` does, itself or by what it explains."""
+    kinds = {one.kind, *(related.kind for related in one.related)}
+    if other.kind == "no-call-dest" and not one.function:
+        kinds |= kinds & _CALLED and {"no-call-dest"}
+    return other.kind in kinds or (other.kind in _UNREACHABLE and bool(kinds & _UNREACHABLE))
 
 
-def _same_function(one: Finding, other: Finding) -> bool:
+def _is_about(one: Finding, other: Finding, sites: Sites) -> bool:
     """Whether `one` of ours is about the place of `other`, as far as that is known."""
-    if one.function or other.function:
-        return one.function == other.function
-    return one.section == other.section and (one.address == other.address or not other.placed)
+    if other.function and one.function == other.function:
+        return True
+    places = sites.code_of(one)
+    if other.function:
+        extent = sites.extent(other.function, other.section)
+        if extent is not None and any(_within(place, extent) for place in places):
+            return not one.function or len(places) > 1
+        if other.kind != "no-call-dest" or one.function:
+            return False
+        called = sites.called(other.section, other.address)
+        return called is not None and _within(places[0], called)
+    if other.placed:
+        return (other.section, other.address) in places
+    return one.section == other.section and _same_kind(one, other)
+
+
+def _within(place: tuple[str, int], extent: tuple[str, int, int]) -> bool:
+    section, first, end = extent
+    return place[0] == section and first <= place[1] < end
+
+
+def _far(one: Finding, other: Finding) -> tuple[bool, int]:
+    return one.section != other.section, abs(one.address - other.address)
 
 
 def _unmarked(lines: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -136,7 +164,8 @@ def _unmarked(lines: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def _agreeing(base: Finding, own: Finding) -> Finding:
-    there = own.offset == base.offset or not base.placed
+    unplaced = not base.placed and base.function in ("", own.function)
+    there = unplaced or (own.section, own.address) == (base.section, base.address)
     return replace(
         own if there else base,
         file=base.file,
@@ -155,5 +184,14 @@ def _agreeing(base: Finding, own: Finding) -> Finding:
         ours=base.ours,
         change=base.change,
         agrees=True,
-        verdict="" if there else f"kdash finds it at +{own.offset:#x}",
+        verdict=_elsewhere(base, own) if own.kind != base.kind or not there else "",
     )
+
+
+def _elsewhere(base: Finding, own: Finding) -> str:
+    """Where we find it, and as what, where one of both is not the same."""
+    known_as = "it" if {own.kind, base.kind} <= {base.kind, *_UNREACHABLE} else f"it as {own.kind}"
+    if (own.section, own.address) == (base.section, base.address):
+        return f"kdash finds {known_as}" if known_as != "it" else ""
+    place = f"+{own.offset:#x}" if own.function == base.function else own.place
+    return f"kdash finds {known_as} at {place}"

@@ -25,6 +25,8 @@ _PLACE: Final = re.compile(
 )
 _WHOLE_FUNCTION: Final = re.compile(r"(?P<name>[^\s()]+)\(\):? (?P<text>.*)")
 _WHOLE_SECTION: Final = re.compile(r"(?P<name>\.[^\s:+]+): (?P<text>.*)")
+#: The place at the end: `can't decode instruction at .text:0x1c`.
+_PLACE_BEHIND: Final = re.compile(r"instruction at (?P<name>\.[^\s:+]+):0x(?P<offset>[0-9a-f]+)")
 #: A line of objtool --backtrace: the way to the warning before it.
 _BACKTRACE: Final = re.compile(r"\((?P<edge>branch|alt|alt end)\)|<=== \((?P<end>\w+)\)")
 _EDGES: Final = {"branch": "branch", "alt": "alternative", "alt end": "alternative"}
@@ -124,6 +126,11 @@ def _placed(number: int, file: str, level: Level, rest: str) -> LogWarning:
     if whole := _WHOLE_SECTION.match(rest):
         return LogWarning(
             number, file, level, whole["text"], meaning(whole["text"]), "", whole["name"]
+        )
+    if behind := _PLACE_BEHIND.search(rest):
+        offset = int(behind["offset"], 16)
+        return LogWarning(
+            number, file, level, rest, meaning(rest), "", behind["name"], offset, offset
         )
     return LogWarning(number, file, level, rest, meaning(rest))
 

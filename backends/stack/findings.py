@@ -100,7 +100,13 @@ class FindingMaker:
         program = self._walk.program
         position = int(program.code.start[violation.instruction])
         section = program.code.section_at(position)
-        function, offset = self._where(position)
+        holder, begin = self._where(position)
+        function, offset = holder, begin
+        address = position - section.base
+        if violation.kind == "no-start":
+            # Of the symbol: the instruction around it may lie in front of the function.
+            function, offset = program.functions.name(violation.function), 0
+            address = int(program.functions.start[violation.function]) - section.base
         level = self._levels[violation.kind]
         detailed = self._made < _MOST_DETAILED
         self._made += 1
@@ -109,7 +115,7 @@ class FindingMaker:
             section.section.name,
             function,
             offset,
-            position - section.base,
+            address,
             violation.kind,
             level if level is not None else Level.ERROR,
             self._message(violation, function),
@@ -121,7 +127,7 @@ class FindingMaker:
             trail(self._walk, self._listing, violation) if detailed else (),
             tuple(self._related(site)),
             disassembly=self._listing.around(violation.instruction) if detailed else (),
-            fingerprint=self._fingerprint(violation, function or section.section.name),
+            fingerprint=self._fingerprint(violation, holder or section.section.name),
         )
 
     def _fingerprint(self, violation: Violation, where: str) -> str:

@@ -65,12 +65,21 @@ _CALLEE: Final = re.compile(
     r"(?:call to |next function )(?P<after>\S+?)\(\)|^(?P<before>\S+?)\(\) (?:is )?missing"
 )
 
-#: Registers by objtool's numbers (tools/objtool/arch/x86/include/arch/cfi_regs.h, 6.1).
-_REGISTERS: Final = (
+#: Registers as objtool numbers them (tools/objtool/arch/x86/include/arch/cfi_regs.h): since 5.13
+#: as instructions encode them, before that as DWARF does. They differ below r8 alone.
+_ENCODED: Final = (
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{n}" for n in range(8, 16)),
+)  # fmt: skip
+_AS_DWARF: Final = (
     "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", *(f"r{n}" for n in range(8, 16)),
 )  # fmt: skip
+#: Numbers of rbp and rsp in DWARF: where one is the base of a CFA or is saved, it is meant so, as
+#: rsi and rdi are neither.
+_DWARF_ONLY: Final = frozenset((6, 7))
 _UNDEFINED: Final = -1  # CFI_UNDEFINED
+_NOWHERE: Final = "undefined"  # its place in words
 _CFA: Final = -2  # CFI_CFA
+_INDIRECT: Final = {-3: "(rsp)", -4: "(rbp)"}  # CFI_SP_INDIRECT, CFI_BP_INDIRECT
 _STATE: Final = re.compile(
     r"(?P<what>cfa|reg)1(?:\[(?P<register>\d+)\])?=(?P<base1>-?\d+)(?P<offset1>[+-]\d+) "
     r"(?:cfa|reg)2(?:\[\d+\])?=(?P<base2>-?\d+)(?P<offset2>[+-]\d+)"
@@ -103,27 +112,30 @@ def _states(message: str) -> tuple[str, str]:
     match = _STATE.search(message)
     if match is None:
         return "", ""
-    if match["what"] == "cfa":
-        return (
-            f"CFA is {_place(int(match['base1']), match['offset1'])}",
-            f"CFA is {_place(int(match['base2']), match['offset2'])}",
-        )
-    name = _name(int(match["register"] or 0))
-    return (
-        _saved(name, int(match["base1"]), match["offset1"]),
-        _saved(name, int(match["base2"]), match["offset2"]),
+    bases = int(match["base1"]), int(match["base2"])
+    register = int(match["register"] or 0)
+    names = _AS_DWARF if _DWARF_ONLY & {*bases, register} else _ENCODED
+    first, second = (
+        _place(names, base, match[offset])
+        for base, offset in zip(bases, ("offset1", "offset2"), strict=True)
     )
+    if match["what"] == "cfa":
+        return f"CFA is {first}", f"CFA is {second}"
+    name = _name(names, register)
+    return _saved(name, first), _saved(name, second)
 
 
-def _saved(name: str, base: int, offset: str) -> str:
-    return f"{name} not saved" if base == _UNDEFINED else f"{name} saved at {_place(base, offset)}"
+def _saved(name: str, place: str) -> str:
+    return f"{name} saved at {place}" if place != _NOWHERE else f"{name} not saved"
 
 
-def _place(base: int, offset: str) -> str:
+def _place(names: tuple[str, ...], base: int, offset: str) -> str:
     if base == _UNDEFINED:
-        return "undefined"
-    return f"{'CFA' if base == _CFA else _name(base)}{offset}"
+        return _NOWHERE
+    return f"{'CFA' if base == _CFA else _name(names, base)}{offset}"
 
 
-def _name(number: int) -> str:
-    return _REGISTERS[number] if 0 <= number < len(_REGISTERS) else f"register {number}"
+def _name(names: tuple[str, ...], number: int) -> str:
+    if number in _INDIRECT:
+        return _INDIRECT[number]
+    return names[number] if 0 <= number < len(names) else f"register {number}"

@@ -64,6 +64,7 @@ class Malformed(NamedTuple):
     message: str
     section: str
     offset: int
+    original: int = NOWHERE  # position of the code it is about
 
 
 @dataclass(slots=True)
@@ -198,7 +199,7 @@ def _read_alternatives(image: ObjectImage, code: Code, section: Section, out: Sp
         )
         problem = _alternative_problem(code, made, new_length)
         if problem:
-            out.malformed.append(Malformed(problem, section.name, entry))
+            out.malformed.append(Malformed(problem, section.name, entry, first))
         else:
             out.alternatives.append(made)
 
@@ -222,12 +223,12 @@ def _alternative_problem(code: Code, made: Alternative, new_length: int) -> str:
 def _read_jump_labels(image: ObjectImage, code: Code, section: Section, out: Special) -> None:
     entries, sources, targets = _pairs(image, code, section, 16, 4)
     instructions = code.index_at(sources)
-    for entry, source, target in zip(
-        entries.tolist(), instructions.tolist(), targets.tolist(), strict=True
+    for entry, at, source, target in zip(
+        entries.tolist(), sources.tolist(), instructions.tolist(), targets.tolist(), strict=True
     ):
         if source < 0:
             out.malformed.append(
-                Malformed("special: can't find orig instruction", section.name, entry)
+                Malformed("special: can't find orig instruction", section.name, entry, at)
             )
             continue
         kind = int(code.control[source])
@@ -238,14 +239,21 @@ def _read_jump_labels(image: ObjectImage, code: Code, section: Section, out: Spe
             out.edges.append(Edge(source, behind, JUMP_LABEL))
         else:
             out.malformed.append(
-                Malformed("unsupported instruction at jump label", section.name, entry)
+                Malformed("unsupported instruction at jump label", section.name, entry, at)
             )
 
 
 def _read_exceptions(image: ObjectImage, code: Code, section: Section, out: Special) -> None:
-    _, sources, targets = _pairs(image, code, section, 12, 4)
-    instructions = code.index_at(sources)
-    found = (instructions >= 0) & (targets != NOWHERE)
+    entries, sources, targets = _pairs(image, code, section, 12, 4)
+    instructions, landings = code.index_at(sources), code.index_at(targets)
+    found = (instructions >= 0) & (landings >= 0)
+    for at in np.flatnonzero(~found).tolist():
+        # What refers to no code at all, as to a section that was dropped, is not looked at.
+        which = "orig" if instructions[at] < 0 and sources[at] != NOWHERE else "new"
+        if NOWHERE not in (sources[at], targets[at]):
+            message = f"special: can't find {which} instruction"
+            entry, original = int(entries[at]), int(sources[at])
+            out.malformed.append(Malformed(message, section.name, entry, original))
     for source, target in zip(instructions[found].tolist(), targets[found].tolist(), strict=True):
         out.edges.append(Edge(source, target, EXCEPTION))
 

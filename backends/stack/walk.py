@@ -179,7 +179,7 @@ class Walk:
             return False
         self._again.add((event, flags))
         new, old = table.states[state], table.states[before]
-        return new.uaccess != old.uaccess or new.direction
+        return new.uaccess != old.uaccess or new.direction != old.direction
 
     # --- the less frequent kinds; each tells whether the path goes on with the next event
 

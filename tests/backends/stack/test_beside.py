@@ -205,3 +205,73 @@ def test_a_member_of_an_archive_is_at_hand_where_the_archive_is(build: Path) -> 
     subprocess.run(["ar", "rc", "all.a", "unit.o"], cwd=build, check=True)
     said = "all.a(unit.o): warning: objtool: broken+0x7: return with modified stack frame"
     assert imported(build, said)[1].agrees is True
+
+
+OTHER_PLACES = """
+FUNC ends
+    xor %eax, %eax
+END ends
+.section .other, "ax"
+FUNC caller
+    call inner
+    ret
+END caller
+inner:
+    nop
+    ret
+FUNC patched
+661: push %rax
+    nop
+    pop %rax
+663:
+    ret
+END patched
+.globl sizeless
+.type sizeless, @function
+sizeless:
+    nop
+    ret
+.section .altinstructions, "a"
+.long 661b - .
+.long 664f - .
+.word 128
+.byte 663b - 661b
+.byte 665f - 664f
+.section .altinstr_replacement, "ax"
+664: nop
+    push %rax
+    pop %rax
+665:
+.section .bad, "ax"
+FUNC broken_bytes
+    .byte 0x06
+END broken_bytes
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        (".text: unexpected end of section", ""),
+        ("can't decode instruction at .bad:0x0", ""),
+        (
+            "caller+0x0: unannotated intra-function call",
+            "kdash finds it as return-outside at .other+0x7",
+        ),
+        (
+            "patched+0x1: stack layout conflict in alternatives",
+            "kdash finds it at .altinstr_replacement+0x1",
+        ),
+        (
+            "sizeless() is missing an ELF size annotation",
+            "kdash finds it as return-outside at .other+0xd",
+        ),
+        (".other+0x7: unreachable instruction", "kdash finds it as return-outside"),
+    ],
+)
+def test_what_we_report_elsewhere_or_as_another_kind_agrees(
+    assemble: Assemble, line: str, verdict: str
+) -> None:
+    build = assemble(OTHER_PLACES, "unit").parent
+    _, finding = imported(build, f"unit.o: warning: objtool: {line}")
+    assert (finding.agrees, finding.verdict) == (True, verdict)

@@ -105,6 +105,14 @@ def test_states_are_told_by_the_names_of_registers() -> None:
     assert (found.expected, found.found) == ("rbx saved at CFA-16", "rbx not saved")
 
 
+def test_registers_are_named_by_the_numbers_of_either_age_of_objtool() -> None:
+    found = meaning("stack state mismatch: cfa1=4+8 cfa2=5+16")
+    assert (found.expected, found.found) == ("CFA is rsp+8", "CFA is rbp+16")
+    for register in (5, 6):
+        found = meaning(f"stack state mismatch: reg1[{register}]=-1+0 reg2[{register}]=-2-16")
+        assert (found.expected, found.found) == ("rbp not saved", "rbp saved at CFA-16")
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from kdash.backends.stack.facts import FileReport
+
 pytestmark = pytest.mark.gcc
 
 Sites = Callable[..., list[tuple[str, str, int]]]
+Check = Callable[..., FileReport]
 
 
 def test_a_function_that_restores_everything_is_clean(sites: Sites) -> None:
@@ -313,3 +316,30 @@ def test_a_return_inside_of_another_instruction_is_a_return(sites: Sites) -> Non
     """
     kinds = {kind for kind, _, _ in sites(text, frame_pointer="on")}
     assert not kinds & {"no-jump-dest", "call-without-frame", "sibling-modified"}
+
+
+@pytest.mark.parametrize("first", ["std", "nop"])
+def test_a_direction_that_only_one_of_two_ways_sets_is_followed_on_both(
+    sites: Sites, first: str
+) -> None:
+    other = {"std": "nop", "nop": "std"}[first]
+    text = f"FUNC f\n test %eax, %eax\n je 1f\n {first}\n jmp 2f\n1: {other}\n2: cld\n ret\nEND f"
+    assert sites(text) == [("direction-flag", "f", 8)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"), [("1b+1, 2b", "orig"), ("1b, 2b+1", "new"), ("1b, 2b", "")]
+)
+def test_an_exception_inside_of_an_instruction_is_reported(
+    check: Check, entry: str, message: str
+) -> None:
+    source, fixup = entry.split(", ")
+    table = f'.section __ex_table, "a"\n .long {source} - .\n .long {fixup} - .\n .long 0'
+    text = f"FUNC f\n1: mov (%rdi), %eax\n ret\n2: mov $1, %eax\n ret\nEND f\n{table}"
+    found = [one.message for one in check(text).findings if one.section == "__ex_table"]
+    assert found == ([f"special: can't find {message} instruction"] if message else [])
+
+
+def test_a_start_inside_of_an_instruction_is_told_of_its_function(sites: Sites) -> None:
+    text = ".type f, @function\n mov $1, %eax\n ret\n.set f, .text + 1\n.size f, 5"
+    assert ("no-start", "f", 0) in sites(text)
