@@ -11,6 +11,7 @@ from kdash.widgets.entropy.tone_lines import Line, Span, plain
 
 LABELS = 8  # cells left of the axis
 KEY_SOLID, KEY_DOTTED = "⠒", "⠂"
+BESIDE = (0, 1, -1, 2, -2)  # cells from a point, where its letter may stand
 DOTTED = 3  # of so many dot columns a dotted curve fills one
 TOPS = (1, 1.5, 2, 3, 4, 6, 8)  # times a power of ten: where an upright axis may end
 
@@ -110,9 +111,8 @@ def _marks(
         for x, y in _placed(curve, span, top, across * ACROSS, rows * DOWN):
             row = found.setdefault(y // DOWN, {})
             place = x // ACROSS
-            free = (
-                at for at in (place, place + 1, place - 1) if at not in row and 0 <= at < across
-            )
+            beside = (place + way for way in BESIDE)
+            free = (at for at in beside if at not in row and 0 <= at < across)
             if curve.mark and (at := next(free, None)) is not None:
                 row[at] = (curve.mark, curve.tone)
     return found

@@ -95,9 +95,10 @@ def test_a_dotted_curve_has_fewer_dots_than_a_solid_one() -> None:
 
 
 def test_letters_of_curves_that_meet_stand_side_by_side() -> None:
-    met = [Curve(((0.0, 5.0), (9.0, y)), "good", mark=mark) for mark, y in (("a", 1.0), ("b", 9.0))]
+    ends = (("a", 1.0), ("b", 9.0), ("c", 5.0))
+    met = [Curve(((0.0, 5.0), (9.0, y)), "good", mark=mark) for mark, y in ends]
     drawn = [plain(line) for line in curve_lines(met, 40, 8, "reads/s", "threads")]
-    assert any("ab" in line for line in drawn)
+    assert any("abc" in line for line in drawn)
 
 
 @pytest.mark.parametrize(
