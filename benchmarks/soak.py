@@ -121,6 +121,7 @@ def opened(folder: Path, config: str) -> Terminal:
 
 def ended(dashboard: Terminal, tree: Tree) -> list[str]:
     """Quit by its key; what is wrong with the end."""
+    dashboard.rest(1.0)  # an escape typed before is a key of its own
     tree.members()
     dashboard.type("q")
     deadline = time.monotonic() + 20.0

@@ -108,6 +108,8 @@ class KdashApp(App[int]):
                 tooltip="Command prompt of this pane"),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="app.help",
                 tooltip="Every key, by pane"),
+        Binding("f2", "tasks", "Try", show=False, id="app.tasks",
+                tooltip="What to try: a task for each pane"),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave kdash"),
         Binding("ctrl+q", "quit", show=False, id="app.quit-always", tooltip="Leave kdash"),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend",
@@ -200,6 +202,11 @@ class KdashApp(App[int]):
             await box.mount(pane, before=later[0] if later else None)
             await asyncio.sleep(0)
         self.all_built = True
+        if self.settings.guided and not isinstance(self.screen.focused, Input):
+            from kdash.panes.first_start import HINT, told_now
+
+            if told_now():
+                self.query_one(CommandLine).answer(HINT)
 
     def _handle_exception(self, error: Exception) -> None:
         """End with the error, unless it is a message that came while the widgets were leaving."""
@@ -361,3 +368,10 @@ class KdashApp(App[int]):
         from kdash.widgets.help import HelpScreen, sections
 
         self.push_screen(HelpScreen(sections(self, self.active_pane)))
+
+    def action_tasks(self) -> None:
+        """Show what to try in each pane."""
+        from kdash.panes.first_start import tasks
+        from kdash.widgets.help import HelpScreen
+
+        self.push_screen(HelpScreen(tasks(dict(self.settings.keys)), "What to try"))

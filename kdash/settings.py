@@ -31,4 +31,5 @@ class Settings:
     ascii: bool = False  # draw with the characters of ASCII alone
     interval: float = 1.0  # seconds between two samples of the entropy pane
     web: bool = False  # somebody in a browser operates it (kdash.web_mode)
+    guided: bool = False  # tell who starts it for the first time what to try
     keys: tuple[tuple[str, str], ...] = ()  # ids of bindings, and the keys they have instead

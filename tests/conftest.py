@@ -59,7 +59,10 @@ def public_path() -> Iterator[Path]:
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes what the user keeps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        state = tmp_path_factory.mktemp("state")
+        patch.setenv("XDG_STATE_HOME", str(state))
+        (state / "kdash").mkdir(mode=0o700)
+        (state / "kdash" / "first-start").write_text("{}")  # nobody is told what to try
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -57,6 +57,8 @@ def run(argv: list[str]) -> int:
         settings = replace(settings, web=True)
     elif configuration.ascii is None and is_ascii_alone():
         settings = replace(settings, ascii=True)
+    if not argv and not web:
+        settings = replace(settings, guided=True)
     # Nothing made while starting is garbage, and looking for it would take a tenth of the start.
     # The application switches collection on again behind its first picture.
     gc.disable()

@@ -242,3 +242,27 @@ def test_40x12_says_too_small_and_the_panes_are_there_again_once_there_is_room()
         program.press("q")
         assert program.end() == 0
         assert program.restored
+
+
+def test_the_first_start_names_a_key_that_shows_what_to_try_and_no_later_one_does(
+    tmp_path: Path,
+) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path)}
+    with Program("--engine", "emulator", env=state) as program:
+        program.wait_for("EMULATED ready", "3 Entropy")
+        assert not (tmp_path / "kdash" / "first-start").exists()  # who gives arguments knows
+        program.press("q")
+        program.end()
+    with Program(env=state, lines=48) as program:
+        program.wait_for("First time here? F2")
+        program.press("\x1bOQ")
+        program.wait_for("What to try", "VCPU: step a guest", "Entropy: is this machine seeded?")
+        program.press("\x1b")
+        program.wait_without("What to try")
+        program.press("q")
+        assert program.end() == 0
+    with Program(env=state, lines=48) as program:
+        program.wait_for("1 VCPU", "ready", "3 Entropy ready")
+        assert "First time here" not in program.text
+        program.press("q")
+        assert program.end() == 0
