@@ -8,8 +8,16 @@ from typing import NoReturn
 from kdash.exit_status import ExitStatus
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints take one line.
+class LineParser(argparse.ArgumentParser):
+    """An argument parser whose complaints take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with status 2."""
+        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class Parser(LineParser):
+    """The parser of a command.
 
     Args:
         name: The command, as it is typed behind `kdash`.
@@ -30,7 +38,3 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(
                 "--format", choices=("text", "json"), default="text", help="what to print (text)"
             )
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and exit with status 2."""
-        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from kdash.backends.stack.facts import Cluster, ClusterError
+from kdash.commands.argument_parser import LineParser, Parser
 from kdash.commands.stack_baseline import (
     Comparison,
     add_baseline,
@@ -35,14 +36,6 @@ _CHECK_EXAMPLE = """examples:
 exit status: 0 clean, 1 findings of level error, 2 usage, 3 a file could not be read"""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Usage errors in one line that names the argument."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)  # noqa: T201
-        sys.exit(int(ExitStatus.USAGE))
-
-
 def run(argv: list[str]) -> int:
     """Run `kdash stack ARGV` and return the exit status; files alone open the dashboard."""
     if argv and argv[0] not in COMMANDS and Path(argv[0]).exists():
@@ -59,13 +52,10 @@ def run(argv: list[str]) -> int:
 
 def stack_parser() -> argparse.ArgumentParser:
     """The parser of `kdash stack`, with those of the commands below it."""
-    parser = _Parser(
-        prog="kdash stack",
-        description="Validate the stack use of x86-64 object files.",
-        epilog=_CHECK_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser("stack", "Validate the stack use of x86-64 object files.", _CHECK_EXAMPLE)
+    commands = parser.add_subparsers(
+        dest="command", metavar="|".join(COMMANDS), required=True, parser_class=LineParser
     )
-    commands = parser.add_subparsers(dest="command", metavar="|".join(COMMANDS), required=True)
     _add_check(commands)
     add_explain(commands)
     add_import(commands)
@@ -75,7 +65,7 @@ def stack_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_check(commands: argparse._SubParsersAction[LineParser]) -> None:
     check = commands.add_parser(
         "check",
         help="validate objects and modules; folders recursively",
