@@ -34,6 +34,10 @@ class VerdictError(RecordFileError):
     """The file of verdicts can't be used, or there is nothing to undo."""
 
 
+class NothingToUndoError(VerdictError):
+    """No verdict was given by this program."""
+
+
 _KIND: Final = RecordKind(
     "stack verdicts",
     "a file of verdicts",
@@ -95,11 +99,12 @@ class VerdictFile:
             How many verdicts are as they were before, and how many were left alone.
 
         Raises:
-            VerdictError: as of `change`, or nothing was changed here.
+            NothingToUndoError: nothing was changed here.
+            VerdictError: as of `change`.
             OSError: it can't be read or written.
         """
         if not self._changes:
-            raise VerdictError("nothing to undo: no verdict was given since kdash started")
+            raise NothingToUndoError("nothing to undo: no verdict was given since kdash started")
         step = self._changes[-1]
         with self._locked():
             now = self._read()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
@@ -13,7 +11,7 @@ from textual.binding import Binding, BindingType
 from kdash.backends.stack.facts import FileReport, Finding, Flow
 from kdash.backends.stack.formats import text_line
 from kdash.editor import EditorError, edit, find_source
-from kdash.panes.stack_watching import Watching
+from kdash.panes.stack_rechecking import Rechecking
 from kdash.widgets.stack.detail import Detail
 from kdash.widgets.stack.entry import last_called
 
@@ -21,7 +19,7 @@ LINGER = 0.15  # seconds on a finding before its control flow is worked out
 MOST_FLOWS = 64  # kept
 
 
-class FindingKeys(Watching):
+class FindingKeys(Rechecking):
     """What can be done with the finding under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -131,16 +129,3 @@ class FindingKeys(Watching):
         except NoTasksError as error:
             lines.append(f"tasks inside of it are not known: {error}")
         self.post_message(self.Answered(self, "\n".join(line.strip() for line in lines)))
-
-    def noreturn(self, names: Sequence[str]) -> str:
-        """Check again; these functions, and those named before, never return."""
-        options = self.check.options
-        known = tuple(dict.fromkeys((*options.noreturn, *names)))
-        self.start(replace(self.check, options=replace(options, noreturn=known)))
-        return f"checking again; noreturn: {', '.join(known)}"
-
-    def frame_pointer(self, value: str) -> str:
-        """Check again with the frame pointer rules auto, on or off."""
-        options = replace(self.check.options, frame_pointer=value)
-        self.start(replace(self.check, options=options))
-        return f"checking again; frame pointer rules: {value}"

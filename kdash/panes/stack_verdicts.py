@@ -12,7 +12,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from kdash.backends.stack.facts import VERDICTS, Finding, Verdict
-from kdash.backends.stack.verdicts import VerdictError, VerdictFile
+from kdash.backends.stack.verdicts import NothingToUndoError, VerdictError, VerdictFile
 from kdash.panes.stack_comparing import Comparing
 from kdash.state_folder import verdict_path
 from kdash.widgets.pane import CommandError
@@ -162,6 +162,8 @@ def _today() -> date:
 def _reason(error: VerdictError | OSError) -> str:
     if isinstance(error, OSError):
         return f"verdicts: {error.filename or verdict_path()}: {error.strerror or error}"
+    if isinstance(error, NothingToUndoError):
+        return f"{error}; t, then x takes an older one back"
     damaged = "damaged" in str(error) or "not a" in str(error)
     return f"{error}; move it away to start a new one" if damaged else str(error)
 

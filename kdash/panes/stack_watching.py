@@ -18,6 +18,7 @@ from kdash.panes.stack_verdicts import VerdictKeys
 from kdash.widgets.pane import CommandError
 from kdash.widgets.stack.tally import count
 
+GONE = "the file is gone; while it is watched, it is checked again when it comes back"
 POLL = 1.0  # seconds between two looks at the files
 SEARCH = 5  # looks after which folders are searched for new files, too
 
@@ -60,6 +61,8 @@ class Watching(VerdictKeys):
         if not self.check.paths or results_among(self.check.paths):
             raise CommandError("watch: only objects can be watched; :check PATH names some")
         self._changing: dict[str, Signature] = {}  # seen changed, not known to rest yet
+        self._missing = set[str]()  # not there, not known to stay away yet
+        self._gone = set[str]()  # told to be gone
         self._looks = 0
         self._watch = self.set_interval(POLL, self._look_at_files)
         return "watching: a file that changes is checked again"
@@ -74,14 +77,18 @@ class Watching(VerdictKeys):
         try:
             self._looks += 1
             search = self._looks % SEARCH == 0
-            known = [*self.checked, *self._changing]
+            known = list(dict.fromkeys([*self.checked, *self._changing, *self._gone]))
 
             def look() -> dict[str, Signature]:
                 return self._files()[1] if search else signatures(known)
 
+            check = self.check
             found = await asyncio.to_thread(look)
-            changed = self._resting(found)
-            if changed:
+            if check is not self.check or not self.is_whole:
+                return
+            if gone := self._staying_away(found):
+                self._tell_gone(gone)
+            if changed := self._resting(found):
                 await self._check_again(changed)
         finally:
             self._looking = False
@@ -93,6 +100,25 @@ class Watching(VerdictKeys):
         self._changing = {file: seen for file, seen in changed.items() if file not in resting}
         self.checked |= {file: changed[file] for file in resting}
         return resting
+
+    def _staying_away(self, found: dict[str, Signature]) -> list[str]:
+        """Checked files that are not there, and were not a look ago: builds replace files."""
+        missing = self.checked.keys() - found.keys()
+        gone = [file for file in self.checked if file in missing & self._missing]
+        self._missing = missing.difference(gone)
+        for file in gone:
+            del self.checked[file]
+        self._gone = self._gone.union(gone) - found.keys()
+        return gone
+
+    def _tell_gone(self, files: list[str]) -> None:
+        """What was found in files that are no more is no more."""
+        if self.compared:
+            self.start(self.check)
+            return
+        self.browser.replace([FileReport(file, error=GONE) for file in files])
+        self.end_of_check()
+        self.say(f"{_named(files)} {'is' if len(files) == 1 else 'are'} gone", failed=True)
 
     async def _check_again(self, files: list[str]) -> None:
         if self.compared:
@@ -107,5 +133,8 @@ class Watching(VerdictKeys):
         self.browser.replace(reports)
         self.end_of_check()
         findings = sum(len(report.findings) for report in reports)
-        name = PurePath(files[0]).name if len(files) == 1 else f"{len(files)} files"
-        self.say(f"{name} changed: {count(findings, 'finding')} now")
+        self.say(f"{_named(files)} changed: {count(findings, 'finding')} now")
+
+
+def _named(files: list[str]) -> str:
+    return PurePath(files[0]).name if len(files) == 1 else f"{len(files)} files"

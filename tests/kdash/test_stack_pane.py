@@ -173,6 +173,39 @@ async def test_the_callee_becomes_noreturn_with_one_key(tmp_path: Path) -> None:
         assert app.focused is app.pane.browser.findings
 
 
+RUNS_ON = """
+    .globl {0}
+    .type {0}, @function
+{0}:
+    call panics
+    .size {0}, . - {0}
+    .globl {0}_more
+    .type {0}_more, @function
+{0}_more:
+    push %rbx
+    ret
+    .size {0}_more, . - {0}_more
+"""
+
+
+async def test_noreturn_stays_near_the_finding_and_says_what_came_of_it(tmp_path: Path) -> None:
+    app = PaneApp(*(assemble(tmp_path, name, RUNS_ON.format(name)) for name in ("a", "b")))
+    async with app.run_test(size=SMALL) as pilot:
+        await app.checked()
+        browser = app.pane.browser
+        browser.findings.select(lambda row: row.kind == "fallthrough" and "b.o" in row.report.file)
+        app.pane.focus_content()
+        await pilot.press("enter", "n")
+        await app.checked()
+        await shown(app, pilot, lambda: any("before" in one.message for one in app._notifications))
+        assert browser.current is not None
+        assert browser.current.base_name == "b.o"
+        assert browser.current.place == "b_more+0x1"
+        told = [one.message for one in app._notifications][-1]
+        assert told.startswith("noreturn: panics: ")
+        assert "the one at b+0x0 is gone, the next one is at b_more+0x1" in told
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -409,6 +442,11 @@ async def test_a_file_that_changes_is_checked_again_while_it_is_watched(
         assert app.pane.browser.tally.files == 2
         assemble(tmp_path, "new", CALLS_WITHOUT_FRAME)
         await shown(app, pilot, lambda: len(app.kinds()) == 2)
+        away = path.rename(tmp_path / "away")
+        await shown(app, pilot, lambda: "unreadable" in app.kinds())
+        assert "the file is gone" in next(row.message for row in app.rows() if not row.finding)
+        away.rename(path)
+        await shown(app, pilot, lambda: "unreadable" not in app.kinds())
         assert app.pane.run_command("watch off") == "files are watched no longer"
 
 

@@ -210,6 +210,13 @@ class Browser(Container):
         """Show the control flow around a finding (`Detail.FlowWanted`), or why there is none."""
         self._detail.show_flow(finding, flow)
 
+    def close_detail(self) -> None:
+        """Show the list again, where the detail has all the room."""
+        if self.has_class("-open"):
+            self.remove_class("-open")
+            if self.has_focus_within:
+                self.findings.focus()
+
     def show_view(self, index: int) -> None:
         """Show one of the sub-views of the detail."""
         self._detail.show_view(index)

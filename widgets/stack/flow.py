@@ -14,6 +14,7 @@ from kdash.widgets.printable import printable
 from kdash.widgets.stack.disassembly import SITE, STEP, brief
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
 from kdash.widgets.stack.steps import EDGES, FEATURE
+from kdash.widgets.stack.tally import count
 
 LONG = 9  # instructions; of a longer block the middle is left out
 ENDS = 3  # instructions of such a block shown at either end
@@ -96,14 +97,15 @@ class FlowView(LinesView):
         self._center = 1 + _row_of(step or _site_of(flow), rows)  # below the title
         extents = _extents(wanted, rows)
         lanes = _assign(wanted, extents, most)
-        count = 1 + max(lanes.values(), default=-1)
-        gutters = _gutters(wanted, lanes, extents, (len(rows), count))
-        title = f"{printable(flow.function)}: {len(flow.blocks)} blocks, {len(flow.edges)} edges"
+        wide = 1 + max(lanes.values(), default=-1)
+        gutters = _gutters(wanted, lanes, extents, (len(rows), wide))
+        sizes = f"{count(len(flow.blocks), 'block')}, {count(len(flow.edges), 'edge')}"
+        title = f"{printable(flow.function)}: {sizes}"
         note = "   this step is not in the picture" if self._step and not step else _legend(flow)
         lines = [Spans((Span(title, "strong"), Span(note, "muted")))]
         lines += [Spans((*gutter, *row.spans)) for gutter, row in zip(gutters, rows, strict=True)]
         if flow.cut:
-            lines.append(Spans((Span(f"  {flow.cut} more blocks are not drawn", "muted"),)))
+            lines.append(Spans((Span(f"  {count(flow.cut, 'block')} more not drawn", "muted"),)))
         return lines
 
 
@@ -193,7 +195,7 @@ def _box(flow: Flow, number: int, edges: Sequence[FlowEdge], look: tuple[int, in
     room = min(max(map(cell_len, texts), default=0) + 1, inner * 3 // 5)
     for at in shown:
         if at != before + 1:
-            skipped = f"… {at - before - 1} instructions"
+            skipped = f"… {count(at - before - 1, 'instruction')}"
             rows.append(_Row((Span("│ " + fit(skipped, inner) + " │", "muted"),)))
         leaving = [edge for edge in edges if edge.line == at and not _plain_next(edge)]
         mark = STEP if at == step else SITE if block.lines[at].site else " "

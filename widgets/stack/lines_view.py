@@ -86,7 +86,12 @@ class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
         """What is to be shown has changed: lay it out again."""
         self._laid_out_for = -1
         self._lay_out(self.scrollable_content_region.width)
-        self.refresh(layout=self._height_changes())
+        taller = self._height_changes()
+        if taller:
+            # Textual keeps heights by the number of requests for a layout, and counts none while
+            # one waits: a layout that came in between has kept the height of other lines.
+            self._layout_updates += 1
+        self.refresh(layout=taller)
 
     def _height_changes(self) -> bool:
         """Whether other widgets have to make room: laying the screen out is dear."""

@@ -14,7 +14,7 @@ from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.browser import Browser
 from kdash.widgets.stack.detail import VIEWS, Detail
 from kdash.widgets.stack.disassembly import Disassembly
-from kdash.widgets.stack.entry import GROUPINGS
+from kdash.widgets.stack.entry import GROUPINGS, Entry
 from kdash.widgets.stack.flow import FlowView
 from kdash.widgets.stack.head import Head
 from kdash.widgets.stack.steps import Steps
@@ -353,3 +353,25 @@ async def test_t_goes_through_the_groupings_and_back_to_the_flat_list() -> None:
         await settle(pilot)
         assert "- drivers/net/file0.o  2" in app.screen_text()
         assert "  - call-without-frame  2" in app.screen_text()
+
+
+class HeadApp(App[None]):
+    CSS = "Head { max-height: 8; }"
+
+    def compose(self) -> ComposeResult:
+        yield Head()
+
+
+async def test_the_head_grows_although_a_layout_came_before_an_earlier_wish_for_one() -> None:
+    app = HeadApp()
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        head = app.query_one(Head)
+        assert head.size.height == 0
+        whole = finding()
+        head.refresh(layout=True)
+        app.screen._clear_arrangement_cache()
+        app.screen._refresh_layout()
+        head.show(Entry(report(whole), whole), "")
+        await pilot.pause()
+        assert head.size.height > 4

@@ -112,7 +112,7 @@ async def test_the_picture_keeps_to_the_width(width: int) -> None:
 async def test_names_are_shown_and_never_obeyed() -> None:
     lines = await drawn(Flow("[b]\x1b[31m", (block("+[red]\x1b", "call [x]\n", leaves="\x1b"),)))
     text = "\n".join(lines)
-    assert "[b]\\x1b[31m: 1 blocks" in text
+    assert "[b]\\x1b[31m: 1 block, 0 edges" in text
     assert "+[red]\\x1b" in text
 
 
