@@ -90,8 +90,16 @@ def _connected(cluster: Cluster) -> Client:
             tls_client_key=cluster.key or None,
             require_encryption=True,
         )
+
+    class Quiet(Client):  # type: ignore[misc]
+        """A client that could not connect has nothing to close, and fails to when collected."""
+
+        def __del__(self) -> None:
+            with suppress(Exception):
+                super().__del__()
+
     try:
-        return Client(cluster.address, timeout=_CONNECT, security=security, set_as_default=False)
+        return Quiet(cluster.address, timeout=_CONNECT, security=security, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ClusterError(f"no scheduler at {cluster.address}: {reason}") from error

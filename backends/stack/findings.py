@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from kdash.backends.stack.causes import cause_of, noreturn_cause
 from kdash.backends.stack.codes import CALL
 from kdash.backends.stack.coverage import Site
-from kdash.backends.stack.facts import Finding, Level, Related, SourceLine
+from kdash.backends.stack.facts import MITIGATIONS, Finding, Level, Related, SourceLine
 from kdash.backends.stack.fingerprints import AROUND, fingerprint, numbered
 from kdash.backends.stack.listing import Listing
 from kdash.backends.stack.mitigations import DataReference
@@ -21,6 +21,12 @@ from kdash.backends.stack.walk import Walk
 
 _MOST = 100_000  # findings of one file that are told
 _MOST_DETAILED = 500  # findings of one file that get a path and a listing
+#: Kinds that one change to a function removes wherever they are in it.
+_OF_FUNCTIONS = frozenset(("call-without-frame", "bp-scratch"))
+#: Kinds that are about a state: what made it, once, is found wherever the state leads.
+_OF_STATES = frozenset(
+    ("return-modified", "sibling-modified", "state-mismatch", "uaccess", "direction-flag")
+)
 
 
 class FindingMaker:
@@ -89,7 +95,7 @@ class FindingMaker:
                 level,
                 message,
                 callee=callee,
-                cause=cause_of(kind, shared),
+                cause=cause_of(kind, shared, self._file),
                 fingerprint=fingerprint(kind, section, (callee or message,)),
             )
             for section, offset, message, shared, callee in entries
@@ -108,6 +114,7 @@ class FindingMaker:
             function, offset = program.functions.name(violation.function), 0
             address = int(program.functions.start[violation.function]) - section.base
         level = self._levels[violation.kind]
+        source = self._lines.find(position)
         detailed = self._made < _MOST_DETAILED
         self._made += 1
         return Finding(
@@ -121,9 +128,9 @@ class FindingMaker:
             self._message(violation, function),
             self._expected(violation),
             self._found(violation),
-            violation.callee,
-            self._lines.find(position),
-            self._cause(violation, function or section.section.name),
+            self._callee(violation),
+            source,
+            self._cause(violation, function, offset, source),
             trail(self._walk, self._listing, violation) if detailed else (),
             tuple(self._related(site)),
             disassembly=self._listing.around(violation.instruction) if detailed else (),
@@ -179,18 +186,35 @@ class FindingMaker:
             Related(kind, self._where(int(code.start[index]))[1]) for kind, index in site.related
         ]
 
-    def _cause(self, violation: Violation, where: str) -> str:
-        """Equal for findings that one change would remove."""
-        callee = violation.callee
-        if violation.kind in ("fallthrough", "end-of-section"):
-            # A call at the end: its callee is probably noreturn.
-            at = violation.instruction
-            callee = self._walk.program.callee(at) if self._is_call(at) else ""
-            if callee:
-                return noreturn_cause(callee)
-        if violation.kind == "missing-noreturn":
-            return noreturn_cause(callee)
-        return cause_of(violation.kind, where)
+    def _callee(self, violation: Violation) -> str:
+        """Whom it is about: where code runs on, the callee that did not return."""
+        if self._runs_on(violation):
+            return self._walk.program.callee(violation.instruction)
+        return violation.callee
 
-    def _is_call(self, instruction: int) -> bool:
-        return int(self._walk.program.code.control[instruction]) == CALL
+    def _cause(
+        self, violation: Violation, function: str, offset: int, source: SourceLine | None
+    ) -> str:
+        """Equal for findings that one change would remove."""
+        kind = violation.kind
+        callee = self._callee(violation)
+        if callee and (kind == "missing-noreturn" or self._runs_on(violation)):
+            return noreturn_cause(callee)
+        if source is not None and source.file.endswith(".h"):
+            return cause_of(kind, source.file, str(source.line))  # a macro or inline function
+        if kind in MITIGATIONS:
+            return cause_of(kind, self._file)  # how the file was compiled
+        if kind in _OF_FUNCTIONS and function:
+            return cause_of(kind, self._file, function)
+        if kind in _OF_STATES:
+            states = self._expected(violation), self._found(violation)
+            return cause_of(kind, self._file, function, *states)
+        section = self._walk.program.code.section_at(
+            int(self._walk.program.code.start[violation.instruction])
+        )
+        return cause_of(kind, self._file, function or section.section.name, f"{offset:#x}")
+
+    def _runs_on(self, violation: Violation) -> bool:
+        """Whether code runs on behind a call, which probably does not return."""
+        control = self._walk.program.code.control[violation.instruction]
+        return violation.kind in ("fallthrough", "end-of-section") and int(control) == CALL

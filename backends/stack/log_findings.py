@@ -47,4 +47,6 @@ def _cause(warning: LogWarning) -> str:
     meaning = warning.meaning
     if meaning.kind == "missing-noreturn":
         return noreturn_cause(meaning.callee)
-    return cause_of(meaning.kind, warning.function or warning.section or warning.message)
+    return cause_of(
+        meaning.kind, warning.file, warning.function or warning.section or warning.message
+    )

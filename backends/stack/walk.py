@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from kdash.backends.stack import events as ev
-from kdash.backends.stack.codes import NOP
+from kdash.backends.stack.codes import NOP, TRAP
 from kdash.backends.stack.events import FIRST_OPERATION, Events
 from kdash.backends.stack.hints import HintKind, hint_state
 from kdash.backends.stack.image import Ints
@@ -401,9 +401,9 @@ class Walk:
 
     @cached_property
     def _not_padding(self) -> Ints:
-        """For each instruction the last one up to it that is no NOP."""
+        """For each instruction the last one up to it that is no NOP and no int3."""
         control = self.program.code.control
-        own = np.where(control == NOP, -1, np.arange(len(control)))
+        own = np.where((control == NOP) | (control == TRAP), -1, np.arange(len(control)))
         return np.maximum.accumulate(own)
 
     def _report_before(self, kind: str, event: int, state: int, callee: str = "") -> None:

@@ -192,3 +192,35 @@ def test_a_label_in_front_of_padding_is_that_of_the_code_behind_it(check: Check)
     text = ".globl x\nx: pause\n mov %rdi, %rax\n ret\nFUNC f\n call x\n ret\nEND f"
     kinds = [(one.kind, [site.kind for site in one.related]) for one in check(text).findings]
     assert kinds == [("return-outside", ["not-callable", "unreachable"])]
+
+
+def test_two_unrelated_runs_of_one_function_have_two_causes(check: Check) -> None:
+    text = "FUNC f\n test %eax, %eax\n je 1f\n ret\n xor %eax, %eax\n ret\n1: ret\n inc %eax\nEND f"
+    first, second = check(text).findings
+    assert (first.kind, second.kind) == ("unreachable", "unreachable")
+    assert first.cause != second.cause
+
+
+def test_equal_names_in_two_files_share_no_cause(assemble: Callable[..., Path]) -> None:
+    text = "FUNC init_module\n push %rbx\n ret\nEND init_module"
+    checker = Checker(CheckOptions())
+    reports = [checker.check(str(assemble(text, name))) for name in ("one", "two")]
+    (one,), (two,) = (report.findings for report in reports)
+    assert one.cause != two.cause
+    assert one.fingerprint == two.fingerprint
+
+
+def test_one_lost_register_at_two_returns_has_one_cause(check: Check) -> None:
+    text = "FUNC f\n push %rbx\n test %eax, %eax\n je 1f\n ret\n1: ret\nEND f"
+    first, second = check(text).findings
+    assert first.cause == second.cause
+
+
+def test_what_runs_off_into_padding_is_told_at_the_call(check: Check) -> None:
+    text = "FUNC f\n push %rbp\n mov %rsp, %rbp\n call strange_stop\nEND f\n .p2align 4, 0xcc"
+    (finding,) = check(text).findings
+    assert (finding.kind, finding.place, finding.callee) == (
+        *("end-of-section", "f+0x4"),
+        "strange_stop",
+    )
+    assert finding.path[-1].text.startswith("call")

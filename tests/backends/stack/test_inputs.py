@@ -6,6 +6,7 @@ import gzip
 import lzma
 import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdash.backends.stack import compression
 from kdash.backends.stack.archives import MAGIC, THIN_MAGIC, members
 from kdash.backends.stack.check import Checker
 from kdash.backends.stack.compression import expand
@@ -191,3 +193,27 @@ def test_an_archive_that_may_not_be_read_is_told(tmp_path: Path) -> None:
     os.symlink(tmp_path / "nowhere", path)
     (only,) = object_files([str(path)])
     assert report(only).error == "no such file"
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_what_expands_beyond_the_bound_is_never_held(
+    monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(compression, "_KEPT", 1 << 20)
+    data = COMPRESSORS[suffix](bytes(32 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ObjectError, match="expands to more"):
+            expand(data, 31 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_what_is_counted_before_it_is_held_is_whole(
+    monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(compression, "_KEPT", 1000)
+    content = bytes(range(256)) * 20_000
+    assert expand(COMPRESSORS[suffix](content)) == content
