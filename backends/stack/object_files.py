@@ -41,6 +41,8 @@ def object_files(paths: Iterable[str]) -> Iterator[str]:
 
 def _below(folder: str) -> Iterator[str]:
     closed: list[str] = []
+    thin: list[str] = []
+    empty = True
 
     def note(error: OSError) -> None:
         closed.append(str(error.filename))
@@ -50,15 +52,21 @@ def _below(folder: str) -> Iterator[str]:
         for name in sorted(files):
             path = os.path.join(root, name)
             if name.endswith(".a"):
-                # The members of a thin archive are files of the tree itself.
-                if _magic(path) != THIN_MAGIC:
-                    yield from _inside(path)
+                # The members of a thin archive are, as a rule, files of the tree itself.
+                if _magic(path) == THIN_MAGIC:
+                    thin.append(path)
+                    continue
+                empty = False
+                yield from _inside(path)
             elif name.endswith(SUFFIXES) and not is_part_of_another(path):
+                empty = False
                 yield path
         # A folder that can't be listed goes on as a path, for the validator to say why.
         yield from closed
         closed.clear()
     yield from closed
+    for path in thin if empty else ():
+        yield from _inside(path)
 
 
 def _inside(path: str) -> Iterator[str]:

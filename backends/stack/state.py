@@ -96,6 +96,8 @@ def describe(state: State) -> str:
         return "unknown"
     if state.base == NO_BASE:
         parts = ["CFA is undefined"]
+    elif state.switched and state.base == RSP:
+        parts = ["CFA is unknown: rsp was loaded from memory"]
     elif state.registers:
         parts = [f"registers are stored at {_base(state.base)}{state.offset:+d}"]
     elif state.base == INDIRECT_RBP:

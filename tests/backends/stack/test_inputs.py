@@ -217,3 +217,12 @@ def test_what_is_counted_before_it_is_held_is_whole(
     monkeypatch.setattr(compression, "_KEPT", 1000)
     content = bytes(range(256)) * 20_000
     assert expand(COMPRESSORS[suffix](content)) == content
+
+
+def test_a_folder_of_thin_archives_alone_means_their_members(tmp_path: Path) -> None:
+    objects, archives = tmp_path / "objects", tmp_path / "archives"
+    objects.mkdir()
+    archives.mkdir()
+    (objects / "x.o").write_bytes(b"\x7fELF")
+    subprocess.run(["ar", "rcT", "../archives/x.a", "x.o"], cwd=objects, check=True)
+    assert list(object_files([str(archives)])) == [str(objects / "x.o")]

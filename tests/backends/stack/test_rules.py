@@ -343,3 +343,13 @@ def test_an_exception_inside_of_an_instruction_is_reported(
 def test_a_start_inside_of_an_instruction_is_told_of_its_function(sites: Sites) -> None:
     text = ".type f, @function\n mov $1, %eax\n ret\n.set f, .text + 1\n.size f, 5"
     assert ("no-start", "f", 0) in sites(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["inc %rsp", "dec %rsp", "neg %rsp", "shl $1, %rsp", "adc $8, %rsp", "imul $2, %rsi, %rsp"],
+)
+def test_arithmetic_that_nobody_does_on_the_stack_pointer_is_reported(
+    sites: Sites, change: str
+) -> None:
+    assert sites(f"FUNC f\n nop\n {change}\n ret\nEND f") == [("stack-modify", "f", 1)]
