@@ -47,18 +47,21 @@ def edit(app: App[int], path: Path, line: int) -> None:
         app.refresh()
 
 
-def find_source(name: str, object_file: str) -> Path | None:
+def find_source(name: str, object_file: str, directory: str = "") -> Path | None:
     """The source file that an object's line table names, if it is there.
 
     Kernel builds record names relative to the root of the tree, so the folders above the
-    object are tried as well as the working directory.
+    object are tried as well as the folder of the compilation and the working directory.
 
     Args:
         name: File name from the line table.
         object_file: The object that holds the table.
+        directory: The folder it was compiled in, as the object says; "" if unknown.
     """
     path = Path(name)
     tried = [path] if path.is_absolute() else [Path.cwd(), *Path(object_file).resolve().parents]
+    if Path(directory).is_absolute():
+        tried.insert(0, Path(directory))
     for place in tried:
         candidate = place / path
         try:

@@ -5,7 +5,7 @@ Kinds, levels and JSON keys are the command line's interface and keep their name
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 
@@ -36,6 +36,7 @@ class SourceLine:
 
     file: str
     line: int
+    directory: str = field(default="", compare=False)  # it was compiled in; "" if unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from kdash.backends.stack.image import SHT_SYMTAB, ObjectImage
 
 _LARGEST = 256 << 20  # bytes of .debug_line; above it takes minutes
 
+_Row = tuple[int, str, int, str]  # position, file, line (0: end), folder it was compiled in
+
 
 class SourceLines:
     """Line tables of one file, read when the first line is asked for."""
@@ -26,7 +28,7 @@ class SourceLines:
     def __init__(self, image: ObjectImage, code: Code) -> None:
         self._image = image
         self._code = code
-        self._rows: list[tuple[int, str, int]] | None = None  # position, file, line (0: end)
+        self._rows: list[_Row] | None = None
         self._starts: list[int] = []
 
     def find(self, position: int) -> SourceLine | None:
@@ -40,16 +42,16 @@ class SourceLines:
         section = self._code.section_at(position)
         if self._rows[at][0] < section.base:
             return None
-        return SourceLine(self._rows[at][1], self._rows[at][2])
+        return SourceLine(*self._rows[at][1:])
 
-    def _read(self) -> list[tuple[int, str, int]]:
+    def _read(self) -> list[_Row]:
         sections = self._image.sections_named(".debug_line")
         if not sections or sections[0].size > _LARGEST:
             return []
         from elftools.common.exceptions import DWARFError, ELFError
         from elftools.elf.elffile import ELFFile
 
-        rows: list[tuple[int, str, int]] = []
+        rows: list[_Row] = []
         read: set[int] = set()
         # A damaged debug section must not hide the finding: it only costs its source lines.
         try:
@@ -58,7 +60,7 @@ class SourceLines:
                 program = dwarf.line_program_for_CU(unit)
                 if program is not None and program.program_start_offset not in read:
                     read.add(program.program_start_offset)
-                    rows += _rows(program)
+                    rows += _rows(program, _directory(unit))
         except (
             *(DWARFError, ELFError, ArithmeticError, LookupError),
             *(TypeError, ValueError, AttributeError, AssertionError),
@@ -82,7 +84,13 @@ class SourceLines:
         return bytes(data)
 
 
-def _rows(program: Any) -> list[tuple[int, str, int]]:
+def _directory(unit: Any) -> str:
+    """The folder that a unit was compiled in (DWARF 5, 3.1.1: DW_AT_comp_dir)."""
+    attribute = unit.get_top_DIE().attributes.get("DW_AT_comp_dir")
+    return _text(attribute.value) if attribute is not None else ""
+
+
+def _rows(program: Any, directory: str) -> list[_Row]:
     header = program.header
     version = header["version"]
     names = _file_names(header, version)
@@ -93,7 +101,8 @@ def _rows(program: Any) -> list[tuple[int, str, int]]:
             continue
         index = state.file if version >= 5 else state.file - 1
         name = names[index] if 0 <= index < len(names) else ""
-        rows.append((state.address, name, 0 if state.end_sequence or not name else state.line))
+        line = 0 if state.end_sequence or not name else state.line
+        rows.append((state.address, name, line, directory))
     return rows
 
 

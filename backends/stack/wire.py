@@ -72,7 +72,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "expected": finding.expected,
         "found": finding.found,
         "callee": finding.callee,
-        "source": [source.file, source.line] if source else None,
+        "source": [source.file, source.line, source.directory] if source else None,
         "cause": finding.cause,
         "path": [[step.offset, step.text, step.edge, step.feature] for step in finding.path],
         "related": [[site.kind, site.offset] for site in finding.related],

@@ -54,7 +54,7 @@ class FindingKeys(Rechecking):
         if finding.source is None:
             self.say("no source line: the object has no DWARF line table (gcc -g)", failed=True)
             return
-        path = find_source(finding.source.file, finding.file)
+        path = find_source(finding.source.file, finding.file, finding.source.directory)
         if path is None:
             self.say(f"{finding.source.file}: no such file here", failed=True)
             return

@@ -55,3 +55,11 @@ def test_an_editor_that_can_not_be_read_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("VISUAL", "vim 'x")
     with pytest.raises(ValueError, match="quot"):
         editor_command(Path("/x.c"), 7)
+
+
+def test_a_source_is_found_in_the_folder_it_was_compiled_in(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    source = tmp_path / "tree" / "compiled.c"
+    source.touch()
+    assert find_source("compiled.c", "/nowhere/x.o") is None
+    assert find_source("compiled.c", "/nowhere/x.o", str(tmp_path / "tree")) == source

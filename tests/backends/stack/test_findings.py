@@ -224,3 +224,12 @@ def test_what_runs_off_into_padding_is_told_at_the_call(check: Check) -> None:
         "strange_stop",
     )
     assert finding.path[-1].text.startswith("call")
+
+
+def test_a_source_line_knows_the_folder_it_was_compiled_in(
+    assemble: Callable[..., Path],
+) -> None:
+    path = assemble("FUNC f\n push %rbx\n ret\nEND f", "object", "-g")
+    (finding,) = Checker(CheckOptions()).check(str(path)).findings
+    assert finding.source is not None
+    assert (finding.source.file, finding.source.directory) == ("object.S", str(path.parent))
