@@ -42,6 +42,9 @@ _TABLES: Final = (
 )  # fmt: skip
 
 
+_MODULE: Final = ".gnu.linkonce.this_module"  # section that every module has
+
+
 @dataclass(frozen=True, slots=True)
 class DataReference:
     """An address of code without ENDBR, in data."""
@@ -103,8 +106,24 @@ class Mitigations:
 
     def _retpoline(self) -> list[Violation]:
         message = "indirect {} found in RETPOLINE build"
-        calls = self._each("retpoline", self._naked(CALL_INDIRECT), message.format("call"))
-        return calls + self._each("retpoline", self._naked(JMP_INDIRECT), message.format("jump"))
+        kept = ~self._run_at_boot
+        calls = self._each("retpoline", self._naked(CALL_INDIRECT) & kept, message.format("call"))
+        jumps = self._naked(JMP_INDIRECT) & kept
+        return calls + self._each("retpoline", jumps, message.format("jump"))
+
+    @property
+    def _run_at_boot(self) -> npt.NDArray[np.bool_]:
+        """Instructions of the kernel's own .init.text, run before anybody could attack.
+
+        Modules have one too, but are loaded at any time.
+        """
+        code = self._program.code
+        found = np.zeros(len(code), np.bool_)
+        if not self._program.image.sections_named(_MODULE):
+            for section in code.sections:
+                if section.section.name == ".init.text":
+                    found[section.first : section.last] = True
+        return found
 
     def _sls(self) -> list[Violation]:
         code = self._program.code

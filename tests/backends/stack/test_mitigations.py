@@ -165,3 +165,10 @@ def test_code_that_is_noted_needs_no_endbr(assemble: Assemble) -> None:
 def test_workers_are_told_of_the_options() -> None:
     options = CheckOptions(builds=("sls", "ibt"))
     assert decode_request(encode_request("x.o", options))[1] == options
+
+
+def test_code_of_the_kernel_that_is_run_at_boot_needs_no_retpoline(assemble: Assemble) -> None:
+    text = '.section .init.text, "ax"\n' + INDIRECT
+    assert found(assemble(text, "kernel"), "retpoline") == []
+    module = text + '\n.section .gnu.linkonce.this_module, "aw"\n .zero 64\n'
+    assert len(found(assemble(module, "module"), "retpoline")) > 0
