@@ -36,7 +36,7 @@ _STACK = (
     (
         ALWAYS,
         r"(?:PUSH|POP)_RM?(?:16|64)|PUSHQ_IMM(?:8|32)|PUSHFQ|POPFQ|PUSHQ_[FG]S|POPQ_[FG]S|LEAVEQ|"
-        r"ENTERQ_IMM16_IMM8|IRETQ|STD|CLD",
+        r"ENTERQ_IMM16_IMM8|IRET[DQ]|STD|CLD",
     ),
     (
         RM_IMM,
@@ -63,7 +63,7 @@ class CodeTables(NamedTuple):
     aligns: npt.NDArray[np.bool_]  # AND with an immediate: may realign the stack pointer
     writes_first: npt.NDArray[np.bool_]  # operand 0, when a register, may be written
     endbr: int  # ENDBR64
-    iret: int  # IRETQ
+    iret: tuple[int, int]  # IRETQ, IRETD
 
 
 @cache
@@ -79,7 +79,7 @@ def code_tables() -> CodeTables:
         np.zeros(size, np.bool_),
         np.ones(size, np.bool_),
         names["ENDBR64"],
-        names["IRETQ"],
+        (names["IRETQ"], names["IRETD"]),
     )
     for patterns, table in ((_CONTROL, tables.control), (_STACK, tables.stack)):
         one_of = re.compile("|".join(f"(?P<_{value}>{pattern})" for value, pattern in patterns))

@@ -161,7 +161,7 @@ class _Maker:
             self.code[at] = kind
             self.chosen[at] = True
         # In a function iret returns to where it is; elsewhere it leaves the kernel.
-        iret = np.flatnonzero(code.code == code_tables().iret)
+        iret = np.flatnonzero(np.isin(code.code, code_tables().iret))
         self.code[iret[self.program.functions.containing(code.start[iret]) < 0]] = KERNEL_ENTRY
         if self.frame_pointer or self._sets_flags():
             calls = (code.control == CALL) | (code.control == CALL_INDIRECT)

@@ -133,6 +133,7 @@ def _simple() -> dict[int, Operation]:
         Code.ENTERQ_IMM16_IMM8: Operation(Op.ENTER),
         # In a function iret ends a sequence that pushed its five words itself.
         Code.IRETQ: Operation(Op.POP),
+        Code.IRETD: Operation(Op.POP),
         Code.STD: Operation(Op.SET_DIRECTION),
         Code.CLD: Operation(Op.CLEAR_DIRECTION),
         Code.STAC: Operation(Op.OPEN_USER),

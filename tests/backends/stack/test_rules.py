@@ -353,3 +353,12 @@ def test_arithmetic_that_nobody_does_on_the_stack_pointer_is_reported(
     sites: Sites, change: str
 ) -> None:
     assert sites(f"FUNC f\n nop\n {change}\n ret\nEND f") == [("stack-modify", "f", 1)]
+
+
+@pytest.mark.parametrize("instruction", ["iretq", "iretl"])
+def test_an_iret_of_either_size_takes_its_words_from_the_stack(
+    sites: Sites, instruction: str
+) -> None:
+    assert ("return-modified", "f") in [
+        one[:2] for one in sites(f"FUNC f\n {instruction}\n ret\nEND f")
+    ]
