@@ -67,6 +67,7 @@ class Line:
     site: bool = False  # the finding is about this instruction
     state: str = ""  # stack state before it: "CFA is rsp+8"; empty where never reached
     symbol: str = ""  # a symbol that starts here
+    source: SourceLine | None = None  # where another one begins than the line before has
 
 
 OWN = "kdash"  # the origin of our own findings

@@ -40,8 +40,8 @@ class FindingMaker:
         self._file = file
         self._walk = walk
         self._levels = levels
-        self._listing = Listing(walk)
         self._lines = SourceLines(walk.program.image, walk.program.code)
+        self._listing = Listing(walk, self._lines)
         self._descriptions: dict[int, str] = {}
         self._made = 0
         self.left_out = 0

@@ -16,6 +16,7 @@ from kdash.backends.stack.codes import NOP
 from kdash.backends.stack.events import FIRST_OPERATION
 from kdash.backends.stack.facts import CheckOptions, Flow, FlowBlock, FlowEdge, ObjectError
 from kdash.backends.stack.listing import Listing
+from kdash.backends.stack.source_lines import SourceLines
 from kdash.backends.stack.trail import edge_between, jumps_to
 from kdash.backends.stack.violations import Violation
 from kdash.backends.stack.walk import Walk
@@ -81,7 +82,7 @@ class _Maker:
     def __init__(self, walk: Walk, site: int, violation: Violation | None) -> None:
         self._walk = walk
         self._site = site
-        self._listing = Listing(walk)
+        self._listing = Listing(walk, SourceLines(walk.program.image, walk.program.code))
         self._code = walk.program.code
         self._name = ""
         self._spans: list[tuple[int, int]] = []  # in the order in which they are drawn

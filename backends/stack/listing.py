@@ -9,7 +9,7 @@ import numpy as np
 
 from kdash.backends.stack.codes import CALL, JCC, JMP, RET
 from kdash.backends.stack.events import FIRST_OPERATION
-from kdash.backends.stack.facts import Line
+from kdash.backends.stack.facts import Line, SourceLine
 from kdash.backends.stack.image import (
     R_X86_64_PC32,
     R_X86_64_PLT32,
@@ -17,6 +17,7 @@ from kdash.backends.stack.image import (
     STT_SECTION,
 )
 from kdash.backends.stack.printable import printable
+from kdash.backends.stack.source_lines import SourceLines
 from kdash.backends.stack.state import describe
 from kdash.backends.stack.walk import Walk
 
@@ -28,10 +29,16 @@ CONTEXT = 12  # instructions shown before and after a site
 
 
 class Listing:
-    """Formats instructions of a walked program."""
+    """Formats instructions of a walked program.
 
-    def __init__(self, walk: Walk) -> None:
+    Args:
+        walk: the program.
+        sources: its line tables, where the listing is to tell where source lines begin.
+    """
+
+    def __init__(self, walk: Walk, sources: SourceLines | None = None) -> None:
         self.walk = walk
+        self._sources = sources
         self.program = walk.program
         self.code = walk.program.code
         self._texts: dict[int, str] = {}
@@ -71,8 +78,10 @@ class Listing:
         """Lines for a range of instructions of one section."""
         base = self.code.section_at(int(self.code.start[first])).base if last > first else 0
         lines = []
+        source: SourceLine | None = None
         for index in range(first, last):
             position = int(self.code.start[index])
+            before, source = source, self._sources.find(position) if self._sources else None
             lines.append(
                 Line(
                     position - base,
@@ -81,6 +90,7 @@ class Listing:
                     site=index == site,
                     state=self.state_text(index),
                     symbol=printable(self._labels.get(position, "")),
+                    source=source if source != before else None,
                 )
             )
         return tuple(lines)

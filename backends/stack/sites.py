@@ -36,8 +36,8 @@ class Sites:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
         self._program = walk.program
-        self._listing = Listing(walk)
         self._lines = SourceLines(walk.program.image, walk.program.code)
+        self._listing = Listing(walk, self._lines)
         self._warnings = set(walk.program.special.continues.tolist())
         names = (walk.program.functions.name(index) for index in range(len(walk.program.functions)))
         self._functions = {name: index for index, name in enumerate(names)}

@@ -100,13 +100,16 @@ def _read_finding(data: dict[str, Any]) -> Finding:
 
 def line_as_list(line: Line) -> list[Any]:
     """A line of disassembly as JSON can hold it."""
-    return [line.offset, line.code.hex(), line.text, line.site, line.state, line.symbol]
+    # Without the directory, which the finding tells once.
+    source = [[line.source.file, line.source.line]] if line.source else []
+    return [line.offset, line.code.hex(), line.text, line.site, line.state, line.symbol, *source]
 
 
 def line_of_list(data: list[Any]) -> Line:
     """The line of disassembly that a list is of."""
-    offset, code, *rest = data
-    return Line(offset, bytes.fromhex(code), *rest)
+    offset, code, text, site, state, symbol, *source = data
+    begins = SourceLine(*source[0]) if source else None
+    return Line(offset, bytes.fromhex(code), text, site, state, symbol, begins)
 
 
 def encode_request(path: str, options: CheckOptions, *, sample: bool = False) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 
-from kdash.backends.stack.facts import FileReport, Finding, Flow
+from kdash.backends.stack.facts import FileReport, Finding, Flow, SourceLine
 from kdash.backends.stack.formats import text_line
+from kdash.backends.stack.source_text import source_text
 from kdash.editor import EditorError, edit, find_source
 from kdash.panes.stack_rechecking import Rechecking
 from kdash.widgets.stack.detail import Detail
@@ -78,6 +80,18 @@ class FindingKeys(Rechecking):
             self._show_flow(event.finding), group="flow", exclusive=True, exit_on_error=False
         )
 
+    @on(Detail.SourcesWanted)
+    def _sources_wanted(self, event: Detail.SourcesWanted) -> None:
+        event.stop()
+        if not self.settings.web:  # a browser elsewhere gets no files that an object names
+            showing = self._show_sources(event.finding, event.places)
+            self.run_worker(showing, group="sources", exclusive=True, exit_on_error=False)
+
+    async def _show_sources(self, finding: Finding, places: frozenset[SourceLine]) -> None:
+        texts = await asyncio.to_thread(texts_of, places, finding.file)
+        if self.browser_shown:
+            self.browser.show_sources(finding, texts)
+
     async def _show_flow(self, finding: Finding) -> None:
         """Work out the control flow, for whoever stays with the finding for a moment."""
         from kdash.backends.stack.facts import ObjectError
@@ -129,3 +143,17 @@ class FindingKeys(Rechecking):
         except NoTasksError as error:
             lines.append(f"tasks inside of it are not known: {error}")
         self.post_message(self.Answered(self, "\n".join(line.strip() for line in lines)))
+
+
+def texts_of(places: Collection[SourceLine], object_file: str) -> dict[SourceLine, str]:
+    """What stands in source lines, of those files that are here."""
+    numbers: dict[str, list[int]] = {}
+    for place in places:
+        numbers.setdefault(place.file, []).append(place.line)
+    directory = next((place.directory for place in places if place.directory), "")
+    texts = {}
+    for name, wanted in numbers.items():
+        if path := find_source(name, object_file, directory):
+            for number, text in source_text(str(path), wanted).items():
+                texts[SourceLine(name, number)] = text
+    return texts

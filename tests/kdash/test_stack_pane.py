@@ -536,3 +536,18 @@ async def test_a_check_is_stopped_and_goes_on_with_the_files_that_are_left(tmp_p
         assert len(pane.asked[1]) == 2
         assert sorted({entry.report.file for entry in app.rows()}) == sorted(pane.asked[0])
         assert "stopped at" not in app.text()
+
+
+async def test_source_lines_stand_in_the_detail_with_their_text(tmp_path: Path) -> None:
+    path = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    app = PaneApp(path)
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        await shown(app, pilot, lambda: app.text().count("call helper") >= 4)
+        assert "bad.S:5  call helper" in app.text()
+        (tmp_path / "bad.S").unlink()
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        await shown(app, pilot, lambda: "bad.S:5 " in app.text())
+        assert "bad.S:5  call helper" not in app.text()

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Flow, Rule
+from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Flow, Rule, SourceLine
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import printable
@@ -210,6 +210,10 @@ class Browser(Container):
         """Show the control flow around a finding (`Detail.FlowWanted`), or why there is none."""
         self._detail.show_flow(finding, flow)
 
+    def show_sources(self, finding: Finding, texts: Mapping[SourceLine, str]) -> None:
+        """Show what stands in the source lines of a finding (`Detail.SourcesWanted`)."""
+        self._detail.show_sources(finding, texts)
+
     def close_detail(self) -> None:
         """Show the list again, where the detail has all the room."""
         if self.has_class("-open"):
@@ -239,7 +243,8 @@ class Browser(Container):
     def _keep_focus(self) -> None:
         """What had the keyboard is no longer shown: what stands in its place has it now."""
         shown = self._empty if self.has_class("-empty") else self.findings
-        if not shown.has_focus:
+        typing = shown is self.findings and self._bar.has_focus_within
+        if not shown.has_focus and not typing:
             shown.focus()
 
     def filter_values(self) -> Sequence[str]:

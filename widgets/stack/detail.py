@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 
-from kdash.backends.stack.facts import Finding, Flow, Rule
+from kdash.backends.stack.facts import Finding, Flow, Line, Rule, SourceLine
 from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.disassembly import Disassembly
 from kdash.widgets.stack.entry import Entry
@@ -56,6 +58,14 @@ class Detail(Vertical):
             super().__init__()
             self.finding = finding
 
+    class SourcesWanted(Message):
+        """What stands in source lines is to be shown."""
+
+        def __init__(self, finding: Finding, places: frozenset[SourceLine]) -> None:
+            super().__init__()
+            self.finding = finding
+            self.places = places
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._head = Head()
@@ -103,6 +113,8 @@ class Detail(Vertical):
         self._code.show(finding)
         self._steps.show(finding)
         self._advice.show(entry, rule, same_cause)
+        if finding is not None:
+            self._ask_for_sources(finding, finding.disassembly)
         self._ask_for_flow()
 
     def show_view(self, index: int) -> None:
@@ -121,6 +133,21 @@ class Detail(Vertical):
         self._flow.tell("working out the control flow")
         self.call_later(self._want_flow, finding)
 
+    def _ask_for_sources(self, finding: Finding, lines: Iterable[Line]) -> None:
+        places = {finding.source, *(line.source for line in lines)} - {None}
+        if places:
+            self.call_later(self._want_sources, finding, frozenset(places))
+
+    def _want_sources(self, finding: Finding, places: frozenset[SourceLine]) -> None:
+        if self._entry is not None and self._entry.finding is finding:
+            self.post_message(self.SourcesWanted(finding, places))
+
+    def show_sources(self, finding: Finding, texts: Mapping[SourceLine, str]) -> None:
+        """Show what stands in the source lines that were asked for."""
+        if texts and self._entry is not None and self._entry.finding is finding:
+            self._head.show_sources(texts)
+            self._code.show_sources(texts)
+
     def _want_flow(self, finding: Finding) -> None:
         """A message goes no higher than who makes it, so that it has to be made here."""
         self.post_message(self.FlowWanted(finding))
@@ -136,6 +163,7 @@ class Detail(Vertical):
         own = tuple(line for block in flow.blocks for line in block.lines)
         if own and not flow.cut:
             self._code.show_all(own)
+            self._ask_for_sources(finding, own)
 
     def step(self, by: int) -> None:
         """Go along the path: an earlier (-1) or later (1) step."""

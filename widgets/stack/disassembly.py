@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.cells import cell_len
 
-from kdash.backends.stack.facts import Finding, Line, PathStep
-from kdash.widgets.columns import fit
+from kdash.backends.stack.facts import Finding, Line, PathStep, SourceLine
+from kdash.widgets.columns import fit, tail
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
 
@@ -32,10 +34,12 @@ class Disassembly(LinesView):
         self._tells_states = False  # below the site: what was expected and found
         self._path: frozenset[Place] = frozenset()
         self._step: Place | None = None
+        self._sources: Mapping[SourceLine, str] = {}  # what stands there, as far as known
 
     def show(self, finding: Finding | None) -> None:
         """Show another finding's surroundings, its site in the middle."""
         self._finding = finding
+        self._sources = {}
         self._whole = ()
         path = finding.path if finding else ()
         self._path = frozenset((step.offset, step.text) for step in path)
@@ -46,6 +50,12 @@ class Disassembly(LinesView):
     def show_all(self, lines: tuple[Line, ...]) -> None:
         """Show the whole function that the finding is in."""
         self._whole = lines
+        self.renew()
+        self.call_after_refresh(self.center)
+
+    def show_sources(self, texts: Mapping[SourceLine, str]) -> None:
+        """Show what stands in source lines, beside the marks of where they begin."""
+        self._sources = texts
         self.renew()
         self.call_after_refresh(self.center)
 
@@ -86,15 +96,26 @@ class Disassembly(LinesView):
         lines: list[Spans] = []
         base = finding.address - finding.offset if finding.function else None
         state = ""
+        source: SourceLine | None = None
         for line in shown:
             if line.symbol:
                 base = line.offset
                 lines.append(Spans((Span(f"   {line.symbol}:", "strong"),)))
+            if line.source and line.source != source:
+                source = line.source
+                lines.append(self._source_mark(source, width))
             lines.append(self._instruction(line, base, state, columns))
             if line.site and self._tells_states:
                 lines += _states(finding, width - room + columns[1] + 1)
             state = line.state
         return lines
+
+    def _source_mark(self, source: SourceLine, width: int) -> Spans:
+        text = printable(self._sources.get(source, ""))
+        room = width - 3
+        place = tail(printable(f"{source.file}:{source.line}"), room // 2 if text else room)
+        code = fit(text, max(0, room - cell_len(place) - 2))
+        return Spans((Span(f"   {place}  ", "label"), Span(code, "accent")))
 
     def _instruction(
         self, line: Line, base: int | None, before: str, columns: tuple[int, int, int]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from kdash.backends.stack.facts import OWN, Finding, Verdict
-from kdash.widgets.columns import tail
+from collections.abc import Mapping
+
+from kdash.backends.stack.facts import OWN, Finding, SourceLine, Verdict
+from kdash.widgets.columns import fit, tail
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.entry import Entry, is_imported
 from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled, spread
@@ -23,13 +25,21 @@ class Head(LinesView):
         super().__init__(id=id)
         self._entry: Entry | None = None
         self._note = ""
+        self._sources: Mapping[SourceLine, str] = {}  # what stands there, as far as known
 
     def show(self, entry: Entry | None, note: str) -> None:
         """Show another finding; `note` stands at the end of the title line."""
         if entry is not self._entry:
             self.scroll_home(animate=False)
+        if self._entry is None or entry is None or entry.finding is not self._entry.finding:
+            self._sources = {}
         self._entry = entry
         self._note = note
+        self.renew()
+
+    def show_sources(self, texts: Mapping[SourceLine, str]) -> None:
+        """Show what stands in the source line of the finding."""
+        self._sources = texts
         self.renew()
 
     def lay_out(self, width: int) -> list[Spans]:
@@ -46,10 +56,12 @@ class Head(LinesView):
         lines = [Spans(spread(title, self._note, width), "heading")]
         if entry.finding is None:
             return lines + labelled("error", [Span(entry.report.error, "strong")], width)
-        return lines + _facts(entry, entry.finding, width)
+        source = entry.finding.source
+        text = self._sources.get(source, "") if source else ""
+        return lines + _facts(entry, entry.finding, width, text)
 
 
-def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
+def _facts(entry: Entry, finding: Finding, width: int, text: str) -> list[Spans]:
     what = finding.message if not finding.callee else f"{finding.message} (callee {finding.callee})"
     theirs = "what" if finding.origin == OWN else printable(finding.origin)[: MARGIN - 1]
     lines = labelled(theirs, [Span(what, "strong")], width)
@@ -66,7 +78,9 @@ def _facts(entry: Entry, finding: Finding, width: int) -> list[Spans]:
         lines += labelled(OWN, [Span(agreement, tone)], width)
     if entry.verdict is not None:
         lines += labelled("verdict", [_verdict(entry, entry.verdict)], width)
-    return lines + _whereabouts(entry, finding, width)
+    source, *rest = _whereabouts(entry, finding, width)
+    code = Span(fit(printable(text), max(0, width - MARGIN)), "strong")
+    return [*lines, source, *([Spans((Span(" " * MARGIN), code))] if text else ()), *rest]
 
 
 def _verdict(entry: Entry, verdict: Verdict) -> Span:

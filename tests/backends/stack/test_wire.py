@@ -51,7 +51,16 @@ _FINDINGS = st.builds(
     related=st.lists(st.builds(Related, _NAMES, _NUMBERS), max_size=3).map(tuple),
     origin=_NAMES,
     disassembly=st.lists(
-        st.builds(Line, _NUMBERS, st.binary(max_size=15), _NAMES, st.booleans(), _NAMES, _NAMES),
+        st.builds(
+            Line,
+            _NUMBERS,
+            st.binary(max_size=15),
+            _NAMES,
+            st.booleans(),
+            _NAMES,
+            _NAMES,
+            st.none() | st.builds(SourceLine, _NAMES, _NUMBERS),
+        ),
         max_size=3,
     ).map(tuple),
 )
