@@ -59,8 +59,11 @@ def holds_results(name: str, file: BinaryIO) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
+    """Whether it is text; a log quotes file names and symbols, in whatever encoding they are."""
     if _NO_TEXT.search(head):
         return False
+    if sum(byte > 0x7F for byte in head) * 10 < len(head):
+        return True
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:

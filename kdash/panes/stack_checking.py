@@ -17,12 +17,12 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
+from kdash.backends.wording import counted
 from kdash.panes import stack_words as words
 from kdash.panes.stack_results import reports_of, results_among
 from kdash.settings import Settings
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.stack.browser import Browser
-from kdash.widgets.stack.tally import count
 
 Signature = tuple[int, int, int]  # see object_files.signatures
 
@@ -225,7 +225,7 @@ class Checking(Pane):
         if tally.findings > MANY:
             gc.freeze()  # else each full collection goes through millions of facts that stay
         outcome = tally.outcome()
-        numbers = f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}"
+        numbers = f"{counted(tally.files, 'file')}, {counted(tally.functions, 'function')}"
         if not tally.files:
             empty = words.nothing_in(check.subject, results=bool(results_among(check.paths)))
             self.browser.progress("", f"{empty}\n\n{words.TEACH}")

@@ -10,10 +10,10 @@ from pathlib import Path
 from kdash.backends.stack.baseline import BaselineError, accept, write_baseline
 from kdash.backends.stack.compare import Comparison, looked_at
 from kdash.backends.stack.facts import FileReport, Finding, ResultsError
+from kdash.backends.wording import counted
 from kdash.panes.stack_checking import Checking
 from kdash.targets import covers, is_results
 from kdash.widgets.pane import CommandError
-from kdash.widgets.stack.tally import count
 
 CHANGED = "!change:^(same|moved)$"  # what a baseline does not accept, is fixed or unreadable
 
@@ -116,4 +116,4 @@ class Comparing(Checking):
             raise CommandError(f"baseline: {error}") from None
         except OSError as error:
             raise CommandError(f"baseline: {path}: {error.strerror or error}") from None
-        return f"{count(len(findings), 'finding')} accepted in {path}"
+        return f"{counted(len(findings), 'finding')} accepted in {path}"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdash.backends.stack.facts import FileReport, Finding
+from kdash.backends.wording import counted
 from kdash.widgets.pane import CommandError
 from kdash.widgets.stack.entry import Entry
-from kdash.widgets.stack.tally import count
 
 FORMATS = ("text", "json", "sarif", "annotations")
 SUFFIXES = {".json": "json", ".jsonl": "json", ".sarif": "sarif"}
@@ -37,7 +37,7 @@ def export(rows: Sequence[Entry], words: Sequence[str]) -> str:
     if not findings:
         raise CommandError("export: no finding is shown")
     _write(path, _text(form, findings, rows))
-    return f"{count(len(findings), 'finding')} written to {path} as {form}"
+    return f"{counted(len(findings), 'finding')} written to {path} as {form}"
 
 
 def _text(form: str, findings: Sequence[Finding], rows: Sequence[Entry]) -> str:

@@ -19,6 +19,7 @@ from kdash.widgets.stack.entry import last_called
 
 LINGER = 0.15  # seconds on a finding before its control flow is worked out
 MOST_FLOWS = 64  # kept
+AGAIN = "W checks what changes again, :check PATH checks anew"
 
 
 class FindingKeys(Rechecking):
@@ -94,27 +95,39 @@ class FindingKeys(Rechecking):
 
     async def _show_flow(self, finding: Finding) -> None:
         """Work out the control flow, for whoever stays with the finding for a moment."""
+        from kdash.backends.stack.object_files import signatures
+
+        file, options = finding.file, self.check.options
+        seen = (await asyncio.to_thread(signatures, [file])).get(file)
+        key = (file, seen, finding.section, finding.address, finding.kind, options)
+        shown: Flow | str | None = self._flows.get(key)
+        if shown is None and seen != self.checked.get(file, seen):
+            shown = f"{file} has {'changed' if seen else 'gone'} since it was checked: {AGAIN}"
+        elif shown is None:
+            await asyncio.sleep(LINGER)
+            shown = await self._work_out_flow(finding, key)
+        if self.browser_shown:
+            self.browser.show_flow(finding, shown)
+
+    async def _work_out_flow(self, finding: Finding, key: object) -> Flow | str:
+        """The control flow, which is kept, or why there is none."""
         from kdash.backends.stack.facts import ObjectError
         from kdash.backends.stack.service import flow_around
 
-        key = (finding.file, finding.section, finding.address, finding.kind, self.check.options)
-        known = self._flows.get(key)
-        if known is None:
-            await asyncio.sleep(LINGER)
-            try:
-                known = await flow_around(finding, self.check.options)
-            except ObjectError as error:
-                known = str(error)
-            if len(self._flows) >= MOST_FLOWS:
-                self._flows.pop(next(iter(self._flows)))
-            self._flows[key] = known
-        if self.browser_shown:
-            self.browser.show_flow(finding, known)
+        try:
+            flow = await flow_around(finding, self.check.options)
+        except ObjectError as error:
+            told = str(error)
+            return told if finding.file in told else f"{finding.file}: {told}"
+        if len(self._flows) >= MOST_FLOWS:
+            self._flows.pop(next(iter(self._flows)))
+        self._flows[key] = flow
+        return flow
 
     def prepare(self) -> None:
         """What was worked out may be of other files."""
         super().prepare()
-        self._flows: dict[object, Flow | str] = {}
+        self._flows: dict[object, Flow] = {}
 
     def action_livepatch(self) -> None:
         """Tell whether the function can be patched live, and which tasks are inside of it."""

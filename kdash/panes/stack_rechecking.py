@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kdash.backends.stack.facts import CheckOptions, Finding
+from kdash.backends.wording import counted
 from kdash.panes.stack_checking import Check
 from kdash.panes.stack_watching import Watching
 from kdash.widgets.stack.entry import Entry
-from kdash.widgets.stack.tally import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Rechecking(Watching):
         if before is None or before.check is not self.check:
             return
         now = self.browser.tally.findings
-        told = f"{before.rule}: {count(now, 'finding')} now, {before.findings} before"
+        told = f"{before.rule}: {counted(now, 'finding')} now, {before.findings} before"
         self.say(f"{told}{self._go_back(before.at)}")
 
     def _go_back(self, to: Finding | None) -> str:

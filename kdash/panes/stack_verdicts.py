@@ -13,11 +13,11 @@ from textual.binding import Binding, BindingType
 
 from kdash.backends.stack.facts import VERDICTS, Finding, Verdict
 from kdash.backends.stack.verdicts import NothingToUndoError, VerdictError, VerdictFile
+from kdash.backends.wording import counted
 from kdash.panes.stack_comparing import Comparing
 from kdash.state_folder import verdict_path
 from kdash.widgets.pane import CommandError
 from kdash.widgets.stack.entry import Entry
-from kdash.widgets.stack.tally import count
 from kdash.widgets.stack.verdict_choice import Choice, VerdictChoice
 
 LOOK = 2.0  # seconds between two looks whether another program changed the verdicts
@@ -124,7 +124,7 @@ class VerdictKeys(Comparing):
             mark = one.fingerprint
             place = (one.kind, one.function or one.section, PurePath(one.file).name)
             change[mark] = Verdict(mark, word, note, expires, made, *place) if word else None
-        told = f"{word or 'no verdict'}: {count(len(change), 'finding')}; U takes it back"
+        told = f"{word or 'no verdict'}: {counted(len(change), 'finding')}; U takes it back"
         self._carry_out(lambda: self._file.change(change), lambda _: told)
 
     def action_undo(self) -> None:
@@ -152,7 +152,7 @@ def _told_undone(result: object) -> str:
     assert isinstance(result, tuple)
     back, left = result
     other = f"; {left} were changed by another program and stay" if left else ""
-    return f"undone: {count(back, 'finding')} as before{other}"
+    return f"undone: {counted(back, 'finding')} as before{other}"
 
 
 def _today() -> date:

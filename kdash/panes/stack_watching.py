@@ -12,11 +12,11 @@ from textual.timer import Timer
 
 from kdash.backends.stack.facts import FileReport
 from kdash.backends.stack.object_files import signatures
+from kdash.backends.wording import counted
 from kdash.panes.stack_checking import Signature
 from kdash.panes.stack_results import results_among
 from kdash.panes.stack_verdicts import VerdictKeys
 from kdash.widgets.pane import CommandError
-from kdash.widgets.stack.tally import count
 
 GONE = "the file is gone; while it is watched, it is checked again when it comes back"
 POLL = 1.0  # seconds between two looks at the files
@@ -133,7 +133,7 @@ class Watching(VerdictKeys):
         self.browser.replace(reports)
         self.end_of_check()
         findings = sum(len(report.findings) for report in reports)
-        self.say(f"{_named(files)} changed: {count(findings, 'finding')} now")
+        self.say(f"{_named(files)} changed: {counted(findings, 'finding')} now")
 
 
 def _named(files: list[str]) -> str:

@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from kdash.backends.stack import service
-from kdash.backends.stack.facts import FileReport
+from kdash.backends.stack.facts import FileReport, Finding
 from kdash.panes import stack_watching
 from kdash.panes.stack import Check, StackPane
 from kdash.panes.stack_files import object_dialog
@@ -26,6 +26,7 @@ from kdash.widgets.file_dialog import Entry
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.stack.browser import Browser
+from kdash.widgets.stack.detail import Detail
 from kdash.widgets.stack.entry import Entry as Row
 
 CALLS_WITHOUT_FRAME = """
@@ -413,7 +414,7 @@ async def test_the_flow_view_draws_the_function_once_it_is_worked_out(tmp_path: 
         app.pane.show_view(app.pane.VIEWS.index("Flow"))
         for _ in range(1000):
             await pilot.pause()
-            if "bad: 1 blocks" in app.text():
+            if "bad: 1 block," in app.text():
                 break
             await asyncio.sleep(0.01)
         assert "┌─ +0x0 " in app.text()
@@ -422,6 +423,28 @@ async def test_the_flow_view_draws_the_function_once_it_is_worked_out(tmp_path: 
         app.pane.prepare()
         app.pane.show_view(app.pane.VIEWS.index("Code"))
         assert "call helper" in app.text()
+
+
+async def test_the_flow_view_says_that_the_object_is_no_longer_the_one_checked(
+    tmp_path: Path,
+) -> None:
+    path = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
+    app = PaneApp(path)
+    async with app.run_test(size=LARGE) as pilot:
+        app.pane.run_command("frame-pointer on")
+        await app.checked()
+        kept = path.rename(tmp_path / "kept")
+        app.pane.show_view(app.pane.VIEWS.index("Flow"))
+        await shown(app, pilot, lambda: "W checks what changes again" in app.text())
+        kept.rename(path)
+        app.pane.browser.query_one(Detail).post_message(Detail.FlowWanted(only_finding(app)))
+        await shown(app, pilot, lambda: "┌─ +0x0 " in app.text())
+
+
+def only_finding(app: PaneApp) -> Finding:
+    (row,) = app.pane.browser.findings.held_rows
+    assert row.finding is not None
+    return row.finding
 
 
 async def test_a_file_that_changes_is_checked_again_while_it_is_watched(

@@ -44,7 +44,7 @@ async def test_both_verdicts_stand_side_by_side(log: Path, size: tuple[int, int]
         ours = [entry.ours for entry in app.pane.browser.findings.shown_rows]
         assert ours == ["same", "sibling-modified+0xf", "not known"]
         text = app.text()
-        for part in ("kdash", "not known", "objtool   sibling call", "kdash finds it, too"):
+        for part in ("kdash", "not known", "objtool   sibling call", "kdash     finds it, too"):
             assert part in text, part
 
 

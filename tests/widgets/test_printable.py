@@ -15,7 +15,11 @@ def test_an_escape_sequence_is_shown_not_sent() -> None:
 
 
 def test_a_bidirectional_override_and_a_lone_surrogate_are_shown() -> None:
-    assert printable("\u202e\udc80\U000e0001") == "\\u202e\\udc80\\U000e0001"
+    assert printable("\u202e\ud800\U000e0001") == "\\u202e\\ud800\\U000e0001"
+
+
+def test_a_byte_that_is_no_utf_8_is_shown_as_that_byte() -> None:
+    assert printable(b"a\xff".decode(errors="surrogateescape")) == "a\\xff"
 
 
 @given(st.text(st.characters(codec=None)))

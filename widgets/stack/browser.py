@@ -16,6 +16,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Flow, Rule, SourceLine
+from kdash.backends.wording import counted
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import printable
@@ -23,7 +24,7 @@ from kdash.widgets.stack.detail import Detail
 from kdash.widgets.stack.entry import Entry, Verdicts, entries
 from kdash.widgets.stack.findings import Findings
 from kdash.widgets.stack.summary import Summary
-from kdash.widgets.stack.tally import Tally, count
+from kdash.widgets.stack.tally import Tally
 
 BROAD = 110  # cells; from here on the detail stands beside the list
 QUICK = 0.15  # seconds; keys closer to each other than this come in quick succession
@@ -295,7 +296,7 @@ class Browser(Container):
         if heading is not None:
             return f"first of {heading.size}"
         if self.findings.grouping:
-            return count(self.findings.row_count, "finding")
+            return counted(self.findings.row_count, "finding")
         return f"{self.findings.cursor + 1} of {self.findings.row_count}"
 
     @on(LineTable.Chosen)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from rich.cells import cell_len
 
 from kdash.backends.stack.facts import Flow, FlowBlock, FlowEdge, Line, PathStep
+from kdash.backends.wording import counted
 from kdash.widgets.columns import fit
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.disassembly import SITE, STEP, brief
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
 from kdash.widgets.stack.steps import EDGES, FEATURE
-from kdash.widgets.stack.tally import count
 
 LONG = 9  # instructions; of a longer block the middle is left out
 ENDS = 3  # instructions of such a block shown at either end
@@ -89,7 +90,8 @@ class FlowView(LinesView):
         """The picture, for a width."""
         flow = self._flow
         if flow is None:
-            return [Spans((Span(f"  {self._message}", "muted"),))] if self._message else []
+            told = wrap(printable(self._message), max(8, width - 4))
+            return [Spans((Span(f"  {line}", "muted"),)) for line in told]
         most = MOST_LANES if width >= NARROW else MOST_LANES // 2
         wanted = [edge for edge in flow.edges if not _plain_next(edge)]
         step = _place_of(flow, self._step)
@@ -99,13 +101,13 @@ class FlowView(LinesView):
         lanes = _assign(wanted, extents, most)
         wide = 1 + max(lanes.values(), default=-1)
         gutters = _gutters(wanted, lanes, extents, (len(rows), wide))
-        sizes = f"{count(len(flow.blocks), 'block')}, {count(len(flow.edges), 'edge')}"
+        sizes = f"{counted(len(flow.blocks), 'block')}, {counted(len(flow.edges), 'edge')}"
         title = f"{printable(flow.function)}: {sizes}"
         note = "   this step is not in the picture" if self._step and not step else _legend(flow)
         lines = [Spans((Span(title, "strong"), Span(note, "muted")))]
         lines += [Spans((*gutter, *row.spans)) for gutter, row in zip(gutters, rows, strict=True)]
         if flow.cut:
-            lines.append(Spans((Span(f"  {count(flow.cut, 'block')} more not drawn", "muted"),)))
+            lines.append(Spans((Span(f"  {counted(flow.cut, 'block')} more not drawn", "muted"),)))
         return lines
 
 
@@ -195,7 +197,7 @@ def _box(flow: Flow, number: int, edges: Sequence[FlowEdge], look: tuple[int, in
     room = min(max(map(cell_len, texts), default=0) + 1, inner * 3 // 5)
     for at in shown:
         if at != before + 1:
-            skipped = f"… {count(at - before - 1, 'instruction')}"
+            skipped = f"… {counted(at - before - 1, 'instruction')}"
             rows.append(_Row((Span("│ " + fit(skipped, inner) + " │", "muted"),)))
         leaving = [edge for edge in edges if edge.line == at and not _plain_next(edge)]
         mark = STEP if at == step else SITE if block.lines[at].site else " "

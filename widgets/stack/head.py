@@ -73,7 +73,7 @@ def _facts(entry: Entry, finding: Finding, width: int, text: str) -> list[Spans]
         was = f": {finding.was}" if finding.was else ""
         lines += labelled("change", [Span(CHANGES[finding.change] + was)], width)
     if is_imported(finding):
-        agreement = finding.verdict or "kdash finds it, too"
+        agreement = finding.verdict.removeprefix(f"{OWN} ") or "finds it, too"
         tone = "muted" if finding.agrees else "accent"
         lines += labelled(OWN, [Span(agreement, tone)], width)
     if entry.verdict is not None:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from kdash.backends.stack.facts import Finding, PathStep
+from kdash.backends.stack.facts import OWN, Finding, PathStep
 from kdash.widgets.columns import fit
 from kdash.widgets.printable import printable
 from kdash.widgets.stack.lines_view import LinesView, Span, Spans
@@ -80,7 +80,7 @@ class Steps(LinesView):
         if finding is None:
             return []
         if not finding.path:
-            return [Spans((Span("path      none: no path from a function's entry", "muted"),))]
+            return [Spans((Span(f"path      {_pathless(finding)}", "muted"),))]
         total = len(finding.path)
         longest = max(cell_len(printable(step.text)) for step in finding.path)
         edges = max(cell_len(printable(_edge(n, step))) for n, step in enumerate(finding.path))
@@ -97,6 +97,13 @@ class Steps(LinesView):
             Span(_edge(number, step), "accent" if step.edge != "fallthrough" else "muted"),
         )
         return Spans(spans, "current" if current else "")
+
+
+def _pathless(finding: Finding) -> str:
+    """Why there is no path."""
+    if finding.origin == OWN or (finding.disassembly and finding.placed):
+        return "none: no path from a function's entry"
+    return "not known"
 
 
 def _edge(number: int, step: PathStep) -> str:

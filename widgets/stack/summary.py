@@ -5,8 +5,9 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
+from kdash.backends.wording import counted
 from kdash.widgets.printable import printable
-from kdash.widgets.stack.tally import Tally, count
+from kdash.widgets.stack.tally import Tally
 
 
 class Summary(Static):
@@ -35,7 +36,7 @@ class Summary(Static):
         if shown != rows:
             parts.append(Content.styled(f"filter shows {shown} of {rows}", "$text-accent"))
         if tally.files:
-            size = f"{count(tally.files, 'file')}, {count(tally.functions, 'function')}"
+            size = f"{counted(tally.files, 'file')}, {counted(tally.functions, 'function')}"
             parts.append(Content.styled(size, "$text-muted"))
         lines = [Content("  ").join(parts)]
         if tally.kinds:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from kdash.backends.stack.facts import FileReport, Level
+from kdash.backends.wording import counted
 from kdash.widgets.stack.entry import is_imported
 
 
@@ -56,8 +57,8 @@ class Tally:
     def outcome(self) -> str:
         """The result in words: "2 errors, 1 warning, 1 unreadable", or "no findings"."""
         parts = [
-            count(self.errors, "error") if self.errors else "",
-            count(self.warnings, "warning") if self.warnings else "",
+            counted(self.errors, "error") if self.errors else "",
+            counted(self.warnings, "warning") if self.warnings else "",
             f"{self.unreadable} unreadable" if self.unreadable else "",
         ]
         found = ", ".join(part for part in parts if part) or "no findings"
@@ -68,8 +69,3 @@ class Tally:
     def changed(self) -> str:
         """What changed since the older run: "1 new, 2 fixed, 0 moved"."""
         return ", ".join(f"{self.changes[name]} {name}" for name in ("new", "fixed", "moved"))
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: "1 file", "2 files"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

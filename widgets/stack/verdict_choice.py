@@ -22,7 +22,7 @@ TEXTS = {
     "wont-fix": ("w", "won't fix", "known, and stays"),
     "": ("x", "no verdict", "take it back"),
 }
-HINT = "a capital letter asks for a note and the last day, too"
+HINT = "a capital letter takes a note, too:  until 90d the reason"
 
 
 @dataclass(frozen=True, slots=True)

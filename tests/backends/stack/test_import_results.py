@@ -49,6 +49,9 @@ def test_the_kind_is_told_by_what_a_file_holds(head: bytes, kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
     [
+        ("build.log", b"a.o: \x1b[31m\xff\n", True),
+        ("build.txt", b"  CC  a.o\na.c: \xe4\n", True),
+        ("latin", b"caf\xe9, and nothing of a build\n" * 3, False),
         ("x", WARNING, True),
         ("x", b"#\n" * 10_000 + WARNING, True),
         ("x", b"  CC [M]  drivers/x.o\n", True),

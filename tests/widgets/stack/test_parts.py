@@ -103,6 +103,8 @@ def test_a_finding_without_path_says_so() -> None:
     view = Steps()
     view._finding = UNREACHABLE
     assert "no path from a function's entry" in texts(view)[0]
+    view._finding = replace(UNREACHABLE, origin="objtool", disassembly=())
+    assert texts(view) == ["path      not known"]
 
 
 def test_the_head_says_what_where_expected_and_found() -> None:
