@@ -26,11 +26,19 @@ class EndedCall(BaseException):
 
     outcome = Outcome.INTERRUPTED
 
+    def __str__(self) -> str:
+        """What ended it."""
+        return "the guest was stopped while the device had not returned"
+
 
 class OverdueCall(EndedCall):
     """Raised in a device that does not return when the time is over."""
 
     outcome = Outcome.TIMEOUT
+
+    def __str__(self) -> str:
+        """What ended it."""
+        return "the time was over while the device had not returned"
 
 
 @dataclass(slots=True)

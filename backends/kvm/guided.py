@@ -186,14 +186,15 @@ class GuidedRun(LiveRun):
                 detail=KEY_WANTED if self.waiting else verdict.text,
                 stopped_at=verdict.numbers,
                 step_rate=self._step_rate(),
-                full_speed=self._fast if self.going else self._past.by_run or self._fast_alone,
+                full_speed=self._at_full_speed(),
             )
         )
 
-    @property
-    def _fast_alone(self) -> bool:
-        """Whether the last run was one at full speed, of a guest that is not recorded."""
-        return self._fast and self._past.view() is None
+    def _at_full_speed(self) -> bool:
+        """Whether a run at full speed goes on, or is the last that happened to the guest."""
+        if self._past.active and not self.going:
+            self._fast = self._past.by_run  # who goes on from there has this behind him
+        return self._fast
 
     def _step_rate(self) -> float:
         """Steps a second since the guest was let go; 0 where it was not stepped."""

@@ -23,6 +23,7 @@ from kdash.backends.kvm.stopping import Stopping
 from kdash.backends.kvm.stops import Stops
 from kdash.backends.kvm.user_devices import DeviceClass
 from kdash.backends.kvm.vcpu_runner import VcpuRunner
+from kdash.backends.wording import counted
 
 if TYPE_CHECKING:
     from kdash.backends.kvm.past import Past
@@ -244,7 +245,9 @@ def _run(
                 Outcome.TIMEOUT, f"no end in {request.timeout:g} s, at {runner.vcpu.rip:#x}"
             )
         elif request.max_steps is not None and runner.steps >= request.max_steps:
-            runner.stop(Outcome.MAX_STEPS, f"{runner.steps} steps, at {runner.vcpu.rip:#x}")
+            runner.stop(
+                Outcome.MAX_STEPS, f"{counted(runner.steps, 'step')}, at {runner.vcpu.rip:#x}"
+            )
         elif stepped:
             left = STEPS_A_LOOK if request.max_steps is None else request.max_steps - runner.steps
             end = stopping.step(min(left, STEPS_A_LOOK))

@@ -52,6 +52,7 @@ def text_run(request: Request, raw_exits: bool, quiet: bool, received: Received)
         interrupted=_interrupted(received),
     )
     report = run_guest(request, listeners)
+    _finish_line()
     for address, data in report.memory.items():
         write_dump(address, data)
     stdout().flush()
@@ -98,12 +99,17 @@ def _exit_writer(several: bool) -> Callable[[Exit], None]:
 
 def write_exit(one: Exit, several: bool = False) -> None:
     """One line an exit, on a line of its own where serial output shares the terminal."""
+    _finish_line()
+    vcpu = f"VCPU {one.vcpu} " if several else ""
+    sys.stderr.write(f"{one.index:6} {vcpu}{one.ip:#08x} {one.name:<8} {printable(one.meaning)}\n")
+
+
+def _finish_line() -> None:
+    """On a terminal, go on below serial output that ended without a newline."""
     global _unfinished  # noqa: PLW0603 - there is one terminal
     if _unfinished and sys.stderr.isatty():
         sys.stderr.write("\n")
     _unfinished = False
-    vcpu = f"VCPU {one.vcpu} " if several else ""
-    sys.stderr.write(f"{one.index:6} {vcpu}{one.ip:#08x} {one.name:<8} {printable(one.meaning)}\n")
 
 
 def write_dump(address: int, data: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kdash.backends.kvm.facts import RunState, Snapshot, StopKind
+from kdash.backends.kvm.facts import RecordingView, RunState, Snapshot, StopKind
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.panes import vcpu_words as words
 from kdash.panes.vcpu_opening import settings_to_open
@@ -51,6 +51,7 @@ def _go_back(pane: VcpuPane, command: words.Command) -> str:
     match command:
         case words.Seek(moment):
             assert pane.past is not None  # or CommandError
+            _check_moment(pane.session.snapshot().recording, moment)
             pane.seek(moment)
         case words.Save():
             from kdash.panes.vcpu_saving import save
@@ -65,6 +66,14 @@ def _go_back(pane: VcpuPane, command: words.Command) -> str:
         case words.Back(_, count):
             pane.follow(pane.past.step_back(count or pane.step_size))
     return ""
+
+
+def _check_moment(recording: RecordingView | None, moment: int) -> None:
+    if recording is not None and not recording.first <= moment <= recording.last:
+        raise CommandError(
+            f"seek: moment {moment:,} is not recorded; there are {recording.first:,} to "
+            f"{recording.last:,}"
+        )
 
 
 def _go(pane: VcpuPane, snapshot: Snapshot, command: words.Command) -> str:

@@ -104,6 +104,12 @@ def test_the_timeout_ends_a_device_that_hangs(device: Path, engine: str) -> None
     assert found["detail"].startswith("device Hang did not return")
 
 
+def test_the_traceback_of_a_device_whose_time_is_over_ends_in_plain_words(device: Path) -> None:
+    process = started(device, "--engine", "emulator", "--timeout", "0.3", "--format", "text")
+    err = ended(process)[2].decode()
+    assert err.rstrip().endswith("OverdueCall: the time was over while the device had not returned")
+
+
 @kvm
 def test_with_several_vcpus_a_signal_ends_a_device_that_hangs(device: Path) -> None:
     process = started(device, "--vcpus", "2", "--engine", "kvm")

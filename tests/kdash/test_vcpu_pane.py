@@ -958,6 +958,14 @@ async def test_capital_keys_go_back() -> None:
         ]  # fmt: skip
 
 
+async def test_a_moment_that_is_not_recorded_is_refused_in_words() -> None:
+    app, session = given(recorded(340))
+    async with app.run_test(size=SMALL):
+        with pytest.raises(CommandError, match="moment 341 is not recorded; there are 0 to 340"):
+            app.pane.run_command("seek 341")
+        assert session.asked == []
+
+
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_the_past_is_labelled_and_has_a_time_line(size: tuple[int, int]) -> None:
     app, _ = given(recorded(340), recorded(120))

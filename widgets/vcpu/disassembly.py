@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -315,14 +315,20 @@ def _text(row: Instruction, width: int) -> str:
     """An instruction; a branch with the name of its target, where there is room for it."""
     text, arrow = printable(row.text), _direction(row)
     if not row.target_symbol:
-        return text + arrow
+        return _cut(text + arrow, width)
     name = f" <{printable(row.target_symbol)}>{arrow}"
     if cell_len(text) + cell_len(name) <= width:
         return text + name
     mnemonic = text.partition(" ")[0]
     other = function_of(row.target_symbol) != function_of(row.symbol)
     # A number says where in a function that is on screen, a name which other function it is.
-    return mnemonic + name if other and cell_len(mnemonic + name) <= width else text + arrow
+    whole = mnemonic + name if other and cell_len(mnemonic + name) <= width else text + arrow
+    return _cut(whole, width)
+
+
+def _cut(text: str, width: int) -> str:
+    """A text with a mark where it does not fit: half a constant would be another constant."""
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"
 
 
 def _direction(row: Instruction) -> str:

@@ -327,6 +327,18 @@ def test_a_run_that_changed_nothing_is_a_moment_and_no_step(begin: Open) -> None
     assert run.snapshot().full_speed
 
 
+def test_a_change_by_hand_does_not_forget_that_a_run_was_at_full_speed(begin: Open) -> None:
+    run = begin("40 40 f4")  # inc ax; inc ax; hlt
+    go(run, Pace(steps=1))
+    go(run, Pace())
+    assert (run.snapshot().steps, run.snapshot().full_speed) == (1, True)
+    run.set_register("rbx", 5)
+    assert (run.snapshot().steps, run.snapshot().full_speed) == (1, True)
+    run.step_back()
+    run.step_back()
+    assert (run.snapshot().steps, run.snapshot().full_speed) == (1, False)
+
+
 def test_a_search_of_the_past_ends_where_it_is_when_it_is_interrupted(begin: Open) -> None:
     run = begin("40 ebfd")  # inc ax; jmp back
     go(run, Pace(steps=300))

@@ -313,3 +313,15 @@ async def test_code_listed_elsewhere_stays_while_the_guest_stands() -> None:
         assert any("●" in line.text for line in view.lines)
         view.show(snapshot(registers=at(0x1001), disassembly=COMPILED))
         assert view.cursor == 0x1001
+
+
+async def test_an_operand_that_does_not_fit_is_cut_with_a_mark_never_to_another_number() -> None:
+    store = Instruction(0x1000, 0x1000, bytes.fromhex("c7430434120000"), "mov [rbx+4],0x1234")
+    view = DisassemblyView()
+    async with PartApp(view).run_test(size=(60, 6)) as pilot:
+        for width in range(24, 60):
+            await pilot.resize_terminal(width, 6)
+            view.show(snapshot(registers=at(0x1000), disassembly=(store,)))
+            await pilot.pause()
+            line = drawn(view).splitlines()[0].rstrip()
+            assert "0x1234" in line or line.endswith("…")
