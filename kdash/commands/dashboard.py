@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 HEADLESS = "without a terminal: kdash vcpu run | kdash stack check FILE | kdash entropy"
 
 
+class RefusedError(Exception):
+    """Arguments or a configuration file that no dashboard can be opened with."""
+
+    def __init__(self, message: str, status: ExitStatus) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def run(argv: list[str]) -> int:
     """Open the dashboard and return its exit status."""
     if "-h" in argv or "--help" in argv:
@@ -41,15 +49,9 @@ def run(argv: list[str]) -> int:
         sys.stdout.write(help_text())
         return ExitStatus.OK
     try:
-        configuration = read_configuration()
-        settings = configured(opened(argv, configuration), configuration)
-    except ValueError as error:
-        return _complain(str(error), ExitStatus.USAGE)
-    except ConfigurationError as error:
-        unreadable = ExitStatus.ENVIRONMENT if error.unreadable else ExitStatus.USAGE
-        return _complain(str(error), unreadable)
-    except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}", ExitStatus.ENVIRONMENT)
+        settings, configuration = accepted(argv)
+    except RefusedError as error:
+        return _complain(str(error), error.status)
     web = in_browser()
     if not web and (reason := unfit_reason()):
         return _complain(f"no dashboard: {reason}; {HEADLESS}", ExitStatus.USAGE)
@@ -72,6 +74,25 @@ def run(argv: list[str]) -> int:
     app = KdashApp(settings)
     app.run()
     return app.return_code or ExitStatus.OK
+
+
+def accepted(argv: list[str]) -> tuple[Settings, Configuration]:
+    """What the arguments and the configuration file ask for, and that file.
+
+    Raises:
+        RefusedError: it can't be had.
+    """
+    try:
+        configuration = read_configuration()
+        return configured(opened(argv, configuration), configuration), configuration
+    except ValueError as error:
+        raise RefusedError(str(error), ExitStatus.USAGE) from None
+    except ConfigurationError as error:
+        status = ExitStatus.ENVIRONMENT if error.unreadable else ExitStatus.USAGE
+        raise RefusedError(str(error), status) from None
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}"
+        raise RefusedError(told, ExitStatus.ENVIRONMENT) from None
 
 
 def _complain(message: str, status: ExitStatus) -> ExitStatus:

@@ -105,19 +105,12 @@ async def _serve(server: object, listener: socket.socket, token: str) -> int:
 
 def _check(words: list[str]) -> ExitStatus | None:
     """Say what is wrong with the dashboard's arguments before anybody opens one; None: nothing."""
-    from kdash.commands.dashboard import configured, opened
-    from kdash.configuration import ConfigurationError, read_configuration
+    from kdash.commands.dashboard import RefusedError, accepted
 
     try:
-        configuration = read_configuration()
-        configured(opened(words, configuration), configuration)
-    except ValueError as error:
-        return _complain(str(error), ExitStatus.USAGE)
-    except ConfigurationError as error:
-        unreadable = ExitStatus.ENVIRONMENT if error.unreadable else ExitStatus.USAGE
-        return _complain(str(error), unreadable)
-    except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}", ExitStatus.ENVIRONMENT)
+        accepted(words)
+    except RefusedError as error:
+        return _complain(str(error), error.status)
     return None
 
 
