@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -18,6 +18,7 @@ from kdash.backends.kvm.facts import (
     Snapshot,
     SourceLine,
 )
+from kdash.widgets.columns import fit
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.branches import taken
 from kdash.widgets.vcpu.effects import effects, operands
@@ -315,7 +316,7 @@ def _text(row: Instruction, width: int) -> str:
     """An instruction; a branch with the name of its target, where there is room for it."""
     text, arrow = printable(row.text), _direction(row)
     if not row.target_symbol:
-        return _cut(text + arrow, width)
+        return fit(text + arrow, width).rstrip()
     name = f" <{printable(row.target_symbol)}>{arrow}"
     if cell_len(text) + cell_len(name) <= width:
         return text + name
@@ -323,12 +324,8 @@ def _text(row: Instruction, width: int) -> str:
     other = function_of(row.target_symbol) != function_of(row.symbol)
     # A number says where in a function that is on screen, a name which other function it is.
     whole = mnemonic + name if other and cell_len(mnemonic + name) <= width else text + arrow
-    return _cut(whole, width)
-
-
-def _cut(text: str, width: int) -> str:
-    """A text with a mark where it does not fit: half a constant would be another constant."""
-    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"
+    # Cut with a mark: half a constant would be another constant.
+    return fit(whole, width).rstrip()
 
 
 def _direction(row: Instruction) -> str:
