@@ -98,7 +98,7 @@ class GuidedRun(LiveRun):
     def _slice(self, pace: Pace) -> Slice:
         if self._past.active:
             return self._replay(pace)
-        before = self._runner.steps
+        before, self._fast = self._runner.steps, False
         if pace.is_free and not pace.stepped:
             self._fast = self._stopping.full_speed
             end = self._stopping.run()
@@ -120,6 +120,7 @@ class GuidedRun(LiveRun):
             self._left -= passed
         self._selected = travel.arrived
         self._stopping.verdict = Verdict(travel.met, travel.why)
+        self._fast = not self._past.active and self._past.by_run
         over = self._runner.ending and not self._past.active
         return Slice.ENDED if over and end is Slice.AGAIN else end
 

@@ -339,6 +339,15 @@ def test_a_change_by_hand_does_not_forget_that_a_run_was_at_full_speed(begin: Op
     assert (run.snapshot().steps, run.snapshot().full_speed) == (1, False)
 
 
+def test_what_a_replay_arrives_at_was_at_full_speed_as_before(begin: Open) -> None:
+    run = begin("40 40 f4")  # inc ax; inc ax; hlt
+    go(run, Pace(steps=1))
+    go(run, Pace())
+    run.step_back()
+    go(run, Pace())
+    assert (run.snapshot().steps, run.snapshot().full_speed) == (1, True)
+
+
 def test_a_search_of_the_past_ends_where_it_is_when_it_is_interrupted(begin: Open) -> None:
     run = begin("40 ebfd")  # inc ax; jmp back
     go(run, Pace(steps=300))
