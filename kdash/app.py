@@ -249,13 +249,19 @@ class KdashApp(App[int]):
         self.query_one(TabLine).set_active(index)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """The pane in which something got the focus is the active one; no prompt stays open."""
+        """The pane in which something got the focus is the active one; no prompt stays open.
+
+        What has the focus now counts: the event may be older than a prompt, or than the key
+        that went to another pane.
+        """
+        if self.focused is None:
+            return
+        within = self.focused.ancestors_with_self
         line = self.query_one(CommandLine)
-        # What has the focus now counts: the event may be older than the prompt.
-        if line.is_open and self.focused and line not in self.focused.ancestors_with_self:
+        if line.is_open and line not in within:
             line.close()
         for index, pane in self._panes.items():
-            if index != self.active and pane in event.widget.ancestors_with_self:
+            if index != self.active and pane in within:
                 self._activate(index)
 
     @on(TabLine.Selected)

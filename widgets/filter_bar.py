@@ -138,7 +138,7 @@ class FilterBar(Input):
     def action_keep(self) -> None:
         """Go back to the list; an empty filter needs no line."""
         self.set_class(bool(self.value.strip()), "-open")
-        self._table.focus()
+        self.screen.set_focus(self._table)
 
     def action_complete(self) -> None:
         """Take the suggestion, or go back to the list."""
@@ -151,4 +151,4 @@ class FilterBar(Input):
     def action_drop(self) -> None:
         """Show every row again."""
         self.set_filter("")
-        self._table.focus()
+        self.screen.set_focus(self._table)

@@ -104,7 +104,7 @@ class GuestPane(Pane):
         except (KvmError, GuestError) as error:
             if self._session is None:
                 await self.show_failure(*cause_and_remedy(error))
-                self.focus_content()
+                self._focus_if_active()
             else:
                 self.notify(str(error), title="The guest stays", severity="error", markup=False)
             return
@@ -115,7 +115,7 @@ class GuestPane(Pane):
             await self.mount(self._parts)
             self.show_view(0)
         self._begin(session)  # before anything is waited for: keys and ticks find the new guest
-        self.focus_content()
+        self._focus_if_active()
         if old is not None:
             await asyncio.to_thread(old.close)
 
@@ -154,6 +154,11 @@ class GuestPane(Pane):
         last = self._last_focus
         wanted = last if last is not None and last.display else self._parts.first_shown
         self.screen.set_focus(wanted)  # at once: a prompt may be opened next
+
+    def _focus_if_active(self) -> None:
+        """Loading may have taken long enough for the user to be in another pane."""
+        if self.has_class("-active"):
+            self.focus_content()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Remember which part has the keyboard."""

@@ -15,6 +15,7 @@ from kdash.widgets.command_line import CommandLine
 from kdash.widgets.help import HelpScreen
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
+from kdash.widgets.stack.browser import Browser
 from kdash.widgets.tab_line import TabLine
 from screenshots.recorded import PLACES as RECORDED
 
@@ -62,6 +63,33 @@ async def test_at_80x24_one_pane_at_a_time_has_the_screen() -> None:
         for key, name in (("2", "stack"), ("3", "entropy"), ("1", "vcpu")):
             await pilot.press(key)
             assert shown(app) == [name]
+
+
+async def test_a_pane_left_before_its_focus_was_told_does_not_come_back() -> None:
+    app = app_with()
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        await pilot.press("2")
+        late = app.focused
+        assert late is not None
+        await pilot.press("3")
+        app.post_message(events.DescendantFocus(late))
+        await pilot.pause()
+        assert app.active_pane.id == "entropy"
+
+
+async def test_findings_that_arrive_while_another_pane_is_opened_leave_it_the_keyboard() -> None:
+    app = app_with()
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        await pilot.press("2")
+        browser = app.query_one(Browser)
+        browser.begin("checking")  # empty: the keyboard changes place after the next refresh
+        app.action_show_pane(2)
+        await pilot.pause()
+        await pilot.pause()
+        assert app.active_pane.id == "entropy"
+        assert app.focused is not None and app.active_pane in app.focused.ancestors
 
 
 async def test_the_pane_of_the_argument_is_the_first_on_screen() -> None:

@@ -220,7 +220,7 @@ class Browser(Container):
         if self.has_class("-open"):
             self.remove_class("-open")
             if self.has_focus_within:
-                self.findings.focus()
+                self.screen.set_focus(self.findings)
 
     def show_view(self, index: int) -> None:
         """Show one of the sub-views of the detail."""
@@ -243,10 +243,12 @@ class Browser(Container):
 
     def _keep_focus(self) -> None:
         """What had the keyboard is no longer shown: what stands in its place has it now."""
+        if not self.has_focus_within:  # the user has gone elsewhere meanwhile
+            return
         shown = self._empty if self.has_class("-empty") else self.findings
         typing = shown is self.findings and self._bar.has_focus_within
-        if not shown.has_focus and not typing:
-            shown.focus()
+        if not typing:
+            self.screen.set_focus(shown)
 
     def filter_values(self) -> Sequence[str]:
         """Words that a filter may be completed to."""
@@ -334,7 +336,7 @@ class Browser(Container):
         if finding and finding.cause:
             self.remove_class("-open")
             self.set_filter(f"cause:^{finding.cause}$")
-            self.findings.focus()
+            self.screen.set_focus(self.findings)
 
     def action_move(self, by: int) -> None:
         """Next or previous finding."""
@@ -349,7 +351,7 @@ class Browser(Container):
         """Close the detail, else drop the filter."""
         if self.has_class("-open"):
             self.remove_class("-open")
-            self.findings.focus()
+            self.screen.set_focus(self.findings)
         else:
             self._bar.action_drop()
 

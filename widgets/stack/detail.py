@@ -173,7 +173,7 @@ class Detail(Vertical):
         """Give the keyboard to the largest part."""
         for part in (self._code, self._flow, self._steps, self._advice):
             if part.display:
-                part.focus()
+                self.screen.set_focus(part)
                 return
 
     @on(Steps.Moved)
