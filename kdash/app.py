@@ -248,7 +248,7 @@ class KdashApp(App[int]):
             pane.set_class(place == index, "-active")
         self.query_one(TabLine).set_active(index)
 
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+    def on_descendant_focus(self) -> None:
         """The pane in which something got the focus is the active one; no prompt stays open.
 
         What has the focus now counts: the event may be older than a prompt, or than the key

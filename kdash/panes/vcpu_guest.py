@@ -104,7 +104,7 @@ class GuestPane(Pane):
         except (KvmError, GuestError) as error:
             if self._session is None:
                 await self.show_failure(*cause_and_remedy(error))
-                self._focus_if_active()
+                self._take_keyboard()
             else:
                 self.notify(str(error), title="The guest stays", severity="error", markup=False)
             return
@@ -115,7 +115,7 @@ class GuestPane(Pane):
             await self.mount(self._parts)
             self.show_view(0)
         self._begin(session)  # before anything is waited for: keys and ticks find the new guest
-        self._focus_if_active()
+        self._take_keyboard()
         if old is not None:
             await asyncio.to_thread(old.close)
 
@@ -155,9 +155,9 @@ class GuestPane(Pane):
         wanted = last if last is not None and last.display else self._parts.first_shown
         self.screen.set_focus(wanted)  # at once: a prompt may be opened next
 
-    def _focus_if_active(self) -> None:
-        """Loading may have taken long enough for the user to be in another pane."""
-        if self.has_class("-active"):
+    def _take_keyboard(self) -> None:
+        """Loading may have taken long enough for the user to have gone elsewhere."""
+        if self.screen.focused is None or self.has_focus_within:
             self.focus_content()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:

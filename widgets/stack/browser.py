@@ -243,8 +243,8 @@ class Browser(Container):
 
     def _keep_focus(self) -> None:
         """What had the keyboard is no longer shown: what stands in its place has it now."""
-        if not self.has_focus_within:  # the user has gone elsewhere meanwhile
-            return
+        if self.screen.focused and not self.has_focus_within:
+            return  # the user has gone elsewhere meanwhile
         shown = self._empty if self.has_class("-empty") else self.findings
         typing = shown is self.findings and self._bar.has_focus_within
         if not typing:
