@@ -35,10 +35,14 @@ class InterruptCounts:
 def parse_interrupts(text: str) -> InterruptCounts:
     """Count the entropy-feeding interrupts in the text of /proc/interrupts.
 
-    Lines that don't read as a numbered interrupt with a count for each CPU are skipped, so any
-    text gives counts.
+    Lines that don't read as a numbered interrupt with a count for each CPU are skipped.
+
+    Raises:
+        Unavailable: This is no table of interrupts.
     """
     cpus = _cpus(text)
+    if not cpus:
+        raise Unavailable("holds no table of interrupts")
     per_cpu = [0] * len(cpus)
     lines = 0
     for line in _entropy_lines(text):

@@ -113,11 +113,12 @@ def _counters(reading: Reading) -> Iterator[Metric]:
     reseed = reading.reseed
     if reseed is not None:
         yield _counter("reseeds", "Reseeds since boot.", reseed.generation)
-        age = reseed.seconds_since if reseed.seconds_since is not None else reseed.at_least
+        if reseed.seconds_since is not None:
+            yield _gauge("reseed_age_seconds", "Time since the last reseed.", reseed.seconds_since)
         yield _gauge(
-            "reseed_age_seconds",
-            "Time since the last reseed, or since it was first watched for.",
-            age,
+            "reseed_age_at_least_seconds",
+            "Time watched without a reseed: a lower bound while none was seen to happen.",
+            reseed.at_least,
         )
         yield _counter(
             "forced_reseeds",

@@ -53,6 +53,7 @@ class EntropySampler:
         self._kept = kept
         self._boot_id = ""
         self._saved = 0.0
+        self._saved_reseed: int | None = None  # the generation whose beginning the file tells
         self._keeping = ""  # why the history is not kept
         self._latest: Reading | None = None
         self._stop = threading.Event()
@@ -128,7 +129,8 @@ class EntropySampler:
                 reading = dataclasses.replace(reading, unavailable=told)
             self.history.add(reading.monotonic, reading.quantities())
             self._latest = reading
-            if reading.monotonic - self._saved >= SAVED_EVERY:
+            reseeded = self._reader.memory.generation not in (None, self._saved_reseed)
+            if reseeded or reading.monotonic - self._saved >= SAVED_EVERY:
                 self._save()
             self._stop.wait(self.interval)
 
@@ -148,6 +150,7 @@ class EntropySampler:
         self._saved = now = self._clock()
         whole = self.history.copy()
         memory = self._reader.memory
+        self._saved_reseed = memory.generation
         with suppress(history_file.NoHistoryError):
             other, remembered = history_file.load(self._kept, self._boot_id, now)
             whole.merge(other)

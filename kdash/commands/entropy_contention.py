@@ -37,6 +37,8 @@ Exit status: 0, 2 usage, 3 when threads can't be started, 130 after ctrl+c with 
 """
 # What a simulation has not: it is no run, and nothing took processor time.
 OF_MEASUREMENTS = ("best_reads_per_second", "cpu_ns_per_read", "cpu_share", "runs")
+MOST_THREADS = 4096  # as the simulation's own
+MOST_DIGITS = 9
 OF_RUNS, OF_TIME = ("best", "CPU ns", "CPU"), ("spin", "hold", "think")
 MARK = 0.8  # of the time: where the published machine stood
 
@@ -63,7 +65,8 @@ def contention_parser() -> Parser:
     )
     parser.add_argument(
         "--simulate", type=_machine, metavar="SOCKETS,THREADS,NODES",
-        help="simulate a machine: threads in all, and pools: one for all, one a node, one a thread",
+        help=f"simulate a machine: threads in all, at most {MOST_THREADS:,}, and pools: one for"
+        " all, one a node, one a thread",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the simulation (1)")
     parser.add_argument(
@@ -83,7 +86,9 @@ def _machine(text: str) -> tuple[int, int, int]:
     parts = text.split(",")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not SOCKETS,THREADS,NODES, as in 4,120,1")
-    sockets, threads, nodes = (int(part[:9]) for part in parts)
+    if max(map(len, parts)) > MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text!r}: at most {MOST_THREADS:,} of each")
+    sockets, threads, nodes = map(int, parts)
     return sockets, threads, nodes
 
 
@@ -98,6 +103,11 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
     point = simulate(*arguments.simulate, seed=arguments.seed)
     sockets, threads, nodes = arguments.simulate
+    if nodes not in (1, threads) and max(nodes, sockets) % min(nodes, sockets):
+        sys.stderr.write(
+            f"kdash entropy contention: {counted(nodes, 'pool')} do not divide "
+            f"{counted(sockets, 'socket')} evenly: threads of different sockets share a pool\n"
+        )
     if arguments.format == "json":
         found = {"sockets": sockets, "threads": threads, "nodes": nodes}
         sys.stdout.write(json.dumps(found | {"points": [_json(point)]}) + "\n")

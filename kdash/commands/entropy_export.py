@@ -120,8 +120,9 @@ def _sampled() -> Iterator[CollectorRegistry]:
     """The metrics of this machine, sampled while they are asked for."""
     from kdash.backends.entropy.metrics import ReadingCollector, registry_of
     from kdash.backends.entropy.sampler import EntropySampler
+    from kdash.state_folder import history_path
 
-    sampler = EntropySampler(interval=FIRST_SECONDS)
+    sampler = EntropySampler(interval=FIRST_SECONDS, kept=history_path())
     sampler.start()
     try:
         _settle(sampler)

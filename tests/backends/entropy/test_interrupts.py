@@ -59,9 +59,15 @@ def test_hundreds_of_cpus_are_counted() -> None:
 
 
 @given(st.text())
-def test_any_text_gives_counts(text: str) -> None:
-    found = parse_interrupts(text)
+def test_any_lines_below_the_header_give_counts(text: str) -> None:
+    found = parse_interrupts(table(2, text))
     assert found.total == sum(found.per_cpu) >= 0
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\0\x01\x7f", " 24: 100 20 PCI-MSI 0-edge eth0\n"])
+def test_a_text_without_a_line_of_cpus_is_no_table(text: str) -> None:
+    with pytest.raises(Unavailable, match="no table of interrupts"):
+        parse_interrupts(text)
 
 
 @given(st.lists(st.lists(st.integers(0, (1 << 32) - 1), min_size=3, max_size=3), max_size=20))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdash.backends.entropy.facts import Era, Reseed
+from kdash.backends.entropy.history_file import NoHistoryError, load_memory
 from kdash.backends.entropy.sampler import SAVED_EVERY, EntropySampler
 
 from .conftest import RANDOM, Machine, Present, PresentedSystem
@@ -104,6 +105,27 @@ def test_the_reseed_clock_goes_on_where_the_last_dashboard_left_it(
     reading = run_once(machine, kept).latest()
     assert reading is not None
     assert reading.reseed == Reseed(6, 20.0, "vdso", 20.0)
+
+
+def test_a_reseed_is_in_the_file_as_soon_as_it_was_seen(present: Present, tmp_path: Path) -> None:
+    machine, kept = present(vdso=True), tmp_path / "entropy-history"
+    machine.vdso.generations = [5]
+    sampler = sampler_of(machine, kept)
+    sampler.start()
+    wait_for_another(sampler)
+    wait_for_another(sampler)
+    machine.vdso.generations = [6]
+    machine.system.now += 1
+    wait_until(lambda: remembered(kept, machine) == 6)
+    sampler.stop()
+
+
+def remembered(kept: Path, machine: Machine) -> int | None:
+    boot_id = (machine.folder / RANDOM / "boot_id").read_text().strip()
+    try:
+        return load_memory(kept, boot_id, machine.system.now).generation
+    except NoHistoryError:
+        return None
 
 
 def test_another_boot_begins_anew(present: Present, tmp_path: Path) -> None:
