@@ -5,7 +5,7 @@ Source: proc(5), /proc/crypto; Linux crypto/drbg.c, crypto/jitterentropy-kcapi.c
 
 from __future__ import annotations
 
-from kdash.backends.entropy.procfs import Root
+from kdash.backends.entropy.procfs import Root, Unavailable
 
 CRYPTO = "proc/crypto"
 MOST_GENERATORS = 16
@@ -17,7 +17,7 @@ def kernel_generators(root: Root) -> tuple[str, ...]:
     """The drivers of type rng, by name; the many kinds of DRBG as one, "drbg_*".
 
     Raises:
-        Unavailable: /proc/crypto can't be read.
+        Unavailable: /proc/crypto can't be read, or lists none.
     """
     found = set()
     for entry in root.text(CRYPTO, _MOST_BYTES).split("\n\n"):
@@ -26,4 +26,6 @@ def kernel_generators(root: Root) -> tuple[str, ...]:
         if facts.get("type") == "rng" and facts.get("driver"):
             driver = facts["driver"][:_NAME_LENGTH]
             found.add("drbg_*" if driver.startswith("drbg_") else driver)
+    if not found:
+        raise Unavailable("lists no generator")
     return tuple(sorted(found)[:MOST_GENERATORS])

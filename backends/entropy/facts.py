@@ -193,6 +193,7 @@ class Reading:
     lrng: tuple[tuple[str, str], ...] = ()  # what /proc/lrng_type tells: name and value
     logged: int | None = None  # lines about the generator seen in the kernel log; None: not read
     random_events: RandomEvents | None = None  # None: not traced
+    log_overwritten: int = 0  # lines the kernel log had lost before they could be read
     vm_forks: int = 0  # told by the kernel log since boot, or seen since sampling began
 
     @property

@@ -17,6 +17,7 @@ from kdash.backends.entropy.trace_instance import TraceInstance
 
 EVENT = "syscalls/sys_enter_getrandom"
 MOST_CALLERS = 50  # that are told one by one
+ASK = "kdash entropy watch --callers, in the pane :callers on"
 PROBE = b"kdash-probe"  # the name of our own process that times calls
 _CALL = re.compile(
     rb"\s*(\S.{0,15})-(\d{1,10})\s+(?:\(.*?\)\s+)?\[\d+\][^:]*\d:\s+"
@@ -28,7 +29,7 @@ class CallerTrace(TraceInstance):
     """Counts the calls of each process from `start` on."""
 
     def __init__(self, root: Root) -> None:
-        super().__init__(root, "callers", (EVENT,))
+        super().__init__(root, "callers", (EVENT,), ASK)
 
     def read(self, without: Container[int] = ()) -> tuple[GetrandomCaller, ...]:
         """Who called since the last look, the most frequent first.

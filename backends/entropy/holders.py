@@ -41,6 +41,7 @@ class HolderMeter:
             Unavailable: /proc can't be listed, or shows no process.
         """
         if self._found is None or self._pacing.due:
+            self._found = None
             with self._pacing.look():
                 self._found = find_holders(self._root)
         return self._found

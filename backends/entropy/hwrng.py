@@ -20,13 +20,25 @@ def read_hwrng(root: Root) -> HardwareSource:
     Raises:
         Unavailable: The kernel has no hw_random core, or it shows nothing.
     """
-    folder = next((name for name in FOLDERS if root.exists(name)), FOLDERS[0])
+    folder = _folder(root)
     current = root.text(f"{folder}/rng_current").strip()[:_NAME_LENGTH]
     return HardwareSource(
         current=current or NONE,
         available=_available(root, folder),
-        quality=_quality(root, folder),
+        quality=_quality(root),
     )
+
+
+def hwrng_quality(root: Root) -> int:
+    """What the kernel credits for the source in use: bits of entropy per 1024 bits of input.
+
+    Raises:
+        Unavailable: The kernel does not tell, or tells nonsense.
+    """
+    quality = root.integer(f"{_folder(root)}/rng_quality")
+    if not 0 <= quality <= _MOST_QUALITY:
+        raise Unavailable(f"holds no number from 0 to {_MOST_QUALITY}")
+    return quality
 
 
 def is_lost(before: HardwareSource | None, now: HardwareSource | None) -> bool:
@@ -34,6 +46,10 @@ def is_lost(before: HardwareSource | None, now: HardwareSource | None) -> bool:
     if before is None or before.current == NONE:
         return False
     return now is None or now.current == NONE
+
+
+def _folder(root: Root) -> str:
+    return next((name for name in FOLDERS if root.exists(name)), FOLDERS[0])
 
 
 def _available(root: Root, folder: str) -> tuple[str, ...]:
@@ -44,9 +60,8 @@ def _available(root: Root, folder: str) -> tuple[str, ...]:
     return tuple(name[:_NAME_LENGTH] for name in names if name != NONE)
 
 
-def _quality(root: Root, folder: str) -> int | None:
+def _quality(root: Root) -> int | None:
     try:
-        quality = root.integer(f"{folder}/rng_quality")
+        return hwrng_quality(root)
     except Unavailable:
         return None
-    return quality if 0 <= quality <= _MOST_QUALITY else None

@@ -19,6 +19,7 @@ from kdash.backends.entropy.system import System
 DEVICE = "dev/hwrng"
 SECONDS = 1.0  # of reading
 PATIENCE = 10.0  # seconds after which a source that gives nothing is told so
+ON_REQUEST = "on request: kdash entropy --hwrng, in the pane :hwrng"
 _PIECE = 1024  # bytes
 
 
@@ -69,7 +70,7 @@ class RateMeter:
             waited = self._system.monotonic() - self._begun
             late = f", which gave nothing for {waited:.0f} s" if waited > PATIENCE else ""
             raise Unavailable(f"being measured{late}")
-        raise Unavailable(self._refused or "on request")
+        raise Unavailable(self._refused or ON_REQUEST)
 
     def _check(self) -> None:
         if not self._root.exists(DEVICE):

@@ -19,6 +19,8 @@ from kdash.backends.entropy.procfs import Root, Unavailable
 # timer-riscv.c, arch/arm64/kvm/arch_timer.c.
 _LOCAL_TIMERS = ("arch_timer", "riscv-timer", "kvm guest vtimer", "kvm guest ptimer")
 _DIGITS = 20  # of the largest count there can be
+_MOST_CPUS = 1 << 16  # columns; Linux is built for 8,192 at most
+_MOST_RATE = 1e8  # interrupts a second that one CPU can take, by far; a count that jumps is none
 _SHARE = 0.003  # of one CPU, the most that counting interrupts may take
 
 
@@ -41,7 +43,7 @@ def parse_interrupts(text: str) -> InterruptCounts:
         Unavailable: This is no table of interrupts.
     """
     cpus = _cpus(text)
-    if not cpus:
+    if not 0 < len(cpus) <= _MOST_CPUS:
         raise Unavailable("holds no table of interrupts")
     per_cpu = [0] * len(cpus)
     lines = 0
@@ -49,6 +51,8 @@ def parse_interrupts(text: str) -> InterruptCounts:
         for column, count in line.counts:
             per_cpu[column] += count
         lines += 1
+    if not lines and not _has_any_line(text):
+        raise Unavailable("lists no interrupt")
     return InterruptCounts(sum(per_cpu), tuple(per_cpu), lines, tuple(cpus))
 
 
@@ -90,10 +94,22 @@ def _entropy_lines(text: str) -> Iterator[InterruptLine]:
         if len(counts) < cpus or not "".join(counts).isdecimal():
             continue
         # Most interrupts go to one CPU: on a large host nearly all the counts are 0.
-        found = tuple(
-            (column, int(word[:_DIGITS])) for column, word in enumerate(counts) if word != "0"
+        found = [(column, word) for column, word in enumerate(counts) if word != "0"]
+        if any(len(word) > _DIGITS for _, word in found):
+            continue
+        yield InterruptLine(
+            int(label),
+            tuple((column, int(word)) for column, word in found),
+            words[cpus] if len(words) > cpus else "",
         )
-        yield InterruptLine(int(label), found, words[cpus] if len(words) > cpus else "")
+
+
+def _has_any_line(text: str) -> bool:
+    """Whether there is an interrupt of any kind, which makes a count of 0 a true one."""
+    rows = (line.partition(":") for line in text.splitlines()[1:])
+    return any(
+        label.strip() and _numbered((rest.split(None, 1) or [""])[0]) for label, _, rest in rows
+    )
 
 
 def _numbered(text: str) -> bool:
@@ -125,7 +141,7 @@ class InterruptClock:
     def rates(self, counts: InterruptCounts, now: float) -> InterruptRates | None:
         """The rates since the last call; None where there was none that can be compared.
 
-        CPUs that come and go, and counters that wrap, make a look that can't be compared.
+        CPUs that come and go, and counters that wrap or jump, make a look that can't be compared.
 
         Args:
             counts: What was counted.
@@ -139,7 +155,7 @@ class InterruptClock:
         if seconds <= 0 or old.cpus != counts.cpus or len(old.per_cpu) != len(counts.per_cpu):
             return None
         deltas = [new - was for new, was in zip(counts.per_cpu, old.per_cpu, strict=True)]
-        if min(deltas, default=0) < 0:
+        if min(deltas, default=0) < 0 or max(deltas, default=0) > _MOST_RATE * seconds:
             return None
         per_cpu = tuple(delta / seconds for delta in deltas)
         return InterruptRates(sum(deltas) / seconds, per_cpu, counts.per_cpu, seconds, counts.cpus)
@@ -171,6 +187,7 @@ class InterruptMeter:
             Unavailable: The counts can't be read, or there is nothing to compare them with yet.
         """
         if self._rates is None or self._pacing.due:
+            self._rates = None  # what was before is not what can't be read now
             with self._pacing.look() as start:
                 self._rates = self._clock.rates(parse_interrupts(self._root.interrupts()), start)
         if self._rates is None:

@@ -21,6 +21,7 @@ _RECORD_BYTES = 8192  # the longest record a read returns
 _MOST_READS = 20_000  # at one look; what is left the next one finds
 _MOST_TEXT = 160  # of a message that is shown
 _HEAD = re.compile(rb"(\d+),\d+,(\d+),[^;]*;(.*)")
+_SEQUENCE = re.compile(rb"\d{1,6},(\d{1,18}),")
 _MESSAGES = (  # (part of the message, kind)
     (b"crng reseeded due to virtual machine fork", "vm-fork"),
     (b"crng reseeded on system resumption", "resume"),
@@ -38,6 +39,9 @@ class KernelLog:
     def __init__(self, root: Root) -> None:
         self._path = root.path(KMSG)
         self._file: int | None = None
+        self._next: int | None = 0  # the number of the record that should come; None: not asked
+        self._last = b""  # what was read last
+        self.overwritten = 0  # records that were gone before they could be read
 
     def read(self) -> tuple[GeneratorEvent, ...]:
         """The events logged since the last call, oldest first.
@@ -69,13 +73,24 @@ class KernelLog:
                 break
             except OSError as error:
                 if error.errno == errno.EPIPE:  # overwritten before they were read
+                    self._next = _number(self._last, 1) if self._last else self._next
                     continue
                 raise
             if not records:
                 break
+            if self._next is not None:
+                self.overwritten += max(0, (_number(records) or 0) - self._next)
+                self._next = None
+            self._last = records
             if b"r" in records:
                 events += filter(None, map(event_of, records.splitlines()))
         return events
+
+
+def _number(record: bytes, after: int = 0) -> int | None:
+    """The record's sequence number, or that of one so many later; None where it has none."""
+    found = _SEQUENCE.match(record)
+    return int(found[1]) + after if found else None
 
 
 def event_of(record: bytes) -> GeneratorEvent | None:

@@ -21,6 +21,7 @@ EVENTS = (
     "add_device_randomness", "add_input_randomness", "add_disk_randomness",
     "get_random_bytes", "random_read", "urandom_read",
 )  # fmt: skip
+ASK = "kdash entropy watch --random-events, in the pane :random-events on"
 MOST_POOLS = 16  # that are told one by one; there were three, then one
 _POOL = re.compile(r"(?:pool (\w{1,32})|(\w{1,32})(?: pool)?:) ")
 _NUMBER = re.compile(r"([a-z_]{1,40}) (-?\d{1,10})(?!\S)")
@@ -39,7 +40,7 @@ class RandomTrace(TraceInstance):
     """Adds up what the pools do from `start` on."""
 
     def __init__(self, root: Root) -> None:
-        super().__init__(root, "random", ())
+        super().__init__(root, "random", (), ASK)
 
     def check(self) -> None:
         """See which of the events there are, and whether they could be gathered.

@@ -48,7 +48,9 @@ def reading_json(reading: Reading) -> Json:
         "kernel_generators": list(reading.kernel_generators) or None,
         "rndgetentcnt": reading.entropy_count,
         "lrng": [{"name": name, "value": value} for name, value in reading.lrng] or None,
-        "kernel_log": None if reading.logged is None else {"events": reading.logged},
+        "kernel_log": None
+        if reading.logged is None
+        else {"events": reading.logged, "overwritten": reading.log_overwritten},
         "stream": {"blocks": reading.stream.blocks, "failures": reading.stream.failures}
         if reading.stream
         else None,

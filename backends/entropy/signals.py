@@ -30,7 +30,7 @@ from kdash.backends.entropy.generator_events import EventGatherer
 from kdash.backends.entropy.history_file import Memory
 from kdash.backends.entropy.holders import HolderMeter
 from kdash.backends.entropy.hwrng import NONE as NO_SOURCE
-from kdash.backends.entropy.hwrng import read_hwrng
+from kdash.backends.entropy.hwrng import hwrng_quality, read_hwrng
 from kdash.backends.entropy.interrupts import InterruptMeter
 from kdash.backends.entropy.kernel_log import KernelLog
 from kdash.backends.entropy.lrng import lrng_facts
@@ -112,6 +112,8 @@ class SignalReader:
         )
         rates = self._try("irq_per_second", self._interrupts.rates)
         hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
+        if hwrng is not None and hwrng.quality is None and hwrng.current != NO_SOURCE:
+            self._try("hwrng_quality", lambda: hwrng_quality(self._root))
         reseed, calls = self._vdso_facts(era, now)
         self._gather(hwrng, now)
         reading = Reading(
@@ -142,6 +144,7 @@ class SignalReader:
             entropy_count=self._try("rndgetentcnt", lambda: self._entropy_count(era)),
             lrng=self._try("lrng", lambda: lrng_facts(self._root)) or (),
             logged=self._logged,
+            log_overwritten=self._kernel_log.overwritten,
             hwrng_rate=self._try("hwrng_rate", self.on_request.hwrng_rate),
             random_readable=self._try("random_readable", lambda: self._poll(era)),
             blocked_readers=self._blocked_readers(era, avail, read_wakeup),

@@ -28,18 +28,20 @@ EVENT_LINE = re.compile(rb".*?\[(\d{1,6})\][^:]*?(\d{1,12})\.(\d{6}): (\w+): (.*
 class TraceInstance:
     """The lines of some events from `start` on."""
 
-    def __init__(self, root: Root, purpose: str, events: tuple[str, ...]) -> None:
+    def __init__(self, root: Root, purpose: str, events: tuple[str, ...], ask: str = "") -> None:
         """Prepare; nothing is made yet.
 
         Args:
             root: The folder that holds /sys.
             purpose: The end of the instance's name.
             events: "system/event" each, below events/.
+            ask: What a user does who wants to see them.
         """
         old = root.exists(f"{_BEFORE_TRACEFS}/events") and not root.exists(f"{TRACING}/events")
         self.tracing = root.path(_BEFORE_TRACEFS if old else TRACING)
         self._purpose = purpose
         self._events = events
+        self._ask = ask
         self._instance: Path | None = None
         self._pipe: int | None = None
         self._rest = b""
@@ -95,7 +97,7 @@ class TraceInstance:
             Unavailable: It is not running, or can't be read any more.
         """
         if self._pipe is None:
-            raise Unavailable("on request")
+            raise Unavailable(f"on request: {self._ask}" if self._ask else "on request")
         try:
             lines, self._rest = _lines(self._pipe, self._rest)
         except OSError as error:

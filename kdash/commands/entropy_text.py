@@ -212,7 +212,11 @@ def _pools(reading: Reading) -> str:
 
 def _log(reading: Reading) -> str:
     lines = reading.logged
-    return "" if lines is None else f"{counted(lines, 'line')} about the generator"
+    if lines is None:
+        return ""
+    gone = reading.log_overwritten
+    lost = f"; its oldest {counted(gone, 'line')} are overwritten" if gone else ""
+    return f"{counted(lines, 'line')} about the generator{lost}"
 
 
 def _holders(reading: Reading) -> str:

@@ -52,6 +52,9 @@ def looks(machine: Machine, *changes: Mapping[str, str | int | None]) -> str:
         ({f"{RANDOM}/boot_id": "here\n"}, "boot id (holds no boot identifier)"),
         ({"proc/interrupts": None}, "not on this kernel: read wake-up, interrupts,"),
         ({f"{HWRNG}/rng_current": "\x1b[31m\n"}, "\\x1b[31m"),
+        ({f"{HWRNG}/rng_quality": -5}, "(holds no number from 0 to 1024)"),
+        ({"proc/interrupts": "7: 8 9\n" * 150_000}, "(holds no table of interrupts)"),
+        ({"proc/crypto": "\0" * (1 << 20)}, "(lists no generator)"),
     ],
 )
 def test_a_file_that_is_gone_or_holds_garbage_is_told_and_the_others_are_shown(
@@ -75,6 +78,18 @@ def test_counters_that_go_backwards_give_no_rate_until_the_next_look(presented: 
     on = {"proc/interrupts": INTERRUPTS.replace("100         20", "  9          3")}
     assert "interrupts (needs two samples that can be compared)" in looks(presented(), back)
     assert "8/s over 1.0 s (by CPU: 6 2)" in looks(presented(), back, on)
+
+
+def test_a_cpu_that_comes_or_goes_gives_no_rate_until_the_next_look(presented: Present) -> None:
+    def table(*cpus: int, count: int) -> Mapping[str, str]:
+        names = " ".join(f"CPU{cpu}" for cpu in cpus)
+        counts = " ".join([f"{count}"] * len(cpus))
+        return {"proc/interrupts": f" {names}\n 24: {counts} PCI-MSI 0-edge nvme0q1\n"}
+
+    gone, back = table(0, count=500), table(0, 1, count=600)
+    assert "needs two samples that can be compared" in looks(presented(), gone)
+    assert "5/s over 1.0 s" in looks(presented(), gone, table(0, count=505))
+    assert "needs two samples that can be compared" in looks(presented(), gone, back)
 
 
 def test_a_clock_that_jumps_back_gives_no_rate_and_no_negative_time(presented: Present) -> None:

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,20 @@ def test_what_a_cpu_raises_for_itself_does_not_count(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [" 24: 100", " 24: 100 x nvme", " 24: 1 -5 nvme", "24 100 20", ":", " 24: 1 ² nvme"]
+    "line",
+    [
+        " 24: 100",
+        " 24: 100 x nvme",
+        " 24: 1 -5 nvme",
+        "24 100 20",
+        ":",
+        " 24: 1 ² nvme",
+        f" 24: 1 {'9' * 21} nvme",
+    ],
 )
 def test_a_line_that_is_no_interrupt_is_skipped(line: str) -> None:
-    assert parse_interrupts(table(2, line)).lines == 0
+    other = " 1: 0 0 IO-APIC 1-edge i8042"
+    assert parse_interrupts(table(2, line, other)).lines == 1
 
 
 def test_hundreds_of_cpus_are_counted() -> None:
@@ -60,7 +71,7 @@ def test_hundreds_of_cpus_are_counted() -> None:
 
 @given(st.text())
 def test_any_lines_below_the_header_give_counts(text: str) -> None:
-    found = parse_interrupts(table(2, text))
+    found = parse_interrupts(table(2, text, "ERR: 0"))
     assert found.total == sum(found.per_cpu) >= 0
 
 
@@ -70,7 +81,17 @@ def test_a_text_without_a_line_of_cpus_is_no_table(text: str) -> None:
         parse_interrupts(text)
 
 
-@given(st.lists(st.lists(st.integers(0, (1 << 32) - 1), min_size=3, max_size=3), max_size=20))
+@pytest.mark.parametrize("line", ["", "24: many", ": 1 2", "\x1b[2J:", "\0" * 9])
+def test_a_table_without_any_interrupt_is_no_count_of_0(line: str) -> None:
+    with pytest.raises(Unavailable, match="lists no interrupt"):
+        parse_interrupts(table(2, line))
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(0, (1 << 32) - 1), min_size=3, max_size=3), min_size=1, max_size=20
+    )
+)
 def test_every_count_of_a_well_formed_table_is_found(rows: list[list[int]]) -> None:
     lines = [
         f"{irq:3}: " + " ".join(f"{count:10}" for count in row) + "  PCI-MSI 0-edge eth0"
@@ -90,7 +111,7 @@ def test_a_cpu_that_is_offline_leaves_the_others_their_numbers() -> None:
 
 @pytest.mark.parametrize("header", ["CPU1 CPU1", "CPU2 CPU0", "CPUx CPU5"])
 def test_a_header_that_numbers_no_cpus_counts_columns(header: str) -> None:
-    assert parse_interrupts(f"{header}\n").cpus == (0, 1)
+    assert parse_interrupts(f"{header}\nERR: 0\n").cpus == (0, 1)
 
 
 def test_a_rate_needs_two_looks() -> None:
@@ -102,7 +123,13 @@ def test_a_rate_needs_two_looks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("second", "now"), [(counts(5, 30), 2.0), (counts(10, 10, 10), 2.0), (counts(20, 20), 1.0)]
+    ("second", "now"),
+    [
+        (counts(5, 30), 2.0),
+        (counts(10, 10, 10), 2.0),
+        (counts(20, 20), 1.0),
+        (counts(10, 1 << 60), 2.0),
+    ],
 )
 def test_looks_that_cannot_be_compared_give_no_rate(second: InterruptCounts, now: float) -> None:
     clock = InterruptClock()
@@ -117,6 +144,19 @@ def test_after_counters_went_backwards_the_next_look_compares_with_the_new_ones(
     rates = clock.rates(counts(8), 3.0)
     assert rates is not None
     assert rates.total == 5.0
+
+
+def test_what_was_counted_before_is_not_shown_for_a_table_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    file = tmp_path / "proc/interrupts"
+    meter = InterruptMeter(Root(tmp_path), clock := Ticks())
+    for text in (table(1, " 1: 10 i8042"), table(1, " 1: 20 i8042"), "garbage"):
+        file.write_text(text, encoding="ascii")
+        clock.now += 60.0
+        with suppress(Unavailable):
+            meter.rates()
+    with pytest.raises(Unavailable, match="no table"):
+        meter.rates()
 
 
 class Ticks:

@@ -28,6 +28,14 @@ def test_records_about_the_generator_become_events(tmp_path: Path) -> None:
     )
 
 
+def test_records_that_are_gone_are_counted_once(tmp_path: Path) -> None:
+    log = log_of(tmp_path, SEEDED, NOISE)
+    for _ in range(2):
+        log.read()
+        assert log.overwritten == 420
+    log.close()
+
+
 @pytest.mark.parametrize(
     ("message", "kind"),
     [

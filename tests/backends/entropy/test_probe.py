@@ -53,7 +53,8 @@ def test_a_machine_without_proc_and_getrandom_fails(present: Present) -> None:
             "dmesg_restrict=0",
         ),
         ({"proc/interrupts": "garbage"}, "interrupts", "holds no table of interrupts", ""),
-        ({"proc/interrupts": "   CPU0\n"}, "interrupts", "lists no device interrupt", ""),
+        ({"proc/interrupts": "   CPU0\n"}, "interrupts", "lists no interrupt", ""),
+        ({"proc/interrupts": "   CPU0\nLOC: 7\n"}, "interrupts", "lists no device interrupt", ""),
     ],
 )
 def test_what_is_missing_comes_with_its_remedy(
