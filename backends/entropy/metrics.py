@@ -7,10 +7,12 @@ metrics that end in `_info`. The bits of the generator's own counts stay bits, a
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, write_to_textfile
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -23,8 +25,10 @@ from kdash.backends.entropy.alerts import ALERTS
 from kdash.backends.entropy.facts import Percentiles, Reading
 
 PREFIX = "kdash_random"
-_NS = 1e-9
+_NS_A_SECOND = 1e9
 _FULL_QUALITY = 1024  # entropy per 1024 bits of input
+_FILE_MODE = 0o644  # node_exporter is another user, whatever this one's umask says
+_UNITS = ("seconds", "bits", "ratio", "bytes_per_second")  # that end the names of metrics
 
 
 class ReadingCollector(Collector):
@@ -60,7 +64,7 @@ def registry_of(collector: Collector) -> CollectorRegistry:
 
 
 def write_metrics(path: Path, registry: CollectorRegistry) -> None:
-    """Write the metrics as a text file, at every moment the old one or the new one.
+    """Write the metrics as a text file for everybody to read, at every moment the old or the new.
 
     Raises:
         OSError: It can't be written, or something else than a file is there, such as a device.
@@ -69,7 +73,19 @@ def write_metrics(path: Path, registry: CollectorRegistry) -> None:
     if place.exists() and not place.is_file():
         is_folder = place.is_dir()
         raise OSError(errno.EINVAL, "is a folder" if is_folder else "is not a regular file")
-    write_to_textfile(str(place), registry)
+    import tempfile
+
+    text = generate_latest(registry)
+    number, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(text)
+            os.fchmod(number, _FILE_MODE)
+        os.replace(temporary, place)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def metrics_of(reading: Reading) -> Iterator[Metric]:
@@ -157,10 +173,10 @@ def _hardware(reading: Reading) -> Iterator[Metric]:
 def _latency(reading: Reading) -> Iterator[Metric]:
     if reading.latency is None:
         return
-    family = GaugeMetricFamily(
-        f"{PREFIX}_getrandom_latency_seconds",
+    family = _family(
+        "getrandom_latency_seconds",
         "Time of a call of getrandom for 16 bytes, by the way in and percentile.",
-        labels=["path", "percentile"],
+        ["path", "percentile"],
     )
     ways: tuple[tuple[str, Percentiles | None], ...] = (
         ("syscall", reading.latency.syscall),
@@ -168,13 +184,13 @@ def _latency(reading: Reading) -> Iterator[Metric]:
     )
     for path, way in ways:
         if way is not None:
-            family.add_metric([path, "50"], way.p50_ns * _NS)
-            family.add_metric([path, "99"], way.p99_ns * _NS)
+            family.add_metric([path, "50"], way.p50_ns / _NS_A_SECOND)
+            family.add_metric([path, "99"], way.p99_ns / _NS_A_SECOND)
     yield family
-    speeds = GaugeMetricFamily(
-        f"{PREFIX}_getrandom_bytes_per_second",
+    speeds = _family(
+        "getrandom_bytes_per_second",
         "Throughput of getrandom for one caller alone, by the way in and bytes a call.",
-        labels=["path", "size"],
+        ["path", "size"],
     )
     for sized in reading.throughput:
         for path, speed in (("syscall", sized.syscall), ("vdso", sized.vdso)):
@@ -200,14 +216,14 @@ def _states(reading: Reading) -> Iterator[Metric]:
             reading.holders.count,
         )
     raised = {alert.partition(":")[0] for alert in reading.alerts}
-    alerts = GaugeMetricFamily(f"{PREFIX}_alert", "1 while the alert is raised.", labels=["alert"])
+    alerts = _family("alert", "1 while the alert is raised.", ["alert"])
     for name in ALERTS:
         alerts.add_metric([name], float(name in raised))
     yield alerts
-    missing = GaugeMetricFamily(
-        f"{PREFIX}_signal_missing",
+    missing = _family(
+        "signal_missing",
         "1 for each signal that can't be had here, with the reason.",
-        labels=["signal", "reason"],
+        ["signal", "reason"],
     )
     for signal, why in sorted(reading.unavailable.items()):
         missing.add_metric([signal, why], 1.0)
@@ -215,7 +231,16 @@ def _states(reading: Reading) -> Iterator[Metric]:
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+    return GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value, unit=_unit(name))
+
+
+def _family(name: str, help_text: str, labels: list[str]) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", help_text, labels=labels, unit=_unit(name))
+
+
+def _unit(name: str) -> str:
+    """The unit a metric's name ends in; empty where it counts things."""
+    return next((unit for unit in _UNITS if name.endswith(f"_{unit}")), "")
 
 
 def _counter(name: str, help_text: str, value: float) -> Metric:

@@ -34,6 +34,7 @@ examples:
   kdash entropy export --listen 10.0.0.5:{PORT}
   kdash entropy export --textfile /var/lib/node_exporter/textfile_collector/kdash.prom
 
+FILE is for everybody to read (mode 0644), as node_exporter is another user, and always whole.
 Nobody is asked for a password: an address that others reach shows them every metric. Samples are
 taken once a second. Ends with SIGINT (130), SIGTERM (143), SIGHUP (129), or after --count writes.
 Exit status 3: the address or the file can't be used.
@@ -79,11 +80,11 @@ def export_parser() -> Parser:
 
 
 def _serve(host: str, port: int) -> ExitStatus:
-    from prometheus_client import start_http_server
+    from kdash.backends.entropy.metrics_server import serve_metrics
 
     with _sampled() as registry:
         try:
-            server, _ = start_http_server(port, host, registry)
+            server = serve_metrics(host, port, registry)
         except (OSError, UnicodeError) as error:
             cause = getattr(error, "strerror", None) or str(error)
             _say(f"{shown(host, port)}: {cause}; choose another address with --listen")
@@ -107,6 +108,9 @@ def _write(path: Path, interval: float, count: int | None) -> ExitStatus:
                 write_metrics(path, registry)
             except OSError as error:
                 _say(f"{path}: {error.strerror}")
+                return ExitStatus.ENVIRONMENT
+            except RuntimeError as error:  # what ended the sampling
+                _say(str(error))
                 return ExitStatus.ENVIRONMENT
             written += 1
             if written == count:

@@ -5,9 +5,10 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from kdash.backends.entropy.alerts import ALERTS
+from kdash.backends.entropy.facts import Reading
 from kdash.backends.entropy.metrics import ReadingCollector, registry_of, write_metrics
+from kdash.backends.entropy.metrics_server import serve_metrics
 from tests.backends.entropy.test_metrics import READING
 
 KDASH = [sys.executable, "-m", "kdash", "entropy", "export"]
@@ -54,6 +57,56 @@ def test_prometheus_gets_openmetrics_over_loopback() -> None:
         assert process.wait() == 143
 
 
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[str]:
+    """The address of metrics over IPv6."""
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        server = serve_metrics("::1", 0, registry_of(ReadingCollector(latest, lambda: 0.0)))
+        yield f"http://[::1]:{server.server_address[1]}/metrics"
+        server.shutdown()
+        server.server_close()
+        return
+    pytest.skip("this machine has no IPv6 loopback")
+
+
+ENDED: list[str] = []  # why the sampler ended, when it has
+
+
+def latest() -> Reading:
+    if ENDED:
+        raise RuntimeError(ENDED[0])
+    return READING
+
+
+@pytest.mark.parametrize(
+    ("asked", "got"),
+    [
+        ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0"),
+        ("text/html, application/openmetrics-text;version=1.0.0;q=0.5", "application/openmetrics"),
+        ("application/openmetrics-text; version=abc", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text; version=99.0.0", "text/plain; version=0.0.4"),
+        ("text/plain; version=\x7f;;=,,", "text/plain; version=0.0.4"),
+        ("*/*", "text/plain; version=0.0.4"),
+    ],
+)
+def test_whatever_is_asked_for_gets_a_format_that_is_known(
+    loopback: str, asked: str, got: str
+) -> None:
+    request = urllib.request.Request(loopback, headers={"Accept": asked})
+    with urllib.request.urlopen(request) as answer:
+        assert answer.headers["Content-Type"].startswith(got)
+
+
+def test_a_sampler_that_ended_is_told_to_who_asks(
+    loopback: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ENDED", ["sampling ended: OSError: out of luck"])
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(loopback)
+    assert (refused.value.code, refused.value.read()) == (503, f"{ENDED[0]}\n".encode())
+    assert capsys.readouterr().err == ""
+
+
 def test_an_address_that_others_reach_is_warned_about() -> None:
     with serving("--listen", "0.0.0.0:0") as (_, _, said):
         assert "whoever reaches 0.0.0.0:" in said[0]
@@ -79,7 +132,9 @@ def test_a_host_that_does_not_exist_is_told() -> None:
 
 def test_a_text_file_is_written_whole_for_node_exporter(tmp_path: Path) -> None:
     path = tmp_path / "kdash.prom"
-    done = export("--textfile", str(path), "--count", "1")
+    command = [*KDASH, "--textfile", str(path), "--count", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, umask=0o077)
+    assert path.stat().st_mode & 0o777 == 0o644
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert "\nkdash_random_ready 1.0\n" in path.read_text()
     assert os.listdir(tmp_path) == ["kdash.prom"]

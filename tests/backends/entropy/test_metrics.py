@@ -32,6 +32,18 @@ def test_every_era_reads_back_by_the_rules_of_openmetrics(reading: Reading) -> N
     assert scraped(reading)["kdash_random_entropy_is_level"] == reading.gauge
 
 
+def test_every_unit_is_told_and_ends_the_name_of_its_metric() -> None:
+    registry = registry_of(ReadingCollector(lambda: READING, lambda: 0.0))
+    text = generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
+    assert text.endswith("# EOF\n")
+    families = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+    units = {family.name: family.unit for family in families}
+    assert all(name.endswith(unit) for name, unit in units.items())
+    assert units["kdash_random_reseed_age_seconds"] == "seconds"
+    assert units["kdash_random_entropy_available_bits"] == "bits"
+    assert {family.type for family in families} == {"gauge", "counter", "info"}
+
+
 def test_the_values_are_in_base_units() -> None:
     found = scraped(READING)
     assert found["kdash_random_ready"] == 1
