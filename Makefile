@@ -7,7 +7,7 @@ NATIVE := $(wildcard backends/*/*.c) $(wildcard backends/*/*.h) $(wildcard backe
 ARGS ?=
 SECONDS ?= 600
 
-.PHONY: help run test check bench fuzz soak screenshots screenshots-check man wheel clean
+.PHONY: help run test check bench bench-full readme fuzz soak screenshots screenshots-check man wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -25,8 +25,14 @@ check: $(STAMP) ## style, types and structure alone
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## measure this project beside its peers
+bench: $(STAMP) ## measure this project beside its peers, within 8 minutes: build/bench.md, bench.json
 	@$(BIN)/python benchmarks/run_all.py
+
+bench-full: $(STAMP) ## all modules, all peers, all figures (about half an hour)
+	@$(BIN)/python benchmarks/run_all.py --full
+
+readme: $(STAMP) ## put the figures of benchmarks/results.json into README.md
+	@$(BIN)/python benchmarks/readme_numbers.py
 
 fuzz: $(STAMP) ## new inputs to every parser for SECONDS (600), then what was tried and what failed
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

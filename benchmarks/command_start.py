@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from measurement import Aim, Measurement, tell
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
@@ -30,14 +32,15 @@ def seconds(arguments: list[str]) -> float:
     return time.perf_counter() - begin
 
 
-def main(runs: int = 15) -> None:
-    """Print the medians, each command in turn with the bare interpreter."""
-    print(f"start of the headless commands over `python -c pass`, medians of {runs} pairs:")
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """Each command in turn with the bare interpreter: what it takes more."""
     for command in COMMANDS:
-        extra = [seconds(["-m", "kdash", *command]) - seconds(["-c", "pass"]) for _ in range(runs)]
-        print(f"  kdash {' '.join(command):<28} +{statistics.median(extra) * 1000:4.0f} ms")
-    print("  wanted: at most +150 ms")
+        extra = [
+            1000 * (seconds(["-m", "kdash", *command]) - seconds(["-c", "pass"]))
+            for _ in range(15 if full else 5)
+        ]
+        yield Measurement(f"start of kdash {' '.join(command)}", tuple(extra), "ms", aim=Aim(150))
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure())

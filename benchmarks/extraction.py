@@ -6,12 +6,14 @@ time counts, so that what others do on the machine counts for neither.
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
+
+from measurement import Aim, Measurement, tell
 
 from kdash.backends.entropy._native import lib
 from kdash.backends.entropy.extract import extract_buf
@@ -21,7 +23,11 @@ FOLDER = Path(__file__).resolve().parent
 COUNT = 400_000
 PAIRS = 7
 WANTED_RATIO = 0.9
-WANTED_MIXED, WANTED_INPUT, WANTED_OUTPUT = 500_000, 2_000, 6_000  # a second, in Python
+WANTED = {  # a second, in Python
+    "bytes mixed": 500_000,
+    "extractions from the input pool": 2_000,
+    "extractions from an output pool": 6_000,
+}
 
 
 def python_rates() -> tuple[float, float, float]:
@@ -39,30 +45,23 @@ def python_rates() -> tuple[float, float, float]:
     return mixed, rates[0], rates[1]
 
 
-def main() -> None:
-    """Print the rates and ratios."""
-    mixed, from_input, from_output = python_rates()
-    print(
-        f"4.3 model in Python: {mixed:,.0f} bytes mixed a second (wanted {WANTED_MIXED:,}), "
-        f"extractions a second: {from_input:,.0f} input pool (wanted {WANTED_INPUT:,}), "
-        f"{from_output:,.0f} output pool (wanted {WANTED_OUTPUT:,})"
-    )
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """Rates of the model, and of native code beside the C loop's."""
+    found = zip(*(python_rates() for _ in range(PAIRS if full else 3)), strict=True)
+    for (name, wanted), rates in zip(WANTED.items(), found, strict=True):
+        yield Measurement(f"4.3 model in Python: {name}", rates, "/s", aim=Aim(wanted, least=True))
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder) / "extract_loop")
         source = str(FOLDER / "extract_loop.c")
         subprocess.run(["gcc", "-O2", "-std=gnu11", "-o", program, source], check=True)
         ours, theirs = [], []
         for _ in range(PAIRS):
-            ours.append(lib.kdash_extract_alone(COUNT) / COUNT)
+            ours.append(COUNT / lib.kdash_extract_alone(COUNT) * 1e9)
             told = subprocess.run([program, str(COUNT)], capture_output=True, text=True, check=True)
-            theirs.append(float(told.stdout.split()[0]))
-    median = statistics.median(c / own for own, c in zip(ours, theirs, strict=True))
-    print(
-        f"native extraction: {min(ours):.0f} ns, plain C loop {min(theirs):.0f} ns, "
-        f"rate over the C loop's {min(theirs) / min(ours):.2f} best, {median:.2f} median "
-        f"(wanted {WANTED_RATIO})"
-    )
+            theirs.append(1e9 / float(told.stdout.split()[0]))
+    aim = Aim(WANTED_RATIO, least=True, ratio=True)
+    yield Measurement("extraction in native code", tuple(ours), "/s", "C loop", tuple(theirs), aim)
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure())

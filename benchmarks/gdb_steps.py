@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from measurement import Measurement, tell
+
 ROOT = Path(__file__).resolve().parents[1]
 QEMU = "qemu-system-x86_64"
 STEPS = 100
@@ -91,28 +93,26 @@ def qemu(boot: str) -> float:
         return stepping(port)
 
 
-def main(rounds: int = 5) -> None:
-    """Print the best of interleaved rounds, and the ratio."""
-    print(f"{STEPS} times stepi by gdb, best of {rounds} rounds:")
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """Rounds of both servers in turn."""
+    subject = f"{STEPS} times stepi by gdb"
     if not shutil.which("gdb"):
-        print("  skipped: gdb is not installed (Debian package gdb)")
+        yield Measurement(subject, missing="gdb is not installed (Debian package gdb)")
         return
     peer = shutil.which(QEMU) is not None
     mine, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         boot = Path(folder) / "boot.img"
         boot.write_bytes(BOOT)
-        for _ in range(rounds):
-            mine.append(ours(str(boot)))
+        for _ in range(15 if full else 5):
+            mine.append(1000 * ours(str(boot)))
             if peer:
-                theirs.append(qemu(str(boot)))
-    print(f"  kdash vcpu run --gdb   {min(mine) * 1000:6.1f} ms")
+                theirs.append(1000 * qemu(str(boot)))
+    yield Measurement(subject, tuple(mine), "ms", "QEMU (TCG)", tuple(theirs))
     if not peer:
-        print(f"  QEMU: skipped, {QEMU} is not installed (Debian package qemu-system-x86)")
-        return
-    print(f"  {QEMU}     {min(theirs) * 1000:6.1f} ms")
-    print(f"  ratio kdash / QEMU     {min(mine) / min(theirs):6.2f}")
+        missing = f"{QEMU} is not installed (Debian package qemu-system-x86)"
+        yield Measurement(f"{subject} on QEMU", missing=missing)
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure())

@@ -15,23 +15,24 @@ import pty
 import random
 import select
 import signal
-import statistics
 import struct
 import sys
 import tempfile
 import termios
 import time
 import tty
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fcntl import ioctl
 from pathlib import Path
 from types import MappingProxyType
+
+from measurement import Aim, Measurement, Statistic, tell
 
 from kdash.backends.kvm.guests import flat
 from kdash.backends.kvm.session import VcpuSession
 
 ROOT = Path(__file__).resolve().parents[1]
-GUESTS = {"spins": bytes.fromhex("40ebfd"), "makes exits (out)": bytes.fromhex("e680ebfc")}
+GUESTS = {"spins": bytes.fromhex("40ebfd"), "makes exits": bytes.fromhex("e680ebfc")}
 PACES = {" ": "at full speed", "c": "recorded"}
 COLUMNS, LINES = 120, 40
 KEYS = 80
@@ -144,14 +145,8 @@ def pauses(image: bytes, *, recorded: bool) -> list[float]:
     return times
 
 
-def told(times: list[float]) -> str:
-    """Median and 95th percentile in milliseconds."""
-    last = statistics.quantiles(times, n=20)[-1]
-    return f"median {statistics.median(times) * 1000:5.1f}, 95 % {last * 1000:5.1f} ms"
-
-
-def measure(name: str, image: bytes, pace: str, echo: Terminal) -> None:
-    """Print the figures for one guest."""
+def guest_running(name: str, image: bytes, pace: str, echo: Terminal) -> Iterator[Measurement]:
+    """The figures for one guest at one pace."""
     with tempfile.TemporaryDirectory() as folder:
         guest = Path(folder) / "guest.bin"
         guest.write_bytes(image)
@@ -169,27 +164,39 @@ def measure(name: str, image: bytes, pace: str, echo: Terminal) -> None:
         finally:
             dashboard.close()
     stops = pauses(image, recorded=pace == "c")
-    print(f"  guest {name}, {PACES[pace]}; load average {os.getloadavg()[0]:.1f}")
-    print(f"    key answered: {told(times)} (wanted 50); bare echo: {told(bare)}")
-    print(f"    pause:        {told(stops)} (wanted 50)")
-    print(
-        f"    interface's thread: {share * 100:4.1f} % of a core (wanted 15),"
-        f" {sent / QUIET / 1000:.1f} kB/s to the terminal",
-        flush=True,
-    )
+    beside = f"beside a guest that {name} {PACES[pace]}"
+    yield answered(f"key answered {beside}", times, bare)
+    yield Measurement(
+        f"pause of a guest that {name} {PACES[pace]}", milliseconds(stops), "ms",
+        aim=Aim(50), statistic=Statistic.LATE,
+    )  # fmt: skip
+    yield Measurement(f"interface {beside}", (share * 100,), "% of a core", aim=Aim(15))
+    yield Measurement(f"sent to the terminal {beside}", (sent / QUIET / 1000,), "kB/s")
 
 
-def main() -> None:
-    """Print the figures for each guest at each pace."""
-    print("interface while a guest runs, 120x40:")
+def answered(subject: str, times: list[float], bare: list[float]) -> Measurement:
+    """How soon keys came back, beside a program that only gives them back."""
+    return Measurement(
+        subject, milliseconds(times), "ms", "bare echo", milliseconds(bare), Aim(50),
+        Statistic.LATE, floor=True,
+    )  # fmt: skip
+
+
+def milliseconds(times: Iterable[float]) -> tuple[float, ...]:
+    """Seconds as milliseconds."""
+    return tuple(1000 * seconds for seconds in times)
+
+
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """The figures for each guest at each pace; the one that makes exits alone where time counts."""
     echo = Terminal(["cat"])
     try:
         for pace in PACES:
-            for name, image in GUESTS.items():
-                measure(name, image, pace, echo)
+            for name, image in GUESTS.items() if full else list(GUESTS.items())[-1:]:
+                yield from guest_running(name, image, pace, echo)
     finally:
         echo.close()
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure(full=True))

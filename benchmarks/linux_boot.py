@@ -12,7 +12,10 @@ import argparse
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from measurement import Measurement, tell
 
 from kdash.backends.kvm.images import Options, load_file
 from kdash.backends.kvm.run import Listeners, Request, run_guest
@@ -24,6 +27,7 @@ MILESTONES = {
     "memory ready": b"] Memory: ",
     "user space": b"Run /",
 }
+LIMIT = 60.0  # seconds a boot may take
 
 
 def fetched_kernel() -> Path:
@@ -43,18 +47,11 @@ def fetched_kernel() -> Path:
     return known[-1]
 
 
-def main() -> None:
-    """Boot and print when each milestone was reached."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kernel", nargs="?", type=Path)
-    parser.add_argument("--append")
-    parser.add_argument("--timeout", type=float, default=60.0)
-    arguments = parser.parse_args()
-    local = sorted(Path("/boot").glob("vmlinuz-*"))
-    kernel = arguments.kernel or (local[-1] if local else fetched_kernel())
+def booted(kernel: Path, append: str | None, timeout: float) -> Iterator[Measurement]:
+    """How long each milestone took."""
     began = time.perf_counter()
-    guest = load_file(kernel, Options(command_line=arguments.append))
-    print(f"{kernel.name}: loaded in {time.perf_counter() - began:.2f} s")
+    guest = load_file(kernel, Options(command_line=append))
+    yield Measurement(f"{kernel.name}: loaded", (time.perf_counter() - began,), "s")
     text, reached = bytearray(), dict[str, float]()
     began = time.perf_counter()
 
@@ -63,11 +60,33 @@ def main() -> None:
         for name, sign in MILESTONES.items():
             if name not in reached and sign in text:
                 reached[name] = time.perf_counter() - began
-                print(f"{name}: {reached[name]:.2f} s", flush=True)
 
-    report = run_guest(Request(guest, timeout=arguments.timeout), Listeners(serial=take))
-    print(f"{report.outcome.value}: {report.detail}")
-    print(f"{sum(report.exits.values())} exits in {report.seconds:.1f} s")
+    report = run_guest(Request(guest, timeout=timeout), Listeners(serial=take))
+    for name in MILESTONES:
+        subject = f"{kernel.name}: {name}"
+        if name in reached:
+            yield Measurement(subject, (reached[name],), "s")
+        else:
+            yield Measurement(subject, missing=f"{report.outcome.value}: {report.detail}")
+
+
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """Debian's kernel, or the newest of this machine."""
+    local = sorted(Path("/boot").glob("vmlinuz-*"))
+    yield from booted(local[-1] if local else fetched_kernel(), None, LIMIT)
+
+
+def main() -> None:
+    """Boot the kernel given, or the one there is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kernel", nargs="?", type=Path)
+    parser.add_argument("--append")
+    parser.add_argument("--timeout", type=float, default=LIMIT)
+    given = parser.parse_args()
+    if given.kernel:
+        tell(booted(given.kernel, given.append, given.timeout))
+    else:
+        tell(measure())
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from measurement import Aim, Measurement, tell
 
 from kdash.backends.entropy.sampler import EntropySampler
 from kdash.backends.entropy.signals import SignalReader
@@ -30,7 +32,7 @@ def processor_time(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def sampled() -> float:
+def sampled(seconds: float) -> float:
     """The share of a core that the sampler and its probe take."""
     with tempfile.TemporaryDirectory() as folder:
         probe = VdsoChild()
@@ -39,10 +41,10 @@ def sampled() -> float:
         time.sleep(STARTING)
         assert probe.process_id is not None
         begun = time.process_time(), processor_time(probe.process_id)
-        time.sleep(SECONDS)
+        time.sleep(seconds)
         spent = time.process_time() - begun[0] + processor_time(probe.process_id) - begun[1]
         sampler.stop()
-    return spent / SECONDS
+    return spent / seconds
 
 
 def peer() -> float:
@@ -54,7 +56,7 @@ def peer() -> float:
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 20
 
 
-def many_cpus() -> float:
+def many_cpus(seconds: float) -> float:
     """The share of a core on a presented machine of very many CPUs."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "proc").mkdir()
@@ -65,22 +67,28 @@ def many_cpus() -> float:
         reader = SignalReader(folder)
         reader.read()
         begun, start = time.process_time(), time.monotonic()
-        while time.monotonic() - start < SECONDS:
+        while time.monotonic() - start < seconds:
             reader.read()
             time.sleep(1.0)
         reader.close()
-        return (time.process_time() - begun) / SECONDS
+        return (time.process_time() - begun) / seconds
 
 
-def main() -> None:
-    """Print the shares of one core."""
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """The shares of one core, in percent."""
     if not Path(PEER[1]).exists():
-        sys.stdout.write("sampling: no /proc/sys/kernel/random here\n")
+        yield Measurement("sampling", missing="no /proc/sys/kernel/random here")
         return
-    print(f"generator sampled once a second: {sampled():.2%} of a core (aim: below 1 %)")
-    print(f"  {CPUS_PRESENTED} CPUs, 1500 interrupt lines: {many_cpus():.2%} of a core")
-    print(f"  peer, cat entropy_avail once a second: {peer():.2%}, one number of them all")
+    seconds = SECONDS if full else SECONDS / 2
+    yield Measurement(
+        "every signal of the generator, once a second", (100 * sampled(seconds),), "% of a core",
+        "cat entropy_avail", (100 * peer(),), Aim(1),
+    )  # fmt: skip
+    if not full:
+        return
+    subject = f"signals of a machine of {CPUS_PRESENTED} CPUs, once a second"
+    yield Measurement(subject, (100 * many_cpus(seconds),), "% of a core", aim=Aim(1))
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure(full=True))

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from interface_rates import Terminal, answers, told
+from interface_rates import Terminal, answered, answers
 from stack_browser import A_FILE, COUNT, findings
 
 from kdash.backends.stack.formats import json_line
@@ -171,7 +171,7 @@ def under_load(folder: Path, seconds: float) -> list[str]:
     growth = memory[-1] - memory[0]
     print(f"  memory after the first {warm:.0f} s: {growth / (1 << 20):+.1f} MiB to"
           f" {memory[-1] / (1 << 20):.0f} MiB (flat: up to {FLAT >> 20} MiB)")  # fmt: skip
-    print(f"  key answered: {told(times)} (wanted 50), {len(times)} keys; bare echo: {told(bare)}")
+    print(f"  {answered('key answered', times, bare)}")
     print(f"  {sent / quiet / 1000:.1f} kB/s to the terminal, {used / quiet * 100:.0f} % of a core"
           f" with the guest's own; load average {os.getloadavg()[0]:.1f}")  # fmt: skip
     print("  held at the end: " + ", ".join(f"{n} {kind}" for kind, n in sorted(after.items())))

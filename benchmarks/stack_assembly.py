@@ -6,9 +6,11 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from measurement import Aim, Measurement
 from stack_packages import Packages
 from stack_peer import Said, peer_says, same, silent_for_a_reason, we_say
 
@@ -115,8 +117,8 @@ def compared(packages: Packages, frame_pointer: bool) -> Agreement:
     return result
 
 
-def main(packages: Packages, most: int = 0) -> None:
-    """Print the agreement by function and kind, and every difference."""
+def measure(packages: Packages, most: int = 0) -> Iterator[Measurement]:
+    """The agreement by function and kind; every difference is printed."""
     print("assembled by: " + " ".join(
         word.replace(str(packages.root), "$CACHE")
         for word in command_line(packages, Path("FILE.S"), Path("FILE.o"), False)
@@ -126,10 +128,12 @@ def main(packages: Packages, most: int = 0) -> None:
         how = "with" if frame_pointer else "without"
         print(
             f"assembly {how} frame pointers: {found.files} files, objtool flags {found.functions}"
-            f" (function, kind), {found.both} by both, {sum(found.added.values())} by kdash alone;"
-            f" agreement {100 * found.rate():.2f} % (aim: {100 * AIM:.0f} %)"
-            f" {'met' if found.rate() >= AIM else 'MISSED'}"
+            f" (function, kind), {found.both} by both, {sum(found.added.values())} by kdash alone"
         )
+        yield Measurement(
+            f"the kernel's assembly {how} frame pointers: same functions and kinds as objtool",
+            (100 * found.rate(),), "%", aim=Aim(100 * AIM, least=True),
+        )  # fmt: skip
         for text, counts in (("only objtool", found.missed), ("only kdash", found.added)):
             for place, count in counts.most_common(40):
                 print(f"  {text}: {place}{f' ({count})' if count > 1 else ''}")

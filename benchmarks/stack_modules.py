@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from measurement import Aim, Measurement
 from stack_notes import with_reachable_notes
 from stack_packages import Packages
 from stack_peer import Said, peer_says, same, silent_for_a_reason, we_say
@@ -31,8 +33,8 @@ def judged(objtool: Path, modules: list[Path]) -> list[tuple[str, set[Said], set
     return found
 
 
-def main(packages: Packages, most: int = 0) -> None:
-    """Print who names which modules, and every difference."""
+def measure(packages: Packages, most: int = 0) -> Iterator[Measurement]:
+    """Modules that one tool names alone; who names which, and every difference, is printed."""
     modules = packages.modules[: most or None]
     parts = [modules[at :: PROCESSES * 8] for at in range(PROCESSES * 8)]
     with ProcessPoolExecutor(PROCESSES) as pool:
@@ -57,5 +59,7 @@ def main(packages: Packages, most: int = 0) -> None:
     for text, counts in (("only objtool", missed), ("only kdash", added)):
         for place, _ in counts.most_common(20):
             print(f"  {text}: {place}")
-    verdict = "met" if peers == ours else "MISSED"
-    print(f"modules named by one tool alone: {len(set(peers) ^ set(ours))} (aim: 0) {verdict}")
+    yield Measurement(
+        f"of {len(modules):,} modules, named by kdash or objtool alone",
+        (len(set(peers) ^ set(ours)),), aim=Aim(0),
+    )  # fmt: skip

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from measurement import Aim, Measurement, tell
 from stack_packages import MissingError, Packages, fetch
 
 JOBS = 2
 PARTS = 2
+WORDS = {"cpu": "processor time", "wall": "time"}
 AIM = 0.6
 AIM_LARGEST = 1.2
 AIM_SMALL = 0.25  # seconds
@@ -111,50 +113,47 @@ def theirs(packages: Packages, jobs: int) -> list[str]:
     return ["xargs", "-n1", f"-P{jobs}", str(packages.objtool), "--orc", "--dry-run"]
 
 
-def all_modules(packages: Packages) -> None:
+def all_modules(packages: Packages) -> Iterator[Measurement]:
     """The whole list, by both in turns."""
-    own, peer = Cost(), Cost()
-    cost(ours(JOBS), packages.modules[:2])
+    modules = packages.modules
+    own, peer = [], []
+    cost(ours(JOBS), modules[:2])
     for part in range(PARTS):
-        files = packages.modules[part::PARTS]
-        peer.add(cost(theirs(packages, JOBS), files))
-        own.add(cost(ours(JOBS), files, watch=True))
-    memory = own.memory / 1e6
-    print(
-        f"stack, {len(packages.modules)} modules, {JOBS} at a time: kdash {own.cpu:.1f} s of CPU,"
-        f" {own.wall:.1f} s; objtool {peer.cpu:.1f} s, {peer.wall:.1f} s; ratio of CPU"
-        f" {own.cpu / peer.cpu:.2f}, of wall time {own.wall / peer.wall:.2f} (aim: {AIM}),"
-        f" memory {memory:.0f} MB (aim: {AIM_MEMORY})"
-    )
+        files = modules[part::PARTS]
+        peer.append(cost(theirs(packages, JOBS), files))
+        own.append(cost(ours(JOBS), files, watch=True))
+    name = f"stack validation of {len(modules):,} modules, {JOBS} at a time"
+    aim = Aim(AIM, ratio=True)
+    for kind, unit in (("cpu", "s of CPU"), ("wall", "s")):
+        mine, other = ((sum(getattr(one, kind) for one in costs),) for costs in (own, peer))
+        yield Measurement(f"{name}: {WORDS[kind]}", mine, unit, "objtool", other, aim)
+    memory = max(one.memory for one in own) / 1e6
+    yield Measurement(f"{name}: memory", (memory,), "MB", aim=Aim(AIM_MEMORY))
 
 
-def one_module(packages: Packages, name: str) -> tuple[float, float]:
-    """CPU seconds of both for one module, as medians of runs in turns."""
+def one_module(packages: Packages, name: str, aim: Aim) -> Measurement:
+    """CPU seconds of both for one module, runs in turns."""
     (file,) = (path for path in packages.modules if path.name == name)
     own, peer = [], []
     for _ in range(7):
         peer.append(cost(theirs(packages, 1), [file]).cpu)
         own.append(cost(ours(1), [file]).cpu)
-    return statistics.median(own), statistics.median(peer)
+    return Measurement(
+        f"stack validation of {name}", tuple(own), "s of CPU", "objtool", tuple(peer), aim
+    )
 
 
-def main() -> None:
-    """Print the ratios."""
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """Costs beside objtool's."""
     try:
         packages = fetch()
     except MissingError as error:
-        print(f"stack beside objtool: not measured: {error}")
+        yield Measurement("stack validation beside objtool", missing=str(error))
         return
-    os.nice(5)
-    all_modules(packages)
-    own, peer = one_module(packages, LARGEST)
-    print(
-        f"stack, {LARGEST}: kdash {own:.2f} s of CPU, objtool {peer:.2f} s; ratio {own / peer:.2f}"
-        f" (aim: {AIM_LARGEST})"
-    )
-    own, peer = one_module(packages, SMALL)
-    print(f"stack, {SMALL}: kdash {own:.3f} s of CPU (aim: {AIM_SMALL}), objtool {peer:.3f} s")
+    yield from all_modules(packages)
+    yield one_module(packages, LARGEST, Aim(AIM_LARGEST, ratio=True))
+    yield one_module(packages, SMALL, Aim(AIM_SMALL))
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure(full=True))

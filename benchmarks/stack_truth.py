@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from measurement import Measurement, tell
 from stack_packages import MissingError, fetch
 
 import kdash
@@ -18,26 +20,33 @@ import kdash
 PARTS = ("modules", "assembly", "mutants", "orc")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the comparisons that were asked for; all by default."""
-    parser = argparse.ArgumentParser(description="Compare the stack validator with objtool.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--most", type=int, default=0, help="modules, or mutants, at most")
-    given = parser.parse_args(arguments)
-    unknown = [part for part in given.parts if part not in PARTS]
-    if unknown:
-        parser.error(f"no part '{unknown[0]}'; one of: {', '.join(PARTS)}")
+def measure(
+    *, full: bool = True, parts: Sequence[str] = PARTS, most: int = 0
+) -> Iterator[Measurement]:
+    """The comparisons asked for, of so many modules or mutants at most."""
     try:
         packages = fetch()
     except MissingError as error:
-        print(f"stack truth: not measured: {error}")
+        yield Measurement("stack validation as objtool's", missing=str(error))
         return
     print(
         f"stack truth: kdash {kdash.__version__} beside objtool of linux-kbuild-6.1"
         f" {packages.version}, linux-image-{packages.release}"
     )
-    for part in given.parts or PARTS:
-        importlib.import_module(f"stack_{part}").main(packages, given.most)
+    for part in parts:
+        yield from importlib.import_module(f"stack_{part}").measure(packages, most)
+
+
+def main() -> None:
+    """Run the comparisons that were asked for; all by default."""
+    parser = argparse.ArgumentParser(description="Compare the stack validator with objtool.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--most", type=int, default=0, help="modules, or mutants, at most")
+    given = parser.parse_args()
+    unknown = [part for part in given.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no part '{unknown[0]}'; one of: {', '.join(PARTS)}")
+    tell(measure(parts=given.parts or PARTS, most=given.most))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ that does not hold is looked at with the breakpoint in a debug register.
 
 from __future__ import annotations
 
-import statistics
 import time
+from collections.abc import Iterator
+
+from measurement import Aim, Measurement, Statistic, tell
 
 from kdash.backends.kvm.facts import StopKind
 from kdash.backends.kvm.guests import flat
@@ -61,7 +63,7 @@ def steps_a_second(wanted: tuple[Wanted, ...]) -> float:
 
 
 def pauses(stops: tuple[Wanted, ...]) -> list[float]:
-    """Milliseconds from asking for a pause to its snapshot, sorted."""
+    """Milliseconds from asking for a pause to its snapshot"""
     session = _session(stops)
     times = []
     try:
@@ -73,7 +75,7 @@ def pauses(stops: tuple[Wanted, ...]) -> list[float]:
             times.append(1000 * (time.perf_counter() - began))
     finally:
         session.close()
-    return sorted(times)
+    return times
 
 
 def conditions_a_second() -> float:
@@ -87,23 +89,22 @@ def conditions_a_second() -> float:
         session.close()
 
 
-def main() -> None:
-    """Print the rates, then the pauses."""
-    rates = dict.fromkeys(KINDS, 0.0)
-    for _ in range(ROUNDS):  # interleaved: what else the machine does hits all alike
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """The rates, then the pauses."""
+    rates = {name: list[float]() for name in KINDS}
+    for _ in range(2 * ROUNDS if full else ROUNDS):  # what else the machine does hits all alike
         for name, stops in KINDS.items():
-            rates[name] = max(rates[name], steps_a_second(stops))
-    plain = rates[NOTHING]
-    for name, rate in rates.items():
-        print(f"steps/s, {name + ':':<30}{rate:9,.0f}   {rate / plain:.2f}")
-    print(f"conditions/s in a debug register:      {conditions_a_second():9,.0f}")
-    for name, stops in (("full speed", ()), ("by steps, watching", WATCH)):
-        times = pauses(stops)
-        print(
-            f"pause of a spinning guest, {name}: median {statistics.median(times):.1f} ms, "
-            f"95 % {times[int(0.95 * len(times))]:.1f} ms, longest {times[-1]:.1f} ms (aim: 50)"
-        )
+            rates[name].append(steps_a_second(stops))
+    plain = tuple(rates.pop(NOTHING))
+    for name, found in rates.items():
+        yield Measurement(f"steps with {name}", tuple(found), "/s", "with no stop point", plain)
+    yield Measurement("conditions looked at in a debug register", (conditions_a_second(),), "/s")
+    for name, stops in (("at full speed", ()), ("by steps, watching", WATCH)):
+        yield Measurement(
+            f"pause of a guest that spins {name}", tuple(pauses(stops)), "ms",
+            aim=Aim(50), statistic=Statistic.LATE,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure())

@@ -7,10 +7,12 @@ every byte, in one process on one core; rngtest makes the FIPS 140-2 tests alone
 from __future__ import annotations
 
 import shutil
-import statistics
 import subprocess
 import time
+from collections.abc import Iterator
 from random import Random
+
+from measurement import Aim, Measurement, tell
 
 from kdash.backends.entropy.health.continuous import ProportionStream, RepetitionStream
 from kdash.backends.entropy.health.fips140 import Fips140Stream
@@ -38,23 +40,20 @@ def rngtest_rate(data: bytes) -> float:
     return len(data) / 1e6 / (time.perf_counter() - began)
 
 
-def main() -> None:
-    """Print the rates, taken in turn."""
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """The rates, taken in turn."""
     data = Random(1).randbytes(BYTES)
     peer = shutil.which("rngtest") is not None
     ours, theirs = [], []
-    for _ in range(ROUNDS):
+    for _ in range(3 * ROUNDS if full else ROUNDS):
         ours.append(kdash_rate(data))
         if peer:
             theirs.append(rngtest_rate(data))
-    rate = statistics.median(ours)
-    print(f"stream health: FIPS 140-2 + RCT + APT {rate:.0f} MB/s (wanted {WANTED})", end="")
-    if peer:
-        print(f", rngtest (FIPS 140-2 alone) {statistics.median(theirs):.0f} MB/s", end="")
-        print(f", ratio {rate / statistics.median(theirs):.2f}")
-    else:
-        print("; rngtest is not installed")
+    yield Measurement(
+        "stream health: FIPS 140-2, repetition count, adaptive proportion", tuple(ours), "MB/s",
+        "rngtest (FIPS 140-2 alone)", tuple(theirs), Aim(WANTED, least=True),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure())

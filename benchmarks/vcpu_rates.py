@@ -3,19 +3,19 @@
 The C loop is built from benchmarks/c_loop.c into a temporary folder. Both run the same guests,
 as many events, in turn; making the machine counts for neither. Both are one thread that never
 waits, so that processor time is what passes on an idle machine, and what others do there counts
-for neither. Of so many pairs the best of each side and the ratio of these are printed, and the
-median of the pairs' ratios.
+for neither.
 """
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from measurement import Aim, Measurement, tell
 
 from kdash.backends.kvm.facts import Mode
 from kdash.backends.kvm.guests import Guest
@@ -68,28 +68,24 @@ def exit_rate(image: bytes) -> float:
         return runner.log.total / (time.process_time() - begin)
 
 
-def main() -> None:
-    """Print the rates and ratios."""
+def measure(*, full: bool = False) -> Iterator[Measurement]:
+    """Rates beside the C loop's."""
+    rows: tuple[tuple[str, str, Callable[[], float], float], ...] = (
+        ("steps with registers, every record decoded", "step", step_rate, 0.90),
+        ("exits at full speed, OUT", "out", lambda: exit_rate(OUT_GUEST), 0.95),
+        ("exits at full speed, IN", "in", lambda: exit_rate(IN_GUEST), 0.95),
+    )
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "c_loop"
         source = FOLDER / "c_loop.c"
         build = ["gcc", "-O2", "-std=gnu11", "-o", str(program), str(source)]
         subprocess.run(build, check=True)
-        print(f"VCPU rates, {EVENTS} events each, best of {PAIRS} pairs in turn:")
-        rows: tuple[tuple[str, str, Callable[[], float], float], ...] = (
-            ("steps with registers, every record decoded", "step", step_rate, 0.90),
-            ("exits at full speed, OUT", "out", lambda: exit_rate(OUT_GUEST), 0.95),
-            ("exits at full speed, IN", "in", lambda: exit_rate(IN_GUEST), 0.95),
-        )
         for name, kind, ours, wanted in rows:
-            pairs = [(c_rate(program, kind), ours()) for _ in range(PAIRS)]
-            theirs, best = max(c for c, _ in pairs), max(own for _, own in pairs)
-            median = statistics.median(own / c for c, own in pairs)
-            print(
-                f"  {name:<43} {best / 1000:6.1f} k/s   C loop {theirs / 1000:6.1f} k/s"
-                f"   ratio {best / theirs:.2f}, median {median:.2f} (wanted {wanted:.2f})"
-            )
+            pairs = [(c_rate(program, kind), ours()) for _ in range(3 * PAIRS if full else PAIRS)]
+            theirs, own = zip(*pairs, strict=True)
+            aim = Aim(wanted, least=True, ratio=True)
+            yield Measurement(f"VCPU: {name}", own, "/s", "C loop", theirs, aim)
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure())

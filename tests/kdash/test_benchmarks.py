@@ -1,0 +1,93 @@
+"""The table that `make bench` writes, and that one benchmark's failure loses no other's figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+sys.path.insert(0, str(FOLDER))
+
+from measurement import Aim, Measurement, Statistic  # noqa: E402
+from results import Results, as_json, as_markdown, read  # noqa: E402
+from run_all import FULL, run  # noqa: E402
+
+RATE = Measurement(
+    "steps", (90.0, 100.0, 95.0), "/s", "C loop", (100.0, 200.0, 100.0),
+    Aim(0.9, least=True, ratio=True),
+)  # fmt: skip
+LATE = Measurement(
+    "key", tuple(map(float, range(1, 101))), "ms", aim=Aim(50), statistic=Statistic.LATE
+)
+
+
+def benchmark(monkeypatch: pytest.MonkeyPatch, name: str, *given: object) -> None:
+    def measure(*, full: bool) -> Iterator[object]:
+        for one in given:
+            if isinstance(one, BaseException):
+                raise one
+            yield one
+
+    module = ModuleType(name)
+    vars(module)["measure"] = measure
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def test_the_ratio_is_the_median_over_pairs_that_ran_in_turn() -> None:
+    assert RATE.ratio == 0.9
+    assert RATE.met
+
+
+def test_a_late_figure_is_the_one_that_95_of_100_stay_below() -> None:
+    assert 95 <= LATE.value <= 97
+    assert LATE.verdict == "missed"
+
+
+def test_the_json_holds_everything_that_the_table_is_made_of(tmp_path: Path) -> None:
+    results = Results("2026-01-02", {"cores": "2"}, [RATE, LATE, Measurement("x", missing="no")])
+    (tmp_path / "bench.json").write_text(as_json(results))
+    again = read(tmp_path / "bench.json")
+    assert again == results
+    assert as_markdown(again) == as_markdown(results)
+
+
+def test_a_row_tells_figure_peer_ratio_aim_and_whether_it_is_met() -> None:
+    row = (
+        "| steps | 95 /s (median of 3, 90 to 100) | C loop: 100 | 0.90 | ratio at least 0.9 | met |"
+    )
+    assert row in as_markdown(Results("2026-01-02", {}, [RATE]))
+
+
+def test_a_benchmark_that_fails_leaves_the_others_their_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    benchmark(monkeypatch, "one", RATE, OSError("no room"))
+    benchmark(monkeypatch, "two", SystemExit("nothing came"))
+    benchmark(monkeypatch, "three", LATE)
+    found, status = run(("one", "two", "three"), full=False, limit=60)
+    assert (found[0], found[-1], status) == (RATE, LATE, 0)
+    assert [one.missing for one in found[1:-1]] == [
+        "OSError: no room",
+        "SystemExit: nothing came",
+    ]
+
+
+def test_what_is_known_is_kept_when_the_run_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark(monkeypatch, "one", RATE, KeyboardInterrupt())
+    assert run(("one",), full=False, limit=60) == ([RATE], 130)
+
+
+def test_a_run_without_time_left_names_what_was_not_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    benchmark(monkeypatch, "one", RATE)
+    found, _ = run(("one",), full=False, limit=-1)
+    assert "were over" in found[0].missing
+
+
+def test_every_benchmark_is_there() -> None:
+    assert [name for name in FULL if not (FOLDER / f"{name}.py").exists()] == []
