@@ -19,9 +19,12 @@ def state_folder() -> Path:
     return base / "kdash"
 
 
-def history_path() -> Path:
-    """The file of the Entropy pane's history."""
-    return state_folder() / "entropy-history"
+def history_path() -> Path | None:
+    """The file of the generator's history; None for a user who has no home directory."""
+    try:
+        return state_folder() / "entropy-history"
+    except RuntimeError:
+        return None
 
 
 def verdict_path() -> str:

@@ -156,11 +156,11 @@ def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
         ValueError: A number out of range.
     """
     if not 1 <= sockets <= MOST_SOCKETS:
-        raise ValueError(f"{sockets} sockets: 1 to {MOST_SOCKETS}")
+        raise ValueError(f"{sockets:,} sockets: 1 to {MOST_SOCKETS}")
     if not sockets <= threads <= MOST_THREADS:
-        raise ValueError(f"{threads} threads: {sockets}, one a socket, to {MOST_THREADS:,}")
+        raise ValueError(f"{threads:,} threads: {sockets} (one a socket) to {MOST_THREADS:,}")
     if not 1 <= nodes <= threads:
-        raise ValueError(f"{nodes} nodes: 1 to {threads}, the number of threads")
+        raise ValueError(f"{nodes:,} pools: 1 to {threads:,}, the number of threads")
     machine = _Machine(sockets, threads, nodes, calibration or Calibration(), seed)
     machine.run(int(reads * _WARM_UP), step)
     began = machine.now

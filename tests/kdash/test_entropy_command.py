@@ -350,6 +350,18 @@ def test_the_probe_ends_with_the_command_that_is_killed() -> None:
         time.sleep(0.02)
 
 
+def test_a_user_without_a_home_directory_keeps_no_history_and_sees_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert entropy.run(["--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["era"]
+
+
 def test_a_check_may_look_for_a_while() -> None:
     begun = time.monotonic()
     done = kdash("--check", "--for", "0.5", "--format", "json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,6 +18,7 @@ _PIECE = 1 << 18
 _SMALL_PIECE = 4096
 _EXTRACTED = 500  # bytes of the model between two events that feed it
 _RANDOM_DEVICE = (1, 8)
+_HARDWARE_DEVICE = (10, 183)  # include/linux/miscdevice.h, HWRNG_MINOR
 _BLOCKING_ERA = Path("/proc/sys/kernel/random/read_wakeup_threshold")
 
 
@@ -64,19 +66,23 @@ def file_bytes(path: str, nbytes: int | None) -> Iterator[bytes]:
         os.close(descriptor)
         raise
     limit = LIVE_BYTES if device and nbytes is None else nbytes
-    return _first(_descriptor_bytes(descriptor), limit)
+    if device and path != "-" and _numbers(found.st_rdev) == _HARDWARE_DEVICE:
+        os.close(descriptor)
+        return _first(_hwrng_bytes(path), limit)  # which may be slow, or give nothing
+    return _descriptor_bytes(descriptor, limit)
 
 
 def _drains(device: int) -> bool:
     """Whether it is the kernel's blocking device (up to 5.5: it has a threshold)."""
-    return (os.major(device), os.minor(device)) == _RANDOM_DEVICE and _BLOCKING_ERA.exists()
+    return _numbers(device) == _RANDOM_DEVICE and _BLOCKING_ERA.exists()
 
 
-def _first(pieces: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
+def _numbers(device: int) -> tuple[int, int]:
+    return os.major(device), os.minor(device)
+
+
+def _first(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
     for piece in pieces:
-        if limit is None:
-            yield piece
-            continue
         if piece[:limit]:
             yield piece[:limit]
         limit -= len(piece)
@@ -84,9 +90,12 @@ def _first(pieces: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
             return
 
 
-def _descriptor_bytes(descriptor: int) -> Iterator[bytes]:
+def _descriptor_bytes(descriptor: int, limit: int | None) -> Iterator[bytes]:
+    """What can be read, and no more of it than is wanted: a pipe's rest is its next reader's."""
+    left = sys.maxsize if limit is None else limit
     try:
-        while piece := os.read(descriptor, _PIECE):
+        while left and (piece := os.read(descriptor, min(left, _PIECE))):
+            left -= len(piece)
             yield piece
     except OSError as error:
         raise SourceError(error.strerror or "can't be read") from None

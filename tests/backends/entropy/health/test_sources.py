@@ -17,6 +17,24 @@ def test_a_file_is_read_to_its_end_or_to_the_bytes_asked_for(tmp_path: Path) -> 
     assert b"".join(file_bytes(str(path), 300_001)) == path.read_bytes()[:300_001]
 
 
+def test_no_more_is_taken_of_a_pipe_than_is_tested(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    keeper = os.open(path, os.O_RDWR)
+    os.write(keeper, b"tested, the rest")
+    assert b"".join(file_bytes(str(path), 6)) == b"tested"
+    assert os.read(keeper, 99) == b", the rest"
+    os.close(keeper)
+
+
+def test_the_hardware_device_is_read_with_patience_by_any_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    zero = os.stat("/dev/zero").st_rdev
+    monkeypatch.setattr(sources, "_HARDWARE_DEVICE", (os.major(zero), os.minor(zero)))
+    assert [len(piece) for piece in file_bytes("/dev/zero", 5000)] == [4096, 904]
+
+
 def test_a_device_without_an_end_is_read_for_a_bounded_number_of_bytes() -> None:
     assert b"".join(file_bytes("/dev/zero", None)) == bytes(LIVE_BYTES)
 
