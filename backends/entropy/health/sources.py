@@ -68,7 +68,7 @@ def file_bytes(path: str, nbytes: int | None) -> Iterator[bytes]:
     limit = LIVE_BYTES if device and nbytes is None else nbytes
     if device and path != "-" and _numbers(found.st_rdev) == _HARDWARE_DEVICE:
         os.close(descriptor)
-        return _first(_hwrng_bytes(path), nbytes or LIVE_BYTES)  # which may be slow, or give nothing
+        return _first(_hwrng_bytes(path), nbytes or LIVE_BYTES)  # which may be slow
     return _descriptor_bytes(descriptor, limit)
 
 
