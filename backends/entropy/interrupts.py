@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import add
 
 from kdash.backends.entropy.pacing import Pacing
 from kdash.backends.entropy.procfs import Root, Unavailable
@@ -18,7 +19,8 @@ from kdash.backends.entropy.procfs import Root, Unavailable
 # Per-CPU timers by the name their driver registers: drivers/clocksource/arm_arch_timer.c,
 # timer-riscv.c, arch/arm64/kvm/arch_timer.c.
 _LOCAL_TIMERS = ("arch_timer", "riscv-timer", "kvm guest vtimer", "kvm guest ptimer")
-_DIGITS = 20  # of the largest count there can be
+_DIGITS = 20  # of the largest number there can be
+_MOST_COUNT = (1 << 64) - 1
 _MOST_CPUS = 1 << 16  # columns; Linux is built for 8,192 at most
 _MOST_RATE = 1e8  # interrupts a second that one CPU can take, by far; a count that jumps is none
 _SHARE = 0.003  # of one CPU, the most that counting interrupts may take
@@ -47,9 +49,8 @@ def parse_interrupts(text: str) -> InterruptCounts:
         raise Unavailable("holds no table of interrupts")
     per_cpu = [0] * len(cpus)
     lines = 0
-    for line in _entropy_lines(text):
-        for column, count in line.counts:
-            per_cpu[column] += count
+    for _, counts, _ in _entropy_lines(text):
+        per_cpu = list(map(add, per_cpu, counts))
         lines += 1
     if not lines and not _has_any_line(text):
         raise Unavailable("lists no interrupt")
@@ -68,9 +69,9 @@ class InterruptLine:
 def interrupts_by_line(text: str) -> Iterator[InterruptLine]:
     """The entropy-feeding interrupts in the text of /proc/interrupts, by the CPUs' own numbers."""
     cpus = _cpus(text)
-    for line in _entropy_lines(text):
-        counts = tuple((cpus[column], count) for column, count in line.counts)
-        yield InterruptLine(line.number, counts, line.action)
+    for number, counts, action in _entropy_lines(text):
+        found = tuple((cpu, count) for cpu, count in zip(cpus, counts, strict=True) if count)
+        yield InterruptLine(number, found, action)
 
 
 def _cpus(text: str) -> list[int]:
@@ -81,8 +82,11 @@ def _cpus(text: str) -> list[int]:
     return numbers if ascending else list(range(len(names)))
 
 
-def _entropy_lines(text: str) -> Iterator[InterruptLine]:
-    """The same by columns."""
+def _entropy_lines(text: str) -> Iterator[tuple[int, list[int], str]]:
+    """Number, count in each column and action of the same.
+
+    A large host has a million counts: they are turned to numbers without a loop of our own.
+    """
     header, _, body = text.partition("\n")
     cpus = sum(word.startswith("CPU") for word in header.split())
     for line in body.splitlines():
@@ -93,15 +97,12 @@ def _entropy_lines(text: str) -> Iterator[InterruptLine]:
         counts = words[:cpus]
         if len(counts) < cpus or not "".join(counts).isdecimal():
             continue
-        # Most interrupts go to one CPU: on a large host nearly all the counts are 0.
-        found = [(column, word) for column, word in enumerate(counts) if word != "0"]
-        if any(len(word) > _DIGITS for _, word in found):
+        try:
+            numbers = list(map(int, counts))
+        except ValueError:  # of more digits than Python takes
             continue
-        yield InterruptLine(
-            int(label),
-            tuple((column, int(word)) for column, word in found),
-            words[cpus] if len(words) > cpus else "",
-        )
+        if max(numbers) <= _MOST_COUNT:
+            yield int(label), numbers, words[cpus] if len(words) > cpus else ""
 
 
 def _has_any_line(text: str) -> bool:
