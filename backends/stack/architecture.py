@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from kdash.backends.stack.decode import Code
 from kdash.backends.stack.functions import Functions
-from kdash.backends.stack.image import EM_X86_64, Ints, ObjectImage
+from kdash.backends.stack.image import Ints, ObjectImage
 from kdash.backends.stack.operations import Operation
+from kdash.backends.stack.section_headers import EM_X86_64
 
 #: By machine number of the ELF header: the module that holds `ARCHITECTURE`.
 _KNOWN: Final = {EM_X86_64: "kdash.backends.stack.x86_64"}

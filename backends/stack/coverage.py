@@ -94,7 +94,7 @@ class Coverage:
         return self.program.functions.containing(self.program.code.start[instructions])
 
     def _holder(self, instruction: int) -> int:
-        return int(self._holders(np.array([instruction], np.int64))[0])
+        return self.program.functions.around_one(int(self.program.code.start[instruction]))
 
     # --- runs of unreached instructions
 
@@ -206,7 +206,8 @@ class Coverage:
                 continue
             returns = run[code.control[run] == RET].tolist()
             first = self._with_padding(int(run[0]))
-            inside = labels[(labels >= code.start[first]) & (labels <= code.start[run[-1]])]
+            begin = np.searchsorted(labels, code.start[first])
+            inside = labels[begin : np.searchsorted(labels, code.start[run[-1]], "right")]
             label_indexes = [i for i in code.index_at(inside).tolist() if i >= 0]
             called = inside[self._called(inside)]
             if returns:
@@ -235,8 +236,13 @@ class Coverage:
     def _end_before(self, at: int) -> int:
         """Position behind the functions in front of an instruction outside of all; 0 if none."""
         functions = self.program.functions
-        ends = functions.end[functions.start <= self.program.code.start[at]]
-        return int(ends.max()) if len(ends) else 0
+        begun = int(np.searchsorted(functions.start, self.program.code.start[at], "right"))
+        return int(self._furthest[begun - 1]) if begun else 0
+
+    @cached_property
+    def _furthest(self) -> Ints:
+        """For each function, ascending by start, the position behind all up to it."""
+        return np.maximum.accumulate(self.program.functions.end)
 
     def _is_hole(self, run: Ints) -> bool:
         """Whether it is what the linker left of a weak function whose symbol it dropped.

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kdash.backends.stack.codes import NONE, code_tables
-from kdash.backends.stack.image import Ints, ObjectImage, Section
+from kdash.backends.stack.image import Ints, ObjectImage
+from kdash.backends.stack.section_headers import Section
 
 _PIECE = 32768  # instructions decoded at a time
 GAP = 16  # bytes between sections: no instruction is longer than 15

@@ -53,9 +53,13 @@ class Functions:
             return np.full(len(positions), -1, np.int64)
         found = np.searchsorted(self.start, positions, "right") - 1
         result = np.where((found >= 0) & (positions < self.end[found]), found, -1)
-        if bool(np.any(self.around >= 0)):
+        if self._nested:
             self._look_outwards(positions, found, result)
         return result
+
+    @cached_property
+    def _nested(self) -> bool:
+        return bool(np.any(self.around >= 0))
 
     @cached_property
     def _bounds(self) -> tuple[list[int], list[int], list[int]]:

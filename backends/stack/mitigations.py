@@ -25,9 +25,10 @@ from kdash.backends.stack.codes import (
     code_tables,
 )
 from kdash.backends.stack.events import Events
-from kdash.backends.stack.image import R_X86_64_PC32, R_X86_64_PLT32, Ints, Section
+from kdash.backends.stack.image import R_X86_64_PC32, R_X86_64_PLT32, Ints
 from kdash.backends.stack.membership import among
 from kdash.backends.stack.program import Program
+from kdash.backends.stack.section_headers import Section
 from kdash.backends.stack.violations import Violation
 
 _SHF_ALLOC: Final = 2

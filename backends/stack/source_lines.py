@@ -15,7 +15,8 @@ import numpy as np
 
 from kdash.backends.stack.decode import Code
 from kdash.backends.stack.facts import SourceLine
-from kdash.backends.stack.image import SHT_SYMTAB, ObjectImage
+from kdash.backends.stack.image import ObjectImage
+from kdash.backends.stack.section_headers import SHT_SYMTAB
 
 _LARGEST = 256 << 20  # bytes of .debug_line; above it takes minutes
 

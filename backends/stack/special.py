@@ -21,7 +21,8 @@ from kdash.backends.stack.codes import JMP, NOP
 from kdash.backends.stack.decode import Code
 from kdash.backends.stack.facts import ObjectError
 from kdash.backends.stack.hints import Hint, read_hints
-from kdash.backends.stack.image import Ints, ObjectImage, Section
+from kdash.backends.stack.image import Ints, ObjectImage
+from kdash.backends.stack.section_headers import Section
 
 ALTERNATIVE = "alternative"
 JUMP_LABEL = "jump-label"

@@ -17,8 +17,8 @@ from kdash.backends.stack.image import (
     STT_OBJECT,
     ObjectImage,
     Relocations,
-    Section,
 )
+from kdash.backends.stack.section_headers import Section
 
 _MOST_STEPS = 400  # instructions to look back for the table
 _MOST_ENTRIES = 65536  # of one table

@@ -6,8 +6,8 @@ from typing import Final
 
 from kdash.backends.stack.architecture import Architecture
 from kdash.backends.stack.decode import decode_image
-from kdash.backends.stack.image import EM_X86_64
 from kdash.backends.stack.operations import parse_operation
+from kdash.backends.stack.section_headers import EM_X86_64
 from kdash.backends.stack.stack_ops import (
     find_frame_pointer_writes,
     find_stack_operations,

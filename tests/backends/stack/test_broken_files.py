@@ -145,6 +145,65 @@ def test_sections_that_overlap_are_refused(tmp_path: Path) -> None:
     assert "overlap" in _check(bytes(data), tmp_path).error
 
 
+_SYMTAB, _RELA, _NOBITS, _REL, _GROUP = 2, 4, 8, 9, 17
+
+
+def _parts(*parts: Part) -> bytes:
+    """An object with one function, and these sections from 4 on."""
+    return object_file(b"\xc3", [("f", 0, 1)], parts)
+
+
+_RELOCATIONS = Part(".rela.text", _RELA, bytes(24), link=2, info=1, entry_size=24)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (
+            _parts(_RELOCATIONS._replace(link=9)),
+            "section 4 (.rela.text): its symbols in section 9 of 6",
+        ),
+        (_parts(_RELOCATIONS._replace(link=3)), "in section 3 (.strtab), which is no symbol table"),
+        (_parts(_RELOCATIONS._replace(info=0)), "relocations for section 0 of 6"),
+        (_parts(_RELOCATIONS._replace(info=77)), "relocations for section 77 of 6"),
+        (_parts(_RELOCATIONS._replace(info=2)), "relocations for section 2 (.symtab), a table"),
+        (_parts(_RELOCATIONS._replace(entry_size=0)), "relocations of 0 bytes, not 24"),
+        (_parts(_RELOCATIONS._replace(content=bytes(25))), "25 bytes hold no whole relocations"),
+        (_parts(_RELOCATIONS._replace(type=_REL)), "relocations without addends"),
+        (_parts(Part(".group", _GROUP, struct.pack("<II", 1, 4))), "is a member of itself"),
+        (
+            _parts(
+                Part(".group", _GROUP, struct.pack("<II", 1, 5)),
+                Part(".group", _GROUP, struct.pack("<II", 1, 4)),
+            ),
+            "section 4 (.group) has another group as a member",
+        ),
+        (_parts(Part(".group", _GROUP, struct.pack("<II", 1, 99))), "member 99 of 6 sections"),
+        (_parts(Part(".group", _GROUP, b"abc")), "3 bytes hold no whole words"),
+        (object_file(b"\xc3", [("f", 0, 2)]), "symbol f at 0x0 of 0x2 bytes ends outside .text"),
+        (_patched(_parts(), _section_field(_parts(), 1, 4), "<I", _NOBITS), "without contents"),
+        (_patched(_parts(), _section_field(_parts(), 1, 0), "<I", 9999), "name of section 1"),
+        (_patched(_parts(), _section_field(_parts(), 1, 24), "<Q", 8), "the ELF header and sec"),
+        (_patched(_parts(), _section_field(_parts(), _SYMTAB, 40), "<I", 1), "no string table"),
+        (_patched(_parts(), _section_field(_parts(), _SYMTAB, 56), "<Q", 0), "symbols of 0 bytes"),
+        (_patched(_parts(), _section_field(_parts(), _SYMTAB, 32), "<Q", 25), "no whole symbols"),
+        (_patched(_parts(), 62, "<H", 0), "no table of section names"),
+    ],
+)
+def test_headers_that_contradict_each_other_say_which(
+    data: bytes, says: str, tmp_path: Path
+) -> None:
+    report = _check(data, tmp_path)
+    assert says in report.error
+    assert report.findings == ()
+
+
+def test_a_name_of_a_symbol_that_is_not_there_is_named(tmp_path: Path) -> None:
+    content = struct.unpack_from("<Q", _parts(), _section_field(_parts(), _SYMTAB, 24))[0]
+    report = _check(_patched(_parts(), content + 24, "<I", 1 << 31), tmp_path)
+    assert report.error == "the name of symbol 1 is at 0x80000000 of 0x3 bytes of names"
+
+
 @cache
 def _originals() -> tuple[bytes, ...]:
     return (_hinted(), *(Path(path).read_bytes() for path in sample_paths()))
