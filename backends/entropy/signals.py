@@ -17,7 +17,7 @@ from kdash.backends.entropy import era as eras
 from kdash.backends.entropy import history_file
 from kdash.backends.entropy.alerts import alerts_of
 from kdash.backends.entropy.behaviour import Behaviour
-from kdash.backends.entropy.crypto_api import kernel_generators
+from kdash.backends.entropy.crypto_api import GeneratorMeter
 from kdash.backends.entropy.facts import (
     Era,
     HardwareSource,
@@ -86,7 +86,7 @@ class SignalReader:
         self._holders = HolderMeter(self._root, self._system.monotonic)
         self.on_request = OnRequest(self._root, self._system, self._vdso)
         self._logged: int | None = None
-        self._crypto: tuple[str, ...] | None = None
+        self._crypto = GeneratorMeter(self._root, self._system.monotonic)
         self._first = True  # what takes longer waits for the second reading
         self._gatherer = EventGatherer()
         self._forced = 0  # forced reseeds told so far
@@ -298,10 +298,10 @@ class SignalReader:
         self._gatherer.hardware(hwrng, now)
 
     def _generators(self) -> tuple[str, ...]:
-        """The generators of the kernel's crypto API; they hardly ever change."""
-        if self._crypto is None and not self._first:
-            self._crypto = self._try("kernel_generators", lambda: kernel_generators(self._root))
-        return self._crypto or ()
+        """The generators of the kernel's crypto API."""
+        if self._first:
+            return ()
+        return self._try("kernel_generators", self._crypto.generators) or ()
 
     def _look_round(self) -> Holders | None:
         """Who holds the devices; looked for from the second reading on."""
