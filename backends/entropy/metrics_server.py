@@ -6,17 +6,41 @@ Source: OpenMetrics 1.0, "Content negotiation"; Prometheus' exposition formats.
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterable
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+_PATIENCE = 30.0  # seconds for a request that has begun
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 _ASKED = re.compile(r"\s*application/openmetrics-text\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _VERSION = re.compile(r";\s*version\s*=\s*\"?([^;\"\s]*)", re.IGNORECASE)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without asking the resolver for a name, which may take as long as it likes."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that go before they are answered, or never ask."""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _PATIENCE
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing of each request."""
 
 
 def serve_metrics(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
@@ -26,8 +50,12 @@ def serve_metrics(host: str, port: int, registry: CollectorRegistry) -> WSGIServ
         OSError: The address can't be listened on, or is none.
         UnicodeError: The host is no name.
     """
-    server, _ = start_http_server(port, host, registry)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    kind = type("MetricsServer", (_Server,), {"address_family": family})
+    server: WSGIServer = kind((str(address[0]), port), _Handler)
     server.set_app(_tolerant(make_wsgi_app(registry)))
+    threading.Thread(target=server.serve_forever, name="metrics-server", daemon=True).start()
     return server
 
 
