@@ -26,6 +26,7 @@ PORT = 9577
 FIRST_SECONDS = 0.25  # between the first two samples, which the first rates need
 SAMPLE_SECONDS = 1.0
 WRITE_SECONDS = 15.0
+COLLECTED = ".prom"
 SETTLED_WITHIN = 10.0  # seconds; a machine that is slower shows less at first
 
 EPILOG = f"""\
@@ -52,6 +53,8 @@ def run(argv: list[str]) -> int:
         return _serve(*(arguments.listen or _address(str(PORT))))
     if arguments.listen is not None:
         parser.error("--listen and --textfile exclude each other")
+    if arguments.textfile.suffix != COLLECTED:
+        _say(f"warning: node_exporter reads files that end in {COLLECTED} alone")
     return _write(arguments.textfile, arguments.interval or WRITE_SECONDS, arguments.count)
 
 

@@ -3,9 +3,13 @@ import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,6 +101,24 @@ def test_whatever_is_asked_for_gets_a_format_that_is_known(
         assert answer.headers["Content-Type"].startswith(got)
 
 
+def test_a_client_that_goes_before_its_answer_is_no_news(
+    loopback: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    port = urllib.parse.urlsplit(loopback).port
+    with socket.create_connection(("::1", port or 0)) as client:
+        client.sendall(b"GET /metr")
+        while not answering():
+            time.sleep(0.01)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
+    while answering():
+        time.sleep(0.01)
+    assert capfd.readouterr().err == ""
+
+
+def answering() -> bool:
+    return any("process_request" in thread.name for thread in threading.enumerate())
+
+
 def test_a_sampler_that_ended_is_told_to_who_asks(
     loopback: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +165,13 @@ def test_a_text_file_is_written_whole_for_node_exporter(tmp_path: Path) -> None:
 def test_a_text_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     done = export("--textfile", str(tmp_path / "missing" / "kdash.prom"))
     assert done.returncode == 3
+    assert "warning" not in done.stderr
     assert done.stderr.endswith("kdash.prom: No such file or directory\n")
+
+
+def test_a_text_file_that_node_exporter_does_not_read_is_told(tmp_path: Path) -> None:
+    done = export("--textfile", str(tmp_path / "missing" / "kdash.txt"))
+    assert "files that end in .prom alone" in done.stderr
 
 
 def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
