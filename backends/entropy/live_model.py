@@ -37,9 +37,9 @@ DEFAULT_SPEED = 60
 DEFAULT_NODES = 2
 DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.1, "getrandom": 0.05}  # a second
 SEEDED_LOAD = {Kind.INTERRUPT: 50.0, Kind.DISK: 1.0, Kind.INPUT: 0.0}  # where nothing else feeds
-# Microseconds that a second may cost: little as long as nobody asked for more than the usual
-# clock, some hundredths of a core where one did.
-_USUAL_BUDGET, _BUDGET = 10_000.0, 25_000.0
+# Microseconds that a second may cost: little until somebody asks for a clock, or for a run that
+# is determined by a seed; a tenth of a core then.
+_USUAL_BUDGET, _ASKED_BUDGET = 3_000.0, 100_000.0
 _LEAST_FACTOR = 0.01
 _MOST_WINDOW_NS = 2 * NS  # a longer one was a pause
 _KEY_S = 31  # of include/uapi/linux/input-event-codes.h: the key that asks for a step
@@ -70,10 +70,11 @@ class LiveModel(PoolsAtWork):
         Raises:
             ValueError: One of them is out of range; the message tells the range.
         """
-        self.speed = DEFAULT_SPEED
+        self.speed = speed
         self.usual_nodes = nodes or DEFAULT_NODES
         self._feed = feed or CounterFeed()
         self.set_speed(speed)
+        self._asked = False  # for the clock
         self._reads = DEFAULT_READS if reads is None else reads
         self._restart(seed, nodes)
 
@@ -94,7 +95,7 @@ class LiveModel(PoolsAtWork):
         """
         if not 1 <= speed <= MOST_SPEED:
             raise ValueError(f"x{speed} is out of range; x1 to x{MOST_SPEED}")
-        self.speed = speed
+        self.speed, self._asked = speed, True
 
     def set_load(self, kind: str, rate: float) -> None:
         """Make up events of a kind ("irq", "disk", "input") at a rate a second of the model.
@@ -274,7 +275,8 @@ class LiveModel(PoolsAtWork):
         cost = self._agenda.cost(kept, span)
         if self._twin.follows is not None:
             cost *= 2
-        budget = _USUAL_BUDGET if self.speed <= DEFAULT_SPEED else _BUDGET
+        asked = self._asked or self._seed is not None
+        budget = _ASKED_BUDGET if asked else _USUAL_BUDGET
         if cost * self.speed <= budget:
             return float(self.speed)
         return max(budget / cost, _LEAST_FACTOR)

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -77,6 +77,7 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._lines: Sequence[Line] = ()
         self._styles: dict[str, Style] = {}
+        self._base: Style | None = None
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What to draw in `width` x `height` cells; subclasses say it.
@@ -136,10 +137,15 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
             self._styles[tone] = self.get_component_rich_style(f"tone-lines--{tone}")
         return self._styles[tone]
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw some lines of the screen."""
+        self._base = self.rich_style  # Textual works it out anew each time it is asked
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self._base or self.rich_style
         place = y + self.scroll_offset.y
         if place >= len(self._lines):
             return Strip.blank(width, base)
