@@ -39,15 +39,21 @@ Exit status: 0, 2 usage, 3 when threads can't be started, 130 after ctrl+c with 
 OF_MEASUREMENTS = ("best_reads_per_second", "cpu_ns_per_read", "cpu_share", "runs")
 MOST_THREADS = 4096  # as the simulation's own
 MOST_DIGITS = 9
+SEED, RUNS, SECONDS = 1, 10, 0.1
 OF_RUNS, OF_TIME = ("best", "CPU ns", "CPU"), ("spin", "hold", "think")
 MARK = 0.8  # of the time: where the published machine stood
 
 
 def run(argv: list[str]) -> int:
     """Carry out `kdash entropy contention` and return the exit status."""
-    arguments = contention_parser().parse_args(argv)
+    parser = contention_parser()
+    arguments = parser.parse_args(argv)
+    simulated = arguments.simulate is not None
+    for option in ("threads", "runs", "seconds") if simulated else ("seed",):
+        if getattr(arguments, option) is not None:
+            parser.error(f"--{option} goes {'without' if simulated else 'with'} --simulate")
     try:
-        if arguments.simulate is not None:
+        if simulated:
             return _simulate(arguments)
         return _measure(arguments)
     except ValueError as error:
@@ -68,16 +74,16 @@ def contention_parser() -> Parser:
         help=f"simulate a machine: threads in all, at most {MOST_THREADS:,}, and pools: one for"
         " all, one a node, one a thread",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the simulation (1)")
+    parser.add_argument("--seed", type=int, metavar="N", help=f"of the simulation ({SEED})")
     parser.add_argument(
         "--threads", type=_positive, metavar="N", help="measure 1 to N threads (the processors)"
     )
     parser.add_argument(
-        "--runs", type=_positive, default=10, metavar="N",
-        help="runs a point, whose best and median are told (10)",
+        "--runs", type=_positive, metavar="N",
+        help=f"runs a point, whose best and median are told ({RUNS})",
     )  # fmt: skip
     parser.add_argument(
-        "--seconds", type=float, default=0.1, metavar="S", help="how long a run takes (0.1)"
+        "--seconds", type=float, metavar="S", help=f"how long a run takes ({SECONDS})"
     )
     return parser
 
@@ -101,7 +107,8 @@ def _positive(text: str) -> int:
 def _simulate(arguments: argparse.Namespace) -> int:
     from kdash.backends.entropy.queueing import simulate
 
-    point = simulate(*arguments.simulate, seed=arguments.seed)
+    seed = SEED if arguments.seed is None else arguments.seed
+    point = simulate(*arguments.simulate, seed=seed)
     sockets, threads, nodes = arguments.simulate
     if nodes not in (1, threads) and max(nodes, sockets) % min(nodes, sockets):
         sys.stderr.write(
@@ -124,8 +131,10 @@ def _measure(arguments: argparse.Namespace) -> int:
     from kdash.backends.entropy.contention import experiment
 
     found: Contention | None = None
+    runs = arguments.runs or RUNS
+    seconds = SECONDS if arguments.seconds is None else arguments.seconds
     try:
-        for found in experiment(arguments.threads, runs=arguments.runs, seconds=arguments.seconds):
+        for found in experiment(arguments.threads, runs=runs, seconds=seconds):
             _tell_progress(found)
     except Stopped:
         if found is not None:

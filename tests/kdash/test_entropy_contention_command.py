@@ -56,7 +56,8 @@ def test_a_simulated_machine_says_what_it_is_calibrated_to() -> None:
     [
         ("--simulate", "4"), ("--simulate", "4,120,x"), ("--simulate", "4,120,121"),
         ("--simulate", "0,0,0"), ("--threads", "0"), ("--threads", "9999"), ("--runs", "none"),
-        ("--seconds", "0"), ("--seconds", "1e9"), ("surplus",),
+        ("--seconds", "0"), ("--seconds", "1e9"), ("surplus",), ("--seed", "7"),
+        ("--simulate", "4,120,1", "--runs", "3"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
