@@ -7,19 +7,17 @@ time counts, so that what others do on the machine counts for neither.
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
+from c_peer import built
 from measurement import Aim, Measurement, tell
 
 from kdash.backends.entropy._native import lib
 from kdash.backends.entropy.extract import extract_buf
 from kdash.backends.entropy.pool import INPUT_GEOMETRY, OUTPUT_GEOMETRY, Pool, mix_pool_bytes
 
-FOLDER = Path(__file__).resolve().parent
 COUNT = 400_000
 PAIRS = 7
 WANTED_RATIO = 0.9
@@ -50,10 +48,7 @@ def measure(*, full: bool = False) -> Iterator[Measurement]:
     found = zip(*(python_rates() for _ in range(PAIRS if full else 3)), strict=True)
     for (name, wanted), rates in zip(WANTED.items(), found, strict=True):
         yield Measurement(f"4.3 model in Python: {name}", rates, "/s", aim=Aim(wanted, least=True))
-    with tempfile.TemporaryDirectory() as folder:
-        program = str(Path(folder) / "extract_loop")
-        source = str(FOLDER / "extract_loop.c")
-        subprocess.run(["gcc", "-O2", "-std=gnu11", "-o", program, source], check=True)
+    with built("extract_loop") as program:
         ours, theirs = [], []
         for _ in range(PAIRS):
             ours.append(COUNT / lib.kdash_extract_alone(COUNT) * 1e9)

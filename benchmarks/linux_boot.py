@@ -3,19 +3,18 @@
     python benchmarks/linux_boot.py [VMLINUX | BZIMAGE] [--append TEXT]
 
 Without a file: the newest /boot/vmlinuz-*, else Debian's cloud kernel, fetched by apt-get
-download into the user's cache folder. Not part of `make bench`: it takes a minute.
+download into the cache folder. Not part of `make bench`: it takes a minute.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from measurement import Measurement, tell
+from debian import cache_folder, output, unpacked
+from measurement import Measurement, MissingError, tell
 
 from kdash.backends.kvm.images import Options, load_file
 from kdash.backends.kvm.run import Listeners, Request, run_guest
@@ -32,17 +31,13 @@ LIMIT = 60.0  # seconds a boot may take
 
 def fetched_kernel() -> Path:
     """Debian's kernel, downloaded once."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kdash" / "kernel"
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = cache_folder() / "kernel"
     if not (known := sorted(cache.glob("boot/vmlinuz-*"))):
-        depends = subprocess.run(
-            ["apt-cache", "depends", META_PACKAGE], check=True, capture_output=True, text=True
-        )
-        name = next(word for word in depends.stdout.split() if word.startswith("linux-image-6"))
-        subprocess.run(["apt-get", "download", "-q", name], check=True, cwd=cache)
-        (package,) = cache.glob("linux-image-6*.deb")
-        subprocess.run(["dpkg-deb", "-x", package, cache], check=True)
-        package.unlink()
+        depends = output(["apt-cache", "depends", META_PACKAGE]).split()
+        named = [word for word in depends if word.startswith("linux-image-6")]
+        if not named:
+            raise MissingError(f"no package {META_PACKAGE}; try apt-get update")
+        unpacked(named[0], cache, cache)
         known = sorted(cache.glob("boot/vmlinuz-*"))
     return known[-1]
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 
+class MissingError(Exception):
+    """Something that a figure needs is not to be had: one line."""
+
+
 class Statistic(Enum):
     """Which figure of several runs counts."""
 
@@ -102,9 +106,12 @@ class Measurement:
 
 
 def tell(measurements: Iterable[Measurement]) -> None:
-    """Print each as it is known."""
-    for one in measurements:
-        print(one, flush=True)
+    """Print each as it is known, and why there are no more."""
+    try:
+        for one in measurements:
+            print(one, flush=True)
+    except MissingError as error:
+        raise SystemExit(f"not measured: {error}") from error
 
 
 def spread(measurement: Measurement) -> str:

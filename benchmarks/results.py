@@ -22,13 +22,13 @@ class Results:
     measurements: Sequence[Measurement]
 
 
-def write(results: Results, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write NAME.json and NAME.md; both paths."""
+def write(results: Results, folder: Path, name: str) -> None:
+    """Write NAME.json and NAME.md; who interrupts it finds what was there before."""
     folder.mkdir(parents=True, exist_ok=True)
-    data, text = folder / f"{name}.json", folder / f"{name}.md"
-    data.write_text(as_json(results), encoding="utf-8")
-    text.write_text(as_markdown(results), encoding="utf-8")
-    return data, text
+    for kind, content in (("json", as_json(results)), ("md", as_markdown(results))):
+        unfinished = folder / f".{name}.{kind}"
+        unfinished.write_text(content, encoding="utf-8")
+        unfinished.replace(folder / f"{name}.{kind}")
 
 
 def as_json(results: Results) -> str:
@@ -85,7 +85,7 @@ def table(measurements: Sequence[Measurement]) -> str:
 
 def _row(one: Measurement) -> tuple[str, ...]:
     if one.missing:
-        return (one.subject, f"not measured: {one.missing}", "", "", "", "")
+        return (one.subject, f"not measured: {one.missing.replace('|', '/')}", "", "", "", "")
     ours = f"{number(one.value)} {one.unit}".strip()
     if len(one.ours) > 1:
         ours += f" ({spread(one)})"

@@ -1,26 +1,22 @@
 """Debian's kernel packages for the comparisons with objtool: downloaded, unpacked, kept.
 
-The cache is $KDASH_BENCHMARK_CACHE, else kdash/benchmarks in the user's cache: about 2 GB.
-Nothing is installed.
+They take about 2 GB.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from debian import cache_folder, output, unpacked
+from measurement import MissingError
+
 SERIES = "6.1"
 #: What of the kernel's source is needed to assemble its .S files.
 _SOURCES = ("arch/x86", "include", "lib", "kernel", "drivers", "scripts", "tools/arch/x86")
-
-
-class MissingError(Exception):
-    """Something that the comparison needs is not to be had: one line."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,11 @@ class Packages:
     root: Path
     release: str  # "6.1.0-56-amd64"
     version: str  # of the packages: "6.1.192-2"
+
+    @property
+    def peer(self) -> str:
+        """What the figures beside ours are of."""
+        return f"objtool {self.version}"
 
     @property
     def objtool(self) -> Path:
@@ -57,7 +58,7 @@ class Packages:
             shutil.rmtree(folder, ignore_errors=True)
             wanted = [f"{name}/{part}" for part in _SOURCES]
             archive = self.root / "usr/src" / f"{name}.tar.xz"
-            _run(["tar", "-xJf", str(archive), "-C", str(self.root), *wanted])
+            output(["tar", "-xJf", str(archive), "-C", str(self.root), *wanted])
             (folder / ".complete").touch()
         return folder
 
@@ -72,7 +73,7 @@ def fetch() -> Packages:
         raise MissingError("the comparison with objtool needs apt-get (Debian 12)")
     release = _newest_release()
     version = _candidate(f"linux-image-{release}")
-    root = _cache() / f"linux-{version}"
+    root = cache_folder() / f"linux-{version}"
     packages = Packages(root, release, version)
     if (root / ".complete").exists():
         return packages
@@ -80,27 +81,15 @@ def fetch() -> Packages:
     names = [f"linux-image-{release}", f"linux-kbuild-{SERIES}", f"linux-source-{SERIES}"]
     names += [f"linux-headers-{release}", f"linux-headers-{common}"]
     downloads = root / "packages"
-    downloads.mkdir(parents=True, exist_ok=True)
     for name in names:
-        _run(["apt-get", "-qq", "download", name], downloads)
-        (archive,) = downloads.glob(f"{name}_*.deb")
-        _run(["dpkg", "-x", str(archive), str(root)])
-        archive.unlink()
+        unpacked(name, downloads, root)
     (root / ".complete").touch()
     return packages
 
 
-def _cache() -> Path:
-    given = os.environ.get("KDASH_BENCHMARK_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "kdash" / "benchmarks"
-
-
 def _newest_release() -> str:
     pattern = rf"^linux-image-{re.escape(SERIES)}\.0-[0-9]+-amd64$"
-    found = _run(["apt-cache", "search", "--names-only", pattern])
+    found = output(["apt-cache", "search", "--names-only", pattern])
     numbers = [int(number) for number in re.findall(r"\.0-(\d+)-amd64", found)]
     if not numbers:
         raise MissingError(f"no package linux-image-{SERIES}.0-*-amd64; try apt-get update")
@@ -108,15 +97,7 @@ def _newest_release() -> str:
 
 
 def _candidate(name: str) -> str:
-    found = re.search(r"Candidate: (\S+)", _run(["apt-cache", "policy", name]))
+    found = re.search(r"Candidate: (\S+)", output(["apt-cache", "policy", name]))
     if found is None:
         raise MissingError(f"no version of {name}; try apt-get update")
     return found[1]
-
-
-def _run(command: list[str], folder: Path | None = None) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise MissingError(f"{' '.join(command[:3])}: {lines[-1]}")
-    return done.stdout

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measurement import Aim, Measurement, tell
-from stack_packages import MissingError, Packages, fetch
+from stack_packages import Packages, fetch
 
 JOBS = 2
 PARTS = 2
@@ -93,11 +93,16 @@ def cost(command: list[str], files: list[Path], watch: bool = False) -> Cost:
         env=environment,
     )  # fmt: skip
     looking = _Watch(process.pid) if watch else None
-    process.communicate("".join(f"{file}\n" for file in files).encode())
-    wall = time.perf_counter() - began
+    try:
+        process.communicate("".join(f"{file}\n" for file in files).encode())
+        wall = time.perf_counter() - began
+    finally:
+        process.kill()
+        process.wait()
+        memory = looking.end() if looking else 0
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(wall, used, looking.end() if looking else 0)
+    return Cost(wall, used, memory)
 
 
 def ours(jobs: int) -> list[str]:
@@ -126,7 +131,7 @@ def all_modules(packages: Packages) -> Iterator[Measurement]:
     aim = Aim(AIM, ratio=True)
     for kind, unit in (("cpu", "s of CPU"), ("wall", "s")):
         mine, other = ((sum(getattr(one, kind) for one in costs),) for costs in (own, peer))
-        yield Measurement(f"{name}: {WORDS[kind]}", mine, unit, "objtool", other, aim)
+        yield Measurement(f"{name}: {WORDS[kind]}", mine, unit, packages.peer, other, aim)
     memory = max(one.memory for one in own) / 1e6
     yield Measurement(f"{name}: memory", (memory,), "MB", aim=Aim(AIM_MEMORY))
 
@@ -139,17 +144,13 @@ def one_module(packages: Packages, name: str, aim: Aim) -> Measurement:
         peer.append(cost(theirs(packages, 1), [file]).cpu)
         own.append(cost(ours(1), [file]).cpu)
     return Measurement(
-        f"stack validation of {name}", tuple(own), "s of CPU", "objtool", tuple(peer), aim
+        f"stack validation of {name}", tuple(own), "s of CPU", packages.peer, tuple(peer), aim
     )
 
 
 def measure(*, full: bool = False) -> Iterator[Measurement]:
     """Costs beside objtool's."""
-    try:
-        packages = fetch()
-    except MissingError as error:
-        yield Measurement("stack validation beside objtool", missing=str(error))
-        return
+    packages = fetch()
     yield from all_modules(packages)
     yield one_module(packages, LARGEST, Aim(AIM_LARGEST, ratio=True))
     yield one_module(packages, SMALL, Aim(AIM_SMALL))

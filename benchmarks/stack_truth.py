@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from measurement import Measurement, tell
-from stack_packages import MissingError, fetch
+from stack_packages import fetch
 
 import kdash
 
@@ -24,11 +24,7 @@ def measure(
     *, full: bool = True, parts: Sequence[str] = PARTS, most: int = 0
 ) -> Iterator[Measurement]:
     """The comparisons asked for, of so many modules or mutants at most."""
-    try:
-        packages = fetch()
-    except MissingError as error:
-        yield Measurement("stack validation as objtool's", missing=str(error))
-        return
+    packages = fetch()
     print(
         f"stack truth: kdash {kdash.__version__} beside objtool of linux-kbuild-6.1"
         f" {packages.version}, linux-image-{packages.release}"

@@ -9,12 +9,11 @@ for neither.
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
+from c_peer import built
 from measurement import Aim, Measurement, tell
 
 from kdash.backends.kvm.facts import Mode
@@ -23,7 +22,6 @@ from kdash.backends.kvm.machine import Machine
 from kdash.backends.kvm.records import Steps
 from kdash.backends.kvm.runner import Runner
 
-FOLDER = Path(__file__).resolve().parent
 OUT_GUEST = bytes.fromhex("e680ebfc")  # out 0x80,al; jmp back
 IN_GUEST = bytes.fromhex("e480ebfc")  # in al,0x80; jmp back
 STEP_GUEST = bytes.fromhex("4001c3ebfb")  # inc ax; add bx,ax; jmp back
@@ -31,9 +29,9 @@ EVENTS = 100_000
 PAIRS = 7
 
 
-def c_rate(program: Path, kind: str) -> float:
+def c_rate(program: str, kind: str) -> float:
     """Events a second of the C loop."""
-    command = [str(program), kind, str(EVENTS)]
+    command = [program, kind, str(EVENTS)]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return float(output.stdout.split()[0])
 
@@ -75,11 +73,7 @@ def measure(*, full: bool = False) -> Iterator[Measurement]:
         ("exits at full speed, OUT", "out", lambda: exit_rate(OUT_GUEST), 0.95),
         ("exits at full speed, IN", "in", lambda: exit_rate(IN_GUEST), 0.95),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "c_loop"
-        source = FOLDER / "c_loop.c"
-        build = ["gcc", "-O2", "-std=gnu11", "-o", str(program), str(source)]
-        subprocess.run(build, check=True)
+    with built("c_loop") as program:
         for name, kind, ours, wanted in rows:
             pairs = [(c_rate(program, kind), ours()) for _ in range(3 * PAIRS if full else PAIRS)]
             theirs, own = zip(*pairs, strict=True)

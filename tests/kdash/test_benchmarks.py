@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(FOLDER))
 
-from measurement import Aim, Measurement, Statistic  # noqa: E402
+from measurement import Aim, Measurement, MissingError, Statistic  # noqa: E402
+from readme_numbers import BEGIN, README, renewed  # noqa: E402
 from results import Results, as_json, as_markdown, read  # noqa: E402
 from run_all import FULL, run  # noqa: E402
 
@@ -78,7 +80,13 @@ def test_a_benchmark_that_fails_leaves_the_others_their_figures(
 
 def test_what_is_known_is_kept_when_the_run_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark(monkeypatch, "one", RATE, KeyboardInterrupt())
-    assert run(("one",), full=False, limit=60) == ([RATE], 130)
+    known: list[int] = []
+    found, status = run(
+        ("one", "two"), full=False, limit=60, take=lambda all_so_far: known.append(len(all_so_far))
+    )
+    assert (found[0], status) == (RATE, 130)
+    assert [one.missing for one in found[1:]] == 2 * ["the run was interrupted"]
+    assert known == [1, 2, 3]
 
 
 def test_a_run_without_time_left_names_what_was_not_measured(
@@ -87,6 +95,40 @@ def test_a_run_without_time_left_names_what_was_not_measured(
     benchmark(monkeypatch, "one", RATE)
     found, _ = run(("one",), full=False, limit=-1)
     assert "were over" in found[0].missing
+
+
+def test_a_benchmark_that_has_no_end_is_ended_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*, full: bool) -> Iterator[Measurement]:
+        yield RATE
+        while True:
+            signal.pause()
+
+    module = ModuleType("one")
+    vars(module)["measure"] = endless
+    monkeypatch.setitem(sys.modules, "one", module)
+    found, _ = run(("one",), full=False, limit=0.1)
+    assert found[0] == RATE
+    assert "were over" in found[1].missing
+
+
+def test_what_is_not_there_to_measure_with_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    benchmark(monkeypatch, "one", MissingError("gcc is not installed"))
+    benchmark(monkeypatch, "two", OSError(f"{FOLDER}/c_loop.c:\n| gone"))
+    found, _ = run(("one", "two"), full=False, limit=60)
+    assert [one.missing for one in found] == [
+        "gcc is not installed",
+        "OSError: benchmarks/c_loop.c: | gone",
+    ]
+    assert as_markdown(Results("2026-01-02", {}, found)).endswith(
+        "c_loop.c: / gone |  |  |  |  |\n"
+    )
+
+
+def test_the_figures_in_readme_are_those_of_the_results_kept_with_it() -> None:
+    assert BEGIN in README.read_text()
+    assert renewed(README.read_text()) == README.read_text()
 
 
 def test_every_benchmark_is_there() -> None:
