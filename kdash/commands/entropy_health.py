@@ -105,7 +105,12 @@ def _pieces(arguments: argparse.Namespace) -> Iterator[bytes]:
 
     if arguments.source is not None:
         return live_bytes(arguments.source, arguments.bytes or LIVE_BYTES)
-    return file_bytes(arguments.file, arguments.bytes)
+
+    def waiting() -> None:
+        told = f"{arguments.file}: a pipe: waiting for somebody to write to it"
+        sys.stderr.write(f"kdash entropy health: {escaped(told)}\n")
+
+    return file_bytes(arguments.file, arguments.bytes, waiting)
 
 
 def _size(text: str) -> int:

@@ -7,13 +7,14 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 LIVE = ("hwrng", "timing", "getrandom", "model")
 LIVE_BYTES = 62_504  # what is taken of a source without an end: 25 blocks of FIPS 140-2 and a word
 PATIENCE = 10.0  # seconds a device may take for its next bytes
+_SILENCE = 1.0  # seconds until a pipe without a writer is told
 _PIECE = 1 << 18
 _SMALL_PIECE = 4096
 _EXTRACTED = 500  # bytes of the model between two events that feed it
@@ -39,18 +40,21 @@ def live_bytes(source: str, nbytes: int) -> Iterator[bytes]:
     return _first(pieces, nbytes)
 
 
-def file_bytes(path: str, nbytes: int | None) -> Iterator[bytes]:
+def file_bytes(
+    path: str, nbytes: int | None, waiting: Callable[[], None] = lambda: None
+) -> Iterator[bytes]:
     """Pieces of a file, device, pipe or, for "-", of standard input.
 
     Args:
         path: What to read.
         nbytes: At most so many bytes; a device needs a number, `LIVE_BYTES` if None.
+        waiting: Called when a named pipe has nobody who writes to it.
 
     Raises:
         SourceError: It can't be read, or reading it would take from the kernel's blocking pool.
     """
     try:
-        descriptor = os.dup(0) if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.dup(0) if path == "-" else _opened(path, waiting)
     except OSError as error:
         raise SourceError(error.strerror or "can't be opened") from None
     try:
@@ -70,6 +74,19 @@ def file_bytes(path: str, nbytes: int | None) -> Iterator[bytes]:
         os.close(descriptor)
         return _first(_hwrng_bytes(path), nbytes or LIVE_BYTES)  # which may be slow
     return _descriptor_bytes(descriptor, limit)
+
+
+def _opened(path: str, waiting: Callable[[], None]) -> int:
+    """Open without waiting for a pipe's writer or a line's carrier; reading waits again."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        if not poller.poll(_SILENCE * 1000):
+            waiting()
+            poller.poll()
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _drains(device: int) -> bool:

@@ -27,6 +27,23 @@ def test_no_more_is_taken_of_a_pipe_than_is_tested(tmp_path: Path) -> None:
     os.close(keeper)
 
 
+def test_a_pipe_without_a_writer_is_told_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_SILENCE", 0.01)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writers: list[int] = []
+
+    def write() -> None:
+        writers.append(os.open(path, os.O_WRONLY))
+        os.write(writers[0], b"at last")
+
+    pieces = file_bytes(str(path), None, write)
+    os.close(writers[0])
+    assert b"".join(pieces) == b"at last"
+
+
 def test_the_hardware_device_is_read_with_patience_by_any_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
