@@ -57,5 +57,8 @@ def _program(name: str) -> str:
     command = PROGRAMS[name]
     if not shutil.which(command[0]):
         return ""
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return ""
     return next(iter((told.stdout or told.stderr).splitlines()), "")

@@ -30,7 +30,6 @@ BENCHMARKS = (
     "command_start",
     "vcpu_rates",
     "recording",
-    "stack_speed",
     "interface_rates",
     "stack_browser",
     "extraction",
@@ -38,6 +37,7 @@ BENCHMARKS = (
     "sampling",
     "gdb_steps",
     "stops",
+    "stack_speed",  # the last: its packages may have to be fetched first
 )
 FULL = (*BENCHMARKS, "stack_truth", "linux_boot")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,8 +15,9 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(FOLDER))
 
+from machine_facts import machine_facts  # noqa: E402
 from measurement import Aim, Measurement, MissingError, Statistic  # noqa: E402
-from readme_numbers import BEGIN, README, renewed  # noqa: E402
+from readme_numbers import BEGIN, KEPT, README, renewed  # noqa: E402
 from results import Results, as_json, as_markdown, read  # noqa: E402
 from run_all import FULL, run  # noqa: E402
 
@@ -129,6 +132,12 @@ def test_what_is_not_there_to_measure_with_is_told_in_one_line(
 def test_the_figures_in_readme_are_those_of_the_results_kept_with_it() -> None:
     assert BEGIN in README.read_text()
     assert renewed(README.read_text()) == README.read_text()
+
+
+def test_the_facts_of_the_machine_name_neither_it_nor_its_folders() -> None:
+    facts = "\n".join(machine_facts().values())
+    assert not re.search(rf"\b{re.escape(platform.node())}\b", facts)
+    assert not re.search(r"/(home|root|tmp|usr|var)\b", facts + KEPT.read_text())
 
 
 def test_every_benchmark_is_there() -> None:
