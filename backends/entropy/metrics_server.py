@@ -53,7 +53,7 @@ def serve_metrics(host: str, port: int, registry: CollectorRegistry) -> WSGIServ
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
     kind = type("MetricsServer", (_Server,), {"address_family": family})
-    server: WSGIServer = kind((str(address[0]), port), _Handler)
+    server: WSGIServer = kind(address, _Handler)
     server.set_app(_tolerant(make_wsgi_app(registry)))
     threading.Thread(target=server.serve_forever, name="metrics-server", daemon=True).start()
     return server
