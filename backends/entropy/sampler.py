@@ -124,8 +124,8 @@ class EntropySampler:
             first = self._latest is None  # the view should not wait for what follows
             if self._kept is not None and reading.boot_id and not self._boot_id and not first:
                 self._load(self._kept, reading)
-            if self._keeping:
-                told = reading.unavailable | {"history": self._keeping}
+            if why := self._not_kept(reading):
+                told = reading.unavailable | {"history": why}
                 reading = dataclasses.replace(reading, unavailable=told)
             self.history.add(reading.monotonic, reading.quantities())
             self._latest = reading
@@ -133,6 +133,12 @@ class EntropySampler:
             if reseeded or reading.monotonic - self._saved >= SAVED_EVERY:
                 self._save()
             self._stop.wait(self.interval)
+
+    def _not_kept(self, reading: Reading) -> str:
+        """Why the next start will know nothing of this one; empty where it will."""
+        if self._kept is not None and not reading.boot_id:
+            return "not kept for the next start: which boot this is can't be told"
+        return self._keeping
 
     def _load(self, path: Path, reading: Reading) -> None:
         """Go on from what an earlier dashboard of this boot left."""

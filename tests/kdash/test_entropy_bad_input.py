@@ -54,6 +54,7 @@ def looks(machine: Machine, *changes: Mapping[str, str | int | None]) -> str:
         ({f"{HWRNG}/rng_current": "\x1b[31m\n"}, "\\x1b[31m"),
         ({f"{HWRNG}/rng_quality": -5}, "(holds no number from 0 to 1024)"),
         ({"proc/interrupts": "7: 8 9\n" * 150_000}, "(holds no table of interrupts)"),
+        ({"proc/lrng_type": ""}, "(tells nothing)"),
         ({"proc/crypto": "\0" * (1 << 20)}, "(lists no generator)"),
     ],
 )

@@ -168,6 +168,16 @@ def test_a_history_that_cannot_be_kept_is_told_and_the_signals_go_on(
     assert reading.unavailable["history"].startswith("not kept for the next start: ")
 
 
+def test_without_a_boot_identifier_no_history_is_kept_and_that_is_told(
+    present: Present, tmp_path: Path
+) -> None:
+    kept = tmp_path / "entropy-history"
+    reading = run_once(present(files={f"{RANDOM}/boot_id": "garbage"}), kept).latest()
+    assert reading is not None
+    assert "which boot this is" in reading.unavailable["history"]
+    assert not kept.exists()
+
+
 @dataclass
 class FailingSystem(PresentedSystem):
     """Answers once, then fails in a way nobody foresaw."""
