@@ -283,7 +283,8 @@ class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bind
             self._ahead = self.set_interval(IDLE, self._one_slice)
 
     def _one_slice(self) -> None:
-        if not self._rows.index_some(SLICE) and self._ahead is not None:
+        busy = self._rows.index_some(SLICE) or self._rows.foresee(10 * SLICE)
+        if not busy and self._ahead is not None:
             self._ahead.stop()
             self._ahead = None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar, overload
+
+from kdash.widgets.row_keys import RowKeys
 
 RowT = TypeVar("RowT")
 
@@ -39,6 +39,41 @@ class Heading(NamedTuple):
         return len(self.path) - 1
 
 
+class _Folded(Sequence[Heading]):
+    """Folded headings, each made when it is asked for: there may be one a row."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        order: Sequence[int],
+        firsts: Mapping[int, int],
+        sizes: Mapping[int, int],
+    ) -> None:
+        self._names, self._order, self._firsts, self._sizes = names, order, firsts, sizes
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, place: int) -> Heading: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Heading]: ...
+
+    def __getitem__(self, place: int | slice) -> Heading | Sequence[Heading]:
+        if isinstance(place, slice):
+            return [self[n] for n in range(len(self))[place]]
+        number = self._order[place]
+        return Heading((self._names[number],), self._firsts[number], self._sizes[number], True)
+
+    def place_of(self, path: Path) -> int | None:
+        """Which heading has this path; None where none has."""
+        try:
+            return self._order.index(self._names.index(path[0]))
+        except ValueError:
+            return None
+
+
 class Outline(Generic[RowT]):
     """Arranges rows below headings; keys of rows are asked for once.
 
@@ -49,27 +84,42 @@ class Outline(Generic[RowT]):
 
     def __init__(self) -> None:
         self.levels: tuple[Grouping[RowT], ...] = ()
-        self.headings: list[Heading] = []
-        self._keys: list[list[str]] = []  # by level, then row
+        self.headings: Sequence[Heading] = ()
+        self._open: list[Heading] = []  # headings as they are made
+        self._keys: dict[str, RowKeys[RowT]] = {}  # by the name of the grouping
         self._turned: set[Path] = set()  # headings that are not as `_folded` says
         self._folded = True
 
     def group(self, levels: Sequence[Grouping[RowT]]) -> None:
         """Group by other levels; all headings are folded."""
         self.levels = tuple(levels)
-        self.forget()
         self.fold_all(folded=True)
 
     def forget(self) -> None:
         """Other rows are held."""
-        self._keys = [[] for _ in self.levels]
+        self._keys.clear()
 
     def exchange(self, rows: Mapping[int, RowT]) -> None:
         """Other rows are held at these indexes."""
-        for level, keys in zip(self.levels, self._keys, strict=True):
-            for index, row in rows.items():
-                if index < len(keys):
-                    keys[index] = level.key(row)
+        shown = {level.name for level in self.levels}
+        self._keys = {name: keys for name, keys in self._keys.items() if name in shown}
+        for keys in self._keys.values():
+            keys.exchange(rows)
+
+    def foresee(self, groupings: Iterable[Grouping[RowT]], held: Sequence[RowT], most: int) -> bool:
+        """Find up to `most` keys of these groupings ahead of time; whether some are left."""
+        for grouping in groupings:
+            keys = self._keys_by(grouping)
+            known = len(keys.numbers)
+            if known < len(held):
+                keys.extend(held[known : known + most])
+                return True
+        return False
+
+    def _keys_by(self, grouping: Grouping[RowT]) -> RowKeys[RowT]:
+        if grouping.name not in self._keys:
+            self._keys[grouping.name] = RowKeys(grouping.key)
+        return self._keys[grouping.name]
 
     def turn(self, path: Path) -> None:
         """Fold a heading that is open, open one that is folded."""
@@ -86,54 +136,70 @@ class Outline(Generic[RowT]):
 
     def arrange(self, held: Sequence[RowT], passing: list[int]) -> list[int]:
         """Lines for the rows: their indexes, and ~n for heading n of `headings`."""
-        self.headings = []
+        self.headings = ()
         if not self.levels:
             return passing
-        for level, keys in zip(self.levels, self._keys, strict=True):
-            key = level.key
-            keys.extend([key(row) for row in held[len(keys) :]])
+        for level in self.levels:
+            keys = self._keys_by(level)
+            keys.extend(held[len(keys.numbers) :])
+        if self._folded and not self._turned:
+            self.headings = _Folded(*self._counted(0, passing))
+            return list(range(-1, ~len(self.headings), -1))
+        self._open = []
         lines: list[int] = []
-        collecting = gc.isenabled()
-        gc.disable()  # as many tuples as headings are made, and none of them is garbage
-        try:
-            self._branch(passing, (), lines)
-        finally:
-            if collecting:
-                gc.enable()
+        self._branch(passing, (), lines)
+        self.headings = self._open
         return lines
 
     def path_of(self, row: int) -> Path:
         """The headings above a row."""
-        return tuple(keys[row] for keys in self._keys)
+        return tuple(self._keys_by(level).of(row) for level in self.levels)
+
+    def place_of(self, path: Path) -> int | None:
+        """Which of `headings` has this path; None where none has."""
+        if isinstance(self.headings, _Folded):
+            return self.headings.place_of(path) if len(path) == 1 else None
+        places = (place for place, one in enumerate(self.headings) if one.path == path)
+        return next(places, None)
+
+    @property
+    def all_folded(self) -> bool:
+        """Whether no heading is open."""
+        made_folded = isinstance(self.headings, _Folded)
+        return made_folded or all(one.folded for one in self.headings)
+
+    def _counted(
+        self, depth: int, rows: Sequence[int]
+    ) -> tuple[Sequence[str], list[int], dict[int, int], Counter[int]]:
+        """The keys of a level by their numbers, how they stand, their first rows, and how many."""
+        level = self.levels[depth]
+        column = self._keys_by(level)
+        numbers = [column.numbers[row] for row in rows]
+        sizes = Counter(numbers)
+        firsts = dict(zip(reversed(numbers), reversed(rows), strict=True))
+        order = list(sizes)
+        if level.largest_first:
+            order.sort(key=sizes.__getitem__, reverse=True)
+        return column.names, order, firsts, sizes
 
     def _branch(self, rows: Sequence[int], path: Path, lines: list[int]) -> None:
         depth = len(path)
-        headings, last = self.headings, depth + 1 == len(self.levels)
-        every = self._keys[depth]
-        keys = [every[row] for row in rows]
-        sizes = Counter(keys)
-        firsts = dict(zip(reversed(keys), reversed(rows), strict=True))
-        order: Collection[str] = sizes
-        if self.levels[depth].largest_first:
-            order = sorted(sizes, key=sizes.__getitem__, reverse=True)
-        if self._folded and not self._turned:  # all at once: there may be one heading a row
-            first = len(headings)
-            own_paths = map(path.__add__, zip(order)) if path else zip(order)
-            rest = map(firsts.__getitem__, order), map(sizes.__getitem__, order), repeat(True)
-            headings += map(Heading._make, zip(own_paths, *rest, strict=False))
-            lines += range(~first, ~len(headings), -1)
-            return
-        below: dict[str, list[int]] = {key: [] for key in sizes if not self.is_folded((*path, key))}
-        for row, key in zip(rows, keys, strict=True):
-            if key in below:
-                below[key].append(row)
-        for key in order:
-            own, folded = (*path, key), key not in below
+        headings, last = self._open, depth + 1 == len(self.levels)
+        names, order, firsts, sizes = self._counted(depth, rows)
+        numbers = self._keys_by(self.levels[depth]).numbers
+        below: dict[int, list[int]] = {
+            number: [] for number in order if not self.is_folded((*path, names[number]))
+        }
+        for row in rows:
+            if (number := numbers[row]) in below:
+                below[number].append(row)
+        for number in order:
+            own, folded = (*path, names[number]), number not in below
             lines.append(~len(headings))
-            headings.append(Heading(own, firsts[key], sizes[key], folded))
+            headings.append(Heading(own, firsts[number], sizes[number], folded))
             if folded:
                 continue
             if last:
-                lines += below[key]
+                lines += below[number]
             else:
-                self._branch(below[key], own, lines)
+                self._branch(below[number], own, lines)

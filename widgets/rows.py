@@ -40,6 +40,7 @@ class Rows(Generic[RowT]):
         self.passing: list[int] = []
         self.shown: list[int] = []
         self.outline: Outline[RowT] = Outline()
+        self.groupings: Sequence[Grouping[RowT]] = ()  # those that may be asked for
         self._fields = fields
         self._names = tuple(names)
         self._numbers = frozenset(numbers)
@@ -158,6 +159,10 @@ class Rows(Generic[RowT]):
         stop = min(len(self.held), len(self._texts) + count)
         self._texts.extend(search_text(fields(row)) for row in self.held[len(self._texts) : stop])
         return bool(self._stale) or stop < len(self.held)
+
+    def foresee(self, count: int) -> bool:
+        """Find up to `count` keys of the groupings; whether some are still missing."""
+        return self.outline.foresee(self.groupings, self.held, count)
 
     def _index_all(self) -> None:
         self.index_some(len(self.held) + len(self._stale))

@@ -91,9 +91,7 @@ class TreeTable(LineTable[RowT]):
         outline = self._rows.outline
         path = heading.path if heading else outline.path_of(row)
         for depth in range(len(path), 0, -1):
-            wanted = path[:depth]
-            found = (n for n, one in enumerate(outline.headings) if one.path == wanted)
-            if (number := next(found, None)) is not None:
+            if (number := outline.place_of(path[:depth])) is not None:
                 return self._rows.shown.index(~number)
         return None
 
@@ -120,11 +118,13 @@ class TreeTable(LineTable[RowT]):
         heading, row = self._anchor()
         if row is None:
             return
-        path = self._rows.outline.path_of(row)
+        outline = self._rows.outline
+        path = outline.path_of(row)
         if heading is not None:
             path = heading.path[:-1] if heading.folded else heading.path
-        if path:
-            self._turn(next(one for one in self._rows.outline.headings if one.path == path))
+        place = outline.place_of(path) if path else None
+        if place is not None:
+            self._turn(outline.headings[place])
 
     def action_unfold(self) -> None:
         """Open the heading under the cursor."""
@@ -137,7 +137,7 @@ class TreeTable(LineTable[RowT]):
         outline = self._rows.outline
         if outline.levels:
             keep = self._anchor()._replace(heading=None)
-            self._rows.fold_all(folded=any(not one.folded for one in outline.headings))
+            self._rows.fold_all(folded=not outline.all_folded)
             self._changed(keep)
 
     def _turn(self, heading: Heading) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
 from kdash.widgets.columns import Cell, Column
@@ -40,6 +44,40 @@ def test_the_largest_heading_comes_first_where_that_matters() -> None:
     outline.group((BY_LENGTH, BY_LETTER))
     outline.arrange(list(ROWS), list(range(len(ROWS))))
     assert [(one.path, one.size) for one in outline.headings] == [(("2",), 5), (("3",), 2)]
+
+
+@given(
+    st.lists(st.text("ab", min_size=1, max_size=3), min_size=1),
+    st.sampled_from([(BY_LETTER,), (BY_LENGTH,)]),
+    st.randoms(),
+)
+def test_folded_headings_are_those_that_open_ones_have(
+    held: list[str], levels: tuple[Grouping[str], ...], chance: Random
+) -> None:
+    passing = chance.sample(range(len(held)), len(held))
+    outline = Outline[str]()
+    outline.foresee((BY_LETTER, BY_LENGTH), held, len(held) // 2)
+    outline.group(levels)
+    lines = outline.arrange(held, passing)
+    folded = list(outline.headings)
+    assert [outline.place_of(one.path) for one in folded] == list(range(len(folded)))
+    assert lines == [~place for place in range(len(folded))]
+    outline.fold_all(folded=False)
+    outline.arrange(held, passing)
+    assert [one._replace(folded=True) for one in outline.headings] == folded
+
+
+def test_rows_exchanged_stand_below_their_new_headings() -> None:
+    held = list(ROWS)
+    outline = Outline[str]()
+    outline.foresee((BY_LENGTH,), held, len(held))
+    outline.group((BY_LETTER,))
+    outline.arrange(held, [0, 1])
+    held[0] = "b9"
+    outline.exchange({0: "b9"})
+    outline.arrange(held, [0, 1])
+    assert [(one.path, one.size) for one in outline.headings] == [(("b",), 2)]
+    assert outline.path_of(0) == ("b",)
 
 
 async def test_headings_are_folded_first_and_open_one_by_one_or_all() -> None:

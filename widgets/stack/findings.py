@@ -92,6 +92,7 @@ class Findings(TreeTable[Entry]):
     def __init__(self, *, id: str | None = None) -> None:
         names = tuple(fields(Entry(FileReport(""))))
         super().__init__(COLUMNS, cells, fields=fields, names=names, id=id)
+        self._rows.groupings = tuple(GROUPINGS.values())
         self.order = "found"
         self.reversed = False
         self.grouping: tuple[str, ...] = ()
