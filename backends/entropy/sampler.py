@@ -136,7 +136,7 @@ class EntropySampler:
 
     def _not_kept(self, reading: Reading) -> str:
         """Why the next start will know nothing of this one; empty where it will."""
-        if self._kept is not None and not reading.boot_id:
+        if self._kept is not None and not (reading.boot_id or self._boot_id):
             return "not kept for the next start: which boot this is can't be told"
         return self._keeping
 
