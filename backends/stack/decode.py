@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from operator import attrgetter
 
@@ -18,7 +19,8 @@ from kdash.backends.stack.codes import NONE, code_tables
 from kdash.backends.stack.image import Ints, ObjectImage
 from kdash.backends.stack.section_headers import Section
 
-_PIECE = 32768  # instructions decoded at a time
+_PIECE = 4096  # instructions decoded at a time: so many stay in the processor's cache
+_MANY = 1 << 14  # positions looked up at once that are worth a table
 GAP = 16  # bytes between sections: no instruction is longer than 15
 
 
@@ -33,7 +35,7 @@ class CodeSection:
     last: int  # index behind its last instruction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Code:
     """The instructions of a file as arrays, in the order of their positions."""
 
@@ -43,7 +45,7 @@ class Code:
     bases: Ints  # by ELF section index: position of the first byte, -1 if not executable
     sizes: Ints  # by ELF section index
     start: Ints  # position of an instruction
-    length: Ints
+    length: npt.NDArray[np.uint8]
     control: npt.NDArray[np.uint8]
     code: npt.NDArray[np.uint16]  # the decoder's
 
@@ -54,9 +56,22 @@ class Code:
         """Indexes of the instructions that start at these positions, -1 where none does."""
         if not len(self.start):
             return np.full(len(positions), -1, np.int64)
+        if len(positions) > _MANY:
+            known = np.clip(positions, -1, len(self.data) - 1)
+            return self._by_position[known].astype(np.int64)
         found = np.searchsorted(self.start, positions)
         found[found == len(self.start)] = 0
         return np.where(self.start[found] == positions, found, -1)
+
+    @cached_property
+    def _by_position(self) -> npt.NDArray[np.int32]:
+        """For each position the instruction that starts there, -1 where none does.
+
+        The last is -1, so that -1, which is no position, finds no instruction.
+        """
+        found = np.full(len(self.data), -1, np.int32)
+        found[self.start] = np.arange(len(self.start), dtype=np.int32)
+        return found
 
     def section_at(self, position: int) -> CodeSection:
         """The section that a position lies in (its end included)."""
@@ -76,7 +91,7 @@ def decode_image(image: ObjectImage) -> Code:
     sizes = np.zeros(len(image.sections) + 1, np.int64)
     pieces: list[bytes] = []
     sections: list[CodeSection] = []
-    lengths: list[npt.NDArray[np.int64]] = []
+    lengths: list[npt.NDArray[np.uint8]] = []
     starts: list[npt.NDArray[np.int64]] = []
     codes: list[npt.NDArray[np.uint16]] = []
     position = first = 0
@@ -90,12 +105,12 @@ def decode_image(image: ObjectImage) -> Code:
         # In pieces: the decoded instructions of a large section would fill the memory.
         while instructions := list(islice(decoder, _PIECE)):
             count = len(instructions)
-            parts.append(np.fromiter(map(len, instructions), np.int64, count))
+            parts.append(np.fromiter(map(len, instructions), np.uint8, count))
             codes.append(np.fromiter(map(code_of, instructions), np.uint16, count))
         length = parts[0] if len(parts) == 1 else np.concatenate(parts)
         count = len(length)
         lengths.append(length)
-        starts.append(np.cumsum(length) - length + position)
+        starts.append(np.cumsum(length, dtype=np.int64) - length + position)
         bases[section.index] = position
         sizes[section.index] = section.size
         end = position + section.size
@@ -113,7 +128,7 @@ def decode_image(image: ObjectImage) -> Code:
         bases,
         sizes,
         _joined(starts, np.int64),
-        _joined(lengths, np.int64),
+        _joined(lengths, np.uint8),
         control,
         code,
     )

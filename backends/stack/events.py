@@ -225,7 +225,7 @@ class _Maker:
         source = program.roots(program.source_function[plain])
         goal = program.roots(program.target_function[plain])
         across = (source >= 0) & (goal >= 0) & (source != goal)
-        start = program.functions.starting_at(target) >= 0
+        start = program.entered[plain] >= 0
         external = branches.external[plain]
         kind = np.where(conditional, BRANCH, GOTO)
         lost = (to < 0) & (external < 0)

@@ -70,6 +70,7 @@ class DeadEnds:
         siblings: tuple[Ints, Ints, list[bool]],
     ) -> None:
         self._functions = functions
+        self.count = len(functions)
         named = {name.encode("utf-8", "surrogateescape") for name in names}
         self._named = {at for at, name in enumerate(functions.names) if name in named}
         root = functions.root
@@ -106,7 +107,7 @@ class DeadEnds:
 
 def ending_instructions(
     branches: Branches,
-    functions: Functions,
+    entered: Ints,
     dead_ends: DeadEnds,
     named: npt.NDArray[np.bool_],
 ) -> Ints:
@@ -114,15 +115,15 @@ def ending_instructions(
 
     Args:
         branches: all direct jumps and calls.
-        functions: the functions of the file.
+        entered: for each branch the function that it enters at its start, -1 if none.
         dead_ends: tells which of them never return.
         named: which branches go to an external symbol that never returns.
     """
-    callee = functions.starting_at(branches.target)
-    ending = np.zeros(len(functions) + 1, np.bool_)
-    called = np.zeros(len(functions) + 1, np.bool_)
-    called[callee] = True
+    count = dead_ends.count
+    ending = np.zeros(count + 1, np.bool_)
+    called = np.zeros(count + 1, np.bool_)
+    called[entered] = True
     for function in np.flatnonzero(called[:-1]).tolist():
         ending[function] = dead_ends.never_returns(function)
-    result: Ints = branches.instruction[ending[callee] | named]
+    result: Ints = branches.instruction[ending[entered] | named]
     return result

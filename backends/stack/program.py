@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from kdash.backends.stack.architecture import architecture
 from kdash.backends.stack.branches import (
+    NOWHERE,
     Branches,
     CodeRelocations,
     find_branches,
@@ -162,6 +163,10 @@ class Program:
         inside = (self.branches.target >= 0) & ((kind == JMP) | (kind == JCC))
         self.source_function = self.functions.containing(self.origin)
         self.target_function = self.functions.containing(self.branches.target)
+        starts = np.append(self.functions.start, NOWHERE - 1)
+        at_start = starts[self.target_function] == self.branches.target
+        #: For each branch the function that it enters at its start, -1 if none.
+        self.entered: Ints = np.where(at_start, self.target_function, -1)
         edges = self.special.edges
         join_cold_parts(
             self.functions,
@@ -191,7 +196,7 @@ class Program:
         """For each instruction whether the path ends with it though it looks as if not."""
         code, branches, special = self.code, self.branches, self.special
         source, target = self.roots(self.source_function), self.roots(self.target_function)
-        start = self.functions.starting_at(branches.target)
+        start = self.entered
         kind = code.control[branches.instruction]
         out = ((kind == JMP) | (kind == JCC)) & (source != target)
         jumps = np.flatnonzero(code.control == JMP_INDIRECT)
@@ -206,7 +211,7 @@ class Program:
         dead_ends = DeadEnds(self.functions, self._names, returns, siblings)
         ending = np.zeros(len(code), np.bool_)
         named = self.calls_one_of(np.array(sorted(known), np.int64))
-        calls = ending_instructions(branches, self.functions, dead_ends, named)
+        calls = ending_instructions(branches, self.entered, dead_ends, named)
         ending[calls[code.control[calls] == CALL]] = True
         ending[code.control == BUG] = True
         ending[special.dead_ends] = True
@@ -222,7 +227,7 @@ class Program:
             return ""
         if self.branches.external[at] >= 0:
             return self.image.symbol_name(int(self.branches.external[at]))
-        found = int(self.functions.starting_at(self.branches.target[at : at + 1])[0])
+        found = int(self.entered[at])
         return self.functions.name(found) if found >= 0 else ""
 
     @cached_property
@@ -235,7 +240,7 @@ class Program:
         if len(calls):
             base = self.code.bases[symbols.section]
             named = (base + symbols.value)[(base >= 0) & (symbols.type <= STT_FUNC)]
-            inside = self.functions.starting_at(branches.target[calls]) < 0
+            inside = self.entered[calls] < 0
             calls = calls[noted | (inside & ~among(branches.target[calls], named))]
         result: Ints = branches.instruction[calls]
         return result
