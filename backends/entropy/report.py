@@ -97,12 +97,14 @@ def _rounded(value: float | None) -> float | None:
 def _reseed(reseed: Reseed | None) -> Json | None:
     if reseed is None:
         return None
-    return {
-        "generation": reseed.generation,
-        "seconds_since": _rounded(reseed.seconds_since),
-        "at_least": _rounded(reseed.at_least),
-        "source": reseed.source,
-    }
+    return _known(
+        {
+            "generation": reseed.generation,
+            "seconds_since": _rounded(reseed.seconds_since),
+            "at_least": _rounded(reseed.at_least),
+            "source": reseed.source,
+        }
+    )
 
 
 def _throughput(sized: Throughput) -> Json:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from kdash.backends.json_text import json_text
 from kdash.backends.stack.facts import Finding
 from kdash.backends.stack.formats import json_line
 from kdash.backends.stack.printable import printable
@@ -24,7 +25,7 @@ def text_of(parts: Iterable[Part]) -> str:
 
 def json_of(parts: Iterable[Part]) -> str:
     """One object a line for each part; states are absent where no path leads."""
-    return "\n".join(json.dumps(_object(part)) for part in parts)
+    return "\n".join(json_text(_object(part)) for part in parts)
 
 
 def text_of_functions(functions: Iterable[Outline]) -> str:
@@ -40,7 +41,7 @@ def text_of_functions(functions: Iterable[Outline]) -> str:
 def json_of_functions(functions: Iterable[Outline]) -> str:
     """One object a line for each function."""
     return "\n".join(
-        json.dumps(
+        json_text(
             {
                 "function": one.name,
                 "section": one.section,

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from kdash.backends.json_text import json_text
 from kdash.backends.stack.facts import FileReport, Finding, Level
 from kdash.backends.stack.printable import printable
 from kdash.backends.wording import counted
@@ -69,7 +70,7 @@ def json_line(finding: Finding) -> str:
         "was": finding.was,
     }
     data |= {key: value for key, value in texts.items() if value}
-    return json.dumps(data)
+    return json_text(data)
 
 
 class Summary:
@@ -110,7 +111,7 @@ class Summary:
 
 def json_error_line(report: FileReport) -> str:
     """A file that could not be validated."""
-    return json.dumps({"file": report.file, "error": report.error})
+    return json_text({"file": report.file, "error": report.error})
 
 
 class Form(Protocol):

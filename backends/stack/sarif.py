@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from kdash import __version__
+from kdash.backends.json_text import json_text
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, PathStep
 from kdash.backends.stack.formats import REMARK, Summary
 from kdash.backends.stack.log_messages import OTHER
@@ -82,7 +83,7 @@ class SarifForm:
         if report.error:
             self._notifications.append(_notification(report))
         for finding in report.findings:
-            yield ("" if self._first else ",") + json.dumps(self._result(finding))
+            yield ("" if self._first else ",") + json_text(self._result(finding))
             self._first = False
 
     def tail(self, _summary: Summary, _seconds: float, *, complete: bool) -> list[str]:
@@ -95,7 +96,7 @@ class SarifForm:
             invocation["exitCodeDescription"] = "interrupted: not all files were looked at"
         if overrides := [_override(kind, level) for kind, level in self._options.levels]:
             invocation["ruleConfigurationOverrides"] = overrides
-        return ["],", f'"invocations": [{json.dumps(invocation)}]', "}]}"]
+        return ["],", f'"invocations": [{json_text(invocation)}]', "}]}"]
 
     def _result(self, finding: Finding) -> dict[str, Any]:
         result: dict[str, Any] = {

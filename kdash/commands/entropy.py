@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kdash.backends.json_text import json_text
 from kdash.commands import entropy_text
 from kdash.commands.entropy_parser import Stopped, stop_signals
 from kdash.commands.entropy_parsers import once_parser, watch_parser
@@ -150,7 +150,7 @@ def _print_reading(reading: Reading, form: str) -> None:
     from kdash.backends.entropy.report import reading_json
 
     if form == "json":
-        sys.stdout.write(json.dumps(reading_json(reading)) + "\n")
+        sys.stdout.write(json_text(reading_json(reading)) + "\n")
     else:
         sys.stdout.write(entropy_text.reading_text(reading))
 
@@ -160,7 +160,7 @@ def _print_sample(reading: Reading, form: str) -> None:
 
     now = time.time()
     if form == "json":
-        line = json.dumps({"time": round(now, 3)} | reading_json(reading)) + "\n"
+        line = json_text({"time": round(now, 3)} | reading_json(reading)) + "\n"
     else:
         line = entropy_text.reading_line(reading, datetime.fromtimestamp(now))
     sys.stdout.write(line)

@@ -83,9 +83,10 @@ class Comparison:
         from kdash.backends.stack.printable import printable
 
         covered, fixed = self._baseline.covered, len(self.fixed())
-        return printable(
-            f"{counted(covered, 'finding')} covered by {self._path}, {fixed or 'none'} fixed"
-        )
+        told = f"{counted(covered, 'finding')} covered by {self._path}, {fixed or 'none'} fixed"
+        if elsewhere := len(self._baseline.fixed) - fixed:
+            told += f"; {counted(elsewhere, 'accepted finding')} of objects not checked here"
+        return printable(told)
 
 
 def carry_out_baseline(arguments: argparse.Namespace) -> int:

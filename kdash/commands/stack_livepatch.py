@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kdash.backends.json_text import json_text
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _print(
             data["reliability"] = text.reliability_json([*verdicts, *single])
         if tasks is not None:
             data["tasks"] = text.tasks_json(tasks)
-        print(json.dumps(data))  # noqa: T201
+        print(json_text(data))  # noqa: T201
         return
     lines: list[str] = []
     for _, group in groupby(verdicts, key=lambda one: one.file):

@@ -217,8 +217,21 @@ def test_a_baseline_covers_what_was_there_when_it_was_written(
     assert run(["check", "--baseline", path, sample]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert f"covered by {path}, none fixed" in captured.err
+    assert f"covered by {path}, none fixed\n" in captured.err
     assert run(["baseline", "diff", path, sample]) == 0
+
+
+def test_what_a_baseline_accepts_in_objects_not_checked_is_neither_fixed_nor_forgotten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, *_ = sample_paths()
+    path = str(tmp_path / "base")
+    assert run(["baseline", "write", path, one, other]) == 0
+    capsys.readouterr()
+    assert run(["baseline", "diff", path, one]) == 0
+    told = capsys.readouterr().err
+    assert "none fixed; " in told
+    assert "of objects not checked here" in told
 
 
 def test_a_new_finding_and_a_fixed_one_are_told_apart(
