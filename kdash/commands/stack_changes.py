@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from kdash.backends.stack.facts import CheckOptions, FileReport, Finding, Level
+from kdash.backends.wording import counted
 from kdash.commands.stack_progress import Progress
 from kdash.commands.unbroken import unbroken
 from kdash.exit_status import ExitStatus
@@ -74,6 +75,7 @@ class Changes:
         newer: list[FileReport] = []
         fixed: list[FileReport] = []
         findings = 0
+        elsewhere = 0  # findings of the older run in objects that this one did not look at
         complete = False
         try:
             with _progress(paths) as done:
@@ -84,6 +86,7 @@ class Changes:
                     done(report.file, findings)
             newer = [comparison.settled_report(report) for report in newer]
             fixed = comparison.fixed(None if whole else looked_at(newer))
+            elsewhere = _count(comparison.fixed()) - _count(fixed)
             complete = True
         finally:
             if self._form == "sarif":
@@ -95,9 +98,12 @@ class Changes:
             counts = changes((*newer, *fixed))
             numbers = {change: counts[change] for change in (*SHOWN, "same")}
             if self._form == "json":
-                print(json.dumps({"summary": {"changes": numbers}}))  # noqa: T201
+                summary = {"changes": numbers} | ({"elsewhere": elsewhere} if elsewhere else {})
+                print(json.dumps({"summary": summary}))  # noqa: T201
             else:
                 told = ", ".join(f"{number} {change}" for change, number in numbers.items())
+                if elsewhere:
+                    told += f"; {counted(elsewhere, 'finding')} of objects not checked here"
                 summed = self._form == "summary"
                 print(told, file=sys.stdout if summed else sys.stderr)
             sys.stdout.flush()
@@ -144,3 +150,7 @@ def _progress(paths: list[str]) -> Iterator[Callable[[str, int], None]]:
     finally:
         if progress:
             progress.end()
+
+
+def _count(reports: Iterable[FileReport]) -> int:
+    return sum(len(report.findings) for report in reports)
