@@ -52,7 +52,12 @@ _STACK = (
     (ACCESS, r"STAC|CLAC"),
 )
 # Operand 0 is a register but is only read.
-_READS_OPERAND_0 = ("CMP_", "TEST_", "PUSH", "BT_", "CALL_", "JMP_", "NOP_")
+_READS_OPERAND_0 = (
+    *("CMP_", "TEST_", "PUSH", "BT_", "CALL_", "JMP_", "NOP_", "RESERVEDNOP_"),
+    *("MUL_", "IMUL_RM", "DIV_", "IDIV_", "LTR_", "LLDT_", "LMSW_", "VERR_", "VERW_"),
+    *("WRFSBASE_", "WRGSBASE_", "PTWRITE_", "INVEPT_", "INVVPID_", "INVPCID_", "VMWRITE_"),
+    *("UMONITOR_", "UMWAIT_", "TPAUSE_", "INCSSP", "ENQCMD", "MOVDIR64B_", "SENDUIPI_"),
+)
 
 
 class CodeTables(NamedTuple):

@@ -1,7 +1,8 @@
 """Which instructions may change the stack state: picked in bulk by code and ModRM byte.
 
 ModRM, SIB and REX as in the Intel SDM, volume 2, chapter 2. Only forms with a REX.W prefix in
-first place address the 64-bit rsp and rbp; others can't touch the stack state.
+first place address the 64-bit rsp and rbp; of the others those that write rsp all the same
+are `stack_pointer_writes.py`'s.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from kdash.backends.stack.decode import Code
 from kdash.backends.stack.functions import Functions
 from kdash.backends.stack.image import Ints
 from kdash.backends.stack.membership import among
+from kdash.backends.stack.stack_pointer_writes import find_stack_pointer_writes
 from kdash.backends.stack.state import CALLEE_SAVED, RBP, RSP
 
 Mask = npt.NDArray[np.bool_]
@@ -85,7 +87,8 @@ def find_stack_operations(code: Code, functions: Functions, uaccess: bool = Fals
     chosen |= (group == LEA) & memory_form & ((reg == RSP) | ((reg == RBP) & on_stack))
     chosen |= (group == LEA) & at_rsp & careful
     result: Ints = candidates[chosen]
-    return result
+    others = find_stack_pointer_writes(code)
+    return np.sort(np.concatenate([result, others])) if len(others) else result
 
 
 def _in_functions_with(start: Ints, marked: Mask, functions: Functions) -> Mask:
@@ -123,7 +126,7 @@ def find_frame_pointer_writes(code: Code, operations: Ints) -> Ints:
 def operation_keys(code: Code, operations: Ints) -> npt.NDArray[np.uint64]:
     """The instructions' bytes as one number each, the first byte lowest, zeros behind.
 
-    Longer ones than 8 bytes are cut: they carry prefixes that no stack operation has.
+    Longer ones than 8 bytes are cut: what is left tells the opcode and the registers.
     """
     if not len(operations):
         return np.empty(0, np.uint64)

@@ -38,6 +38,7 @@ MODIFIED = Trouble("stack-modify", "unsupported stack register modification")
 UNKNOWN_BASE = Trouble("stack-modify", "unknown CFA base reg")
 LEFT = Trouble("stack-modify", "leave instruction with modified stack frame")
 SAVED_TWICE = Trouble("duplicate-save", "duplicate frame pointer save")
+SCRATCHED = Trouble("bp-scratch", "BP used as a scratch register")
 SET_UP_TWICE = Trouble("duplicate-setup", "duplicate frame pointer setup")
 
 
@@ -184,6 +185,7 @@ def _pop(state: State, operation: Operation) -> tuple[Trouble | None, State]:
     target = operation.target
     if target == RSP:
         return UNDEFINED, UNKNOWN
+    trouble = SCRATCHED if target == RBP and _scratches(state) else None
     if not state.drap and target == state.base and target != NO_REGISTER:
         state = state._replace(base=RSP, offset=state.size)
     if target != NO_REGISTER:
@@ -191,7 +193,13 @@ def _pop(state: State, operation: Operation) -> tuple[Trouble | None, State]:
     moved = state._replace(size=state.size - operation.amount)
     if moved.base == RSP:
         moved = moved._replace(offset=moved.offset - operation.amount)
-    return None, moved
+    return trouble, moved
+
+
+def _scratches(state: State) -> bool:
+    """Whether rbp is popped from another place than the one it was saved at."""
+    place = _place(state, RBP)
+    return not state.switched and (place is None or place[1] != -state.size)
 
 
 def _popped(state: State, target: int) -> State:

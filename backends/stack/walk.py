@@ -26,6 +26,7 @@ from kdash.backends.stack.uaccess import is_uaccess_safe
 from kdash.backends.stack.violations import Violation, Violations
 
 _RETURN_ADDRESS = Operation(Op.PUSH, amount=8)
+_OF_CALLABLE = frozenset(("undefined-state", "uaccess", "direction-flag", "bp-scratch"))
 _PREFIX_NAMES = ("__pfx_", "__cfi_")  # padding in front of a function, with a symbol of its own
 
 
@@ -374,7 +375,9 @@ class Walk:
         """Rules of frame pointers, of callable functions, and what a hint says right behind."""
         if kind in ("duplicate-save", "duplicate-setup"):
             return not self.frame_pointer
-        if kind in ("undefined-state", "uaccess", "direction-flag") and self._function < 0:
+        if kind == "bp-scratch" and not self.frame_pointer:
+            return True
+        if kind in _OF_CALLABLE and self._function < 0:
             return True
         return self.program.is_hinted(instruction + 1)
 

@@ -21,11 +21,13 @@ _SIMPLE = {
     Code.CLAC: Operation(Op.CLOSE_USER),
 }
 
+_PARTS_OF_RSP = frozenset((Register.ESP, Register.SP, Register.SPL))
+
 
 @lru_cache(maxsize=65536)
 def parse_operation(key: int) -> Operation:
     """Decode the bytes of `stack_ops.operation_keys`."""
-    instruction = Decoder(64, key.to_bytes(8, "little")).decode()
+    instruction = Decoder(64, key.to_bytes(16, "little")).decode()
     code = instruction.code
     if code in _SIMPLE:
         return _SIMPLE[code]._replace(amount=_simple_amount(instruction))
@@ -34,8 +36,8 @@ def parse_operation(key: int) -> Operation:
     if growth > 0:
         return Operation(Op.PUSH, source=first, amount=growth)
     if growth < 0:
-        return Operation(Op.POP, target=first, amount=-growth)
-    return _move(instruction, first) or _arithmetic(instruction, first)
+        return Operation(Op.POP, target=_written(instruction), amount=-growth)
+    return _move(instruction, first) or _arithmetic(instruction, _written(instruction))
 
 
 def _simple_amount(instruction: Instruction) -> int:
@@ -79,6 +81,14 @@ def _arithmetic(instruction: Instruction, first: int) -> Operation:
     if first == second == RSP and code in (Code.XOR_RM64_R64, Code.XOR_R64_RM64):
         return Operation(Op.GIVE_UP)
     return Operation(Op.CLOBBER, target=first, source=second)
+
+
+def _written(instruction: Instruction) -> int:
+    """The register that operand 0 is; rsp also where it is a part of rsp that is written."""
+    if not instruction.op_count:
+        return NO_REGISTER
+    register = instruction.op0_register
+    return RSP if register in _PARTS_OF_RSP else _number(register)
 
 
 def _number(register: int) -> int:

@@ -355,6 +355,49 @@ def test_arithmetic_that_nobody_does_on_the_stack_pointer_is_reported(
     assert sites(f"FUNC f\n nop\n {change}\n ret\nEND f") == [("stack-modify", "f", 1)]
 
 
+def test_the_stack_pointer_written_in_any_other_way_is_reported(sites: Sites) -> None:
+    changes = (
+        *("cmovne %rax, %rsp", "bsf %rax, %rsp", "imul %rax, %rsp", "popcnt (%rdi), %rsp"),
+        *("bswap %rsp", "xadd %rax, %rsp", "xchg %rax, %rsp", "rdrand %rsp"),
+        *("movabs $0x1122334455667788, %rsp", "mov $5, %esp", "mov %eax, %esp", "mov %esp, %esp"),
+        *("add $8, %esp", "and $-16, %esp", "lea 8(%rax), %esp", "movzbl (%rax), %esp"),
+        *("mov %ax, %sp", "mov %gs:(%rax), %esp", "mov %al, %spl", "setne %spl"),
+    )
+    text = "\n".join(
+        f"FUNC f{at}\n nop\n {change}\n ret\nEND f{at}" for at, change in enumerate(changes)
+    )
+    assert sites(text) == [("stack-modify", f"f{at}", 1) for at in range(len(changes))]
+
+
+def test_a_part_of_the_stack_pointer_popped_makes_the_state_undefined(sites: Sites) -> None:
+    assert sites("FUNC f\n push %rax\n pop %sp\n ret\nEND f") == [("undefined-state", "f", 1)]
+
+
+def test_registers_that_are_encoded_like_the_stack_pointer_are_other_ones(sites: Sites) -> None:
+    text = """FUNC f
+        mov %esp, %eax
+        mov %ah, %al
+        mov %al, %ah
+        setne %ah
+        mov %eax, %r12d
+        cmovne %rax, %r12
+        bswap %r12
+        mul %rsp
+        cmp %eax, %esp
+        movzbl (%rsp), %eax
+        mov $5, %r12d
+        mov (%eax), %ecx
+        ret
+    END f"""
+    assert sites(text) == []
+
+
+def test_a_frame_pointer_popped_from_another_place_is_a_scratch_register(sites: Sites) -> None:
+    text = "FUNC f\n push %rax\n pop %rbp\n ret\nEND f"
+    assert sites(text, frame_pointer="on") == [("bp-scratch", "f", 1)]
+    assert sites(text) == []
+
+
 @pytest.mark.parametrize("instruction", ["iretq", "iretl"])
 def test_an_iret_of_either_size_takes_its_words_from_the_stack(
     sites: Sites, instruction: str
