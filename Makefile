@@ -28,7 +28,7 @@ check: $(STAMP) ## style, types and structure alone
 bench: $(STAMP) ## measure this project beside its peers, within 8 minutes: build/bench.md, bench.json
 	@$(BIN)/python benchmarks/run_all.py
 
-bench-full: $(STAMP) ## all modules, all peers, all figures (about half an hour)
+bench-full: $(STAMP) ## all modules, all peers, all figures (about 15 minutes)
 	@$(BIN)/python benchmarks/run_all.py --full
 
 readme: $(STAMP) ## put the figures of benchmarks/results.json into README.md

@@ -99,7 +99,7 @@ class Measurement:
         if self.peer_value is not None:
             told.append(f"{self.peer} {number(self.peer_value)}")
         if self.ratio is not None:
-            told.append(f"ratio {self.ratio:.2f}")
+            told.append(f"ratio {number(self.ratio)}")
         if self.aim is not None:
             told.append(f"aim {self.aim}: {self.verdict or 'no peer'}")
         return ", ".join(told)

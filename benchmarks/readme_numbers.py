@@ -20,9 +20,10 @@ BEGIN, END = "<!-- measured: made by `make readme` -->", "<!-- end of measured -
 TOLD = (
     "first screen",
     "VCPU: ",
-    "recorded steps, ",
-    " recorded steps shown, ",
-    "key answered beside a guest that makes exits",
+    "recorded steps, registers alone",
+    "recorded steps, pushes",
+    "recorded steps shown, pushes",
+    "key answered beside a guest",
     "100 times stepi",
     "stack validation of ",
     "named by kdash or objtool alone",

@@ -90,5 +90,5 @@ def _row(one: Measurement) -> tuple[str, ...]:
     if len(one.ours) > 1:
         ours += f" ({spread(one)})"
     peer = f"{one.peer}: {number(one.peer_value)}" if one.peer_value is not None else ""
-    ratio = f"{one.ratio:.2f}" if one.ratio is not None else ""
+    ratio = number(one.ratio) if one.ratio is not None else ""
     return (one.subject, ours, peer, ratio, str(one.aim or ""), one.verdict)

@@ -62,7 +62,7 @@ def test_the_json_holds_everything_that_the_table_is_made_of(tmp_path: Path) -> 
 
 def test_a_row_tells_figure_peer_ratio_aim_and_whether_it_is_met() -> None:
     row = (
-        "| steps | 95 /s (median of 3, 90 to 100) | C loop: 100 | 0.90 | ratio at least 0.9 | met |"
+        "| steps | 95 /s (median of 3, 90 to 100) | C loop: 100 | 0.9 | ratio at least 0.9 | met |"
     )
     assert row in as_markdown(Results("2026-01-02", {}, [RATE]))
 
