@@ -53,8 +53,8 @@ man: $(STAMP) ## the manual page and the completions of shells, into build/share
 	@$(BIN)/kdash completion zsh > build/share/zsh/site-functions/_kdash
 	@$(BIN)/kdash completion fish > build/share/fish/vendor_completions.d/kdash.fish
 
-wheel: $(STAMP) ## build the wheel into dist/
-	@$(BIN)/python -m build --no-isolation --wheel .
+wheel: $(STAMP) ## build the source package and, from it, the wheel into dist/
+	@$(BIN)/python -m build --no-isolation .
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) build dist *.egg-info kdash.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,34 @@ def test_every_direct_dependency_is_pinned() -> None:
         for line in (ROOT / "constraints.txt").read_text().splitlines()
     }
     assert names <= pinned
+
+
+def needed_at_run_time() -> dict[str, str]:
+    """Licence by name of every package that kdash and its extras need, as far as installed."""
+    described = project()["project"]
+    assert isinstance(described, dict)
+    extras = described["optional-dependencies"]
+    left = [*described["dependencies"], *extras["cluster"], *extras["web"]]
+    found: dict[str, str] = {}
+    while left:
+        name = re.split(r"[^A-Za-z0-9._-]", left.pop())[0].lower().replace("_", "-")
+        if name in found:
+            continue
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:
+            continue
+        found[name] = str(package.metadata.json.get("license_expression", ""))
+        left += [item for item in package.requires or () if "extra ==" not in item]
+    return found
+
+
+def test_the_licence_of_every_package_that_is_needed_is_listed() -> None:
+    rows = (ROOT / "THIRD_PARTY.md").read_text().splitlines()
+    listed = dict(row.split(" | ")[:2] for row in rows if row.startswith("| "))
+    for name, licence in needed_at_run_time().items():
+        assert f"| {name}" in listed
+        assert licence in listed[f"| {name}"]
 
 
 @pytest.fixture(scope="module")
