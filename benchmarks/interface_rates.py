@@ -61,18 +61,20 @@ class Terminal:
             tty.setraw(0)
             os.execvp(arguments[0], arguments)
         self._received = b""
+        self._asked = time.perf_counter()
 
     def type(self, keys: str) -> None:
         """Send keys; what was received before them is forgotten."""
         self._received = b""
+        self._asked = time.perf_counter()  # before: the program may be woken instead of us
         os.write(self._terminal, keys.encode())
 
     def until(self, *wanted: bytes, limit: float = LIMIT) -> float:
-        """Seconds until all of it has been received."""
-        begin = time.perf_counter()
-        while (now := time.perf_counter()) - begin < limit:
+        """Seconds from the keys typed last until all of it has been received."""
+        end = time.perf_counter() + limit
+        while (now := time.perf_counter()) < end:
             if all(word in self._received for word in wanted):
-                return now - begin
+                return now - self._asked
             self.read(0.5)
         raise SystemExit(f"no {wanted!r} within {limit:.0f} s, but {self._received[-4000:]!r}")
 

@@ -178,7 +178,7 @@ def on_a_terminal() -> Iterator[Measurement]:
         for number in range(1, KEYS):
             browser.type("j")
             rows.append(browser.until(f"f{number:06}+0x30".encode()))
-            details.append(rows[-1] + browser.until(f"{number + 1} of {COUNT}".encode()))
+            details.append(browser.until(f"{number + 1} of {COUNT}".encode()))
             browser.rest(random.uniform(*GAPS))
             echo.type("x")
             bare.append(echo.until(b"x"))
