@@ -1,6 +1,7 @@
 """Starts the program with faults in its backends.
 
-`python crashing.py FAULT PYTHON -m kdash ARGUMENT...`; the FAULT is that of the Entropy pane.
+`python crashing.py FAULT PYTHON -m kdash ARGUMENT...`; the FAULT is that of the Entropy pane, or
+"guest": the VCPU's thread alone, once the guest has gone at full speed for a while.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from kdash.backends.kvm.vcpu_thread import VcpuThread
 from kdash.backends.stack.worker_process import WorkerProcess
 from kdash.cli import run
 
+SLICES = 10  # of a run, before its thread ends
+slices = [0]
 go_on, send = VcpuThread._next, WorkerProcess.send
 
 
@@ -27,18 +30,28 @@ def crash_once_the_guest_runs(thread: VcpuThread) -> Any:
     return crash() if thread._goal is not None else go_on(thread)
 
 
+def crash_at_full_speed(thread: VcpuThread) -> Any:
+    """The VCPU's thread ends while the guest goes on and on."""
+    slices[0] += thread._goal is not None
+    return crash() if slices[0] > SLICES else go_on(thread)
+
+
 async def kill_then_send(worker: WorkerProcess, line: str) -> None:
     """A worker process dies before it has read what to do."""
     worker.kill()
     await send(worker, line)
 
 
-FAULTS = (
+EVERYWHERE = (
     (VcpuThread, "_next", crash_once_the_guest_runs),
     (WorkerProcess, "send", kill_then_send),
     (LiveModel, "advance", crash),
-    *(((History, "add", crash),) if sys.argv[1] == "sampler" else ()),
 )
+FAULTS = {
+    "model": EVERYWHERE,
+    "sampler": (*EVERYWHERE, (History, "add", crash)),
+    "guest": ((VcpuThread, "_next", crash_at_full_speed),),
+}[sys.argv[1]]
 for owner, name, fault in FAULTS:
     setattr(owner, name, fault)
 sys.exit(run(sys.argv[5:]))

@@ -35,3 +35,23 @@ def test_each_pane_tells_of_its_backends_crash_and_the_others_go_on(fault: str, 
         assert program.end() == 0
         assert program.restored
         assert processes_of_session(session) == []
+
+
+@pytest.mark.kvm
+def test_a_vcpu_whose_thread_ends_at_full_speed_leaves_its_pane_and_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    guest = tmp_path / "spin.bin"
+    guest.write_bytes(b"\x40\xeb\xfd")  # inc ax; jmp back
+    within = (sys.executable, CRASHING, "guest")
+    with Program("--engine", "kvm", str(guest), columns=100, lines=30, within=within) as program:
+        program.wait_for("ready", "rip")
+        session = program.child.pid
+        program.press(" ")
+        program.wait_for("the VCPU's thread ended", "injected")
+        program.press("3")
+        program.wait_for("▸3 Entropy", "boot progress")
+        program.press("q")
+        assert program.end() == 0
+        assert program.restored
+        assert processes_of_session(session) == []
