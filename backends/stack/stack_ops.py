@@ -45,7 +45,7 @@ def find_stack_operations(code: Code, functions: Functions, uaccess: bool = Fals
     """
     tables = code_tables()
     group = tables.stack[code.code]
-    candidates = np.flatnonzero(group)
+    candidates = np.flatnonzero(group != 0)
     group = group[candidates]
     start = code.start[candidates]
     rex = code.data[start]

@@ -26,6 +26,8 @@ _OPCODE_MAPS: Final = 2  # the one-byte one is 0, that of 0f is 1, those behind 
 _PREFIX: Final = np.zeros(256, np.bool_)
 _PREFIX[[0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3]] = True
 _PREFIX[0x40:0x50] = True  # REX
+_LEADS: Final = _PREFIX.copy()
+_LEADS[0x0F] = True  # to another opcode map
 
 
 class _Forms:
@@ -60,7 +62,7 @@ def find_stack_pointer_writes(code: Code) -> Ints:
     forms = _forms()
     forms.learn(code.code)
     place = forms.place[code.code]
-    candidates = np.flatnonzero(place)
+    candidates = _able(code, np.flatnonzero(place != _NOWHERE))
     if not len(candidates):
         return candidates
     place, kind = place[candidates], code.code[candidates]
@@ -79,6 +81,35 @@ def find_stack_pointer_writes(code: Code) -> Ints:
     found &= ~forms.byte_wide[kind] | (rex != 0)
     result: Ints = candidates[found]
     return result
+
+
+def _able(code: Code, candidates: Ints) -> Ints:
+    """Those of many instructions whose first bytes don't rule rsp out already."""
+    buffer = code.data
+    pairs = np.ndarray(
+        (len(buffer) - 1,), np.dtype("<u2"), buffer=buffer.data, offset=0, strides=(1,)
+    )
+    start = code.start[candidates]
+    pair = pairs[start]
+    able = _pairs()[pair]
+    # Behind a prefix, or where another opcode map begins, the next two bytes tell.
+    later = np.flatnonzero(able & _LEADS[pair & 0xFF])
+    able[later] = _pairs()[pairs[start[later] + 1]]
+    left: Ints = candidates[able]
+    return left
+
+
+@cache
+def _pairs() -> npt.NDArray[np.bool_]:
+    """By two bytes, the first lowest, whether they may be an opcode and a ModRM that name rsp.
+
+    True also where the first is a prefix, or leads to another opcode map, or holds a register.
+    """
+    first = np.arange(256)
+    more = _LEADS | (first == 0x38) | (first == 0x3A) | (first & 7 == RSP)
+    named = ((first >> 3) & 7 == RSP) | ((first >= 0xC0) & (first & 7 == RSP))
+    found: npt.NDArray[np.bool_] = (more[None, :] | named[:, None]).reshape(-1)
+    return found
 
 
 def _strip_prefixes(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
