@@ -38,12 +38,14 @@ def sampled(seconds: float) -> float:
         probe = VdsoChild()
         sampler = EntropySampler(vdso=probe, kept=Path(folder) / "history")
         sampler.start()
-        time.sleep(STARTING)
-        assert probe.process_id is not None
-        begun = time.process_time(), processor_time(probe.process_id)
-        time.sleep(seconds)
-        spent = time.process_time() - begun[0] + processor_time(probe.process_id) - begun[1]
-        sampler.stop()
+        try:
+            time.sleep(STARTING)
+            assert probe.process_id is not None
+            begun = time.process_time(), processor_time(probe.process_id)
+            time.sleep(seconds)
+            spent = time.process_time() - begun[0] + processor_time(probe.process_id) - begun[1]
+        finally:
+            sampler.stop()
     return spent / seconds
 
 
