@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +84,7 @@ def _connected(cluster: Cluster) -> Client:
         if name.partition(".")[0] in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told here
     security = None
-    if cluster.ca or cluster.certificate or cluster.key:
+    if _is_encrypted(cluster):
         security = Security(
             tls_ca_file=cluster.ca or None,
             tls_client_cert=cluster.certificate or None,
@@ -103,6 +104,37 @@ def _connected(cluster: Cluster) -> Client:
     except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ClusterError(f"no scheduler at {cluster.address}: {reason}") from error
+
+
+def _is_encrypted(cluster: Cluster) -> bool:
+    """Whether to connect by TLS.
+
+    Raises:
+        ClusterError: what TLS needs is not there, or does not go with the address.
+    """
+    files = (cluster.ca, cluster.certificate, cluster.key)
+    if not cluster.address.startswith("tls://"):
+        if any(files):
+            raise ClusterError(f"TLS options go with an address tls://..., not {cluster.address}")
+        return False
+    if not cluster.ca or not cluster.certificate:
+        raise ClusterError(
+            f"{cluster.address} needs --scheduler-ca and --scheduler-cert, and --scheduler-key"
+            " where the key has a file of its own"
+        )
+    for file in filter(None, files):
+        try:
+            with open(file, "rb"):
+                pass
+        except OSError as error:
+            raise ClusterError(f"can't read {file}: {error.strerror}") from error
+    try:
+        context = ssl.create_default_context(cafile=cluster.ca)
+        context.load_cert_chain(cluster.certificate, cluster.key or None)
+    except (OSError, ValueError) as error:
+        named = ", ".join(filter(None, files))
+        raise ClusterError(f"no usable certificates and key in {named}: {error}") from error
+    return True
 
 
 class _Run:

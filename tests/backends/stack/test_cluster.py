@@ -143,3 +143,24 @@ def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterError, match=r"kdash\[cluster\]"):
         list(validate_on(Cluster("tcp://127.0.0.1:1"), [], _OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "says"),
+    [
+        (Cluster("tls://127.0.0.1:9"), "needs --scheduler-ca and --scheduler-cert"),
+        (Cluster("tls://127.0.0.1:9", ca="ca.pem"), "needs --scheduler-ca and --scheduler-cert"),
+        (Cluster("127.0.0.1:9", ca="ca.pem"), "TLS options go with an address tls://..."),
+        (
+            Cluster("tls://127.0.0.1:9", ca="/none", certificate="/none"),
+            "can't read /none: No such",
+        ),
+        (
+            Cluster("tls://127.0.0.1:9", ca=__file__, certificate=__file__),
+            "no usable certificates and key in",
+        ),
+    ],
+)
+def test_options_of_tls_that_can_not_work_say_why(cluster: Cluster, says: str) -> None:
+    with pytest.raises(ClusterError, match=says):
+        list(validate_on(cluster, sample_paths(), _OPTIONS))
