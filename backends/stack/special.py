@@ -22,12 +22,14 @@ from kdash.backends.stack.decode import Code
 from kdash.backends.stack.facts import ObjectError
 from kdash.backends.stack.hints import Hint, read_hints
 from kdash.backends.stack.image import Ints, ObjectImage
+from kdash.backends.stack.membership import among
 from kdash.backends.stack.section_headers import Section
 
 ALTERNATIVE = "alternative"
 JUMP_LABEL = "jump-label"
 EXCEPTION = "exception"
 
+_REFERENCE = 4  # bytes of a reference to code in these tables
 BUGFLAG_WARNING = 1  # include/linux/bug.h: execution goes on behind the ud2
 # arch/x86/include/asm/cpufeatures.h
 FEATURE_POPCNT = 4 * 32 + 23
@@ -137,21 +139,28 @@ def _before(code: Code, positions: Ints) -> Ints:
     return np.searchsorted(code.start, positions) - 1 if len(positions) else positions
 
 
-def _pairs(
-    image: ObjectImage, code: Code, section: Section, stride: int, second: int
-) -> tuple[Ints, Ints, Ints]:
+def _pairs(image: ObjectImage, code: Code, section: Section) -> tuple[Ints, Ints, Ints]:
     """Entries with two references to code: their offsets, and both positions."""
     relocations = image.relocations(section)
     targets = resolve(image, code, relocations)
     if not len(targets):
         return targets, targets, targets
     offset = relocations.offset
-    first = np.flatnonzero(offset % stride == 0)
-    partner = np.searchsorted(offset, offset[first] + second)
-    partner[partner == len(offset)] = 0
-    whole = offset[partner] == offset[first] + second
-    first, partner = first[whole], partner[whole]
-    return offset[first], targets[first], targets[partner]
+    first = _entries(offset)
+    first = first[first + 1 < len(offset)]
+    first = first[offset[first + 1] == offset[first] + _REFERENCE]
+    return offset[first], targets[first], targets[first + 1]
+
+
+def _entries(offset: Ints) -> Ints:
+    """Which relocations of a table begin an entry.
+
+    Those of one entry follow each other; between entries is more room, and where a linker put
+    the tables of several files together there may be padding, too.
+    """
+    begins = np.ones(len(offset), np.bool_)
+    begins[1:] = offset[1:] - offset[:-1] > _REFERENCE
+    return np.flatnonzero(begins)
 
 
 # --- alternatives
@@ -164,9 +173,11 @@ def alternative_size(size: int, offsets: Ints) -> int:
         ObjectError: the section fits no known layout.
     """
     sizes: tuple[int, ...] = (12, 13, 14)
-    if len(offsets) > 2:
-        sizes = tuple(s for s in sizes if s == int(offsets[2] - offsets[0]))
-    fitting = [s for s in sizes if size % s == 0]
+    begins = offsets[_entries(offsets)]
+    if len(begins) > 1:
+        fitting = [s for s in sizes if s == int(np.diff(begins).min())]
+    else:
+        fitting = [s for s in sizes if size % s == 0]
     if not fitting:
         raise ObjectError(f".altinstructions of {size} bytes fits no known entry size")
     return fitting[0]
@@ -182,7 +193,7 @@ def _read_alternatives(image: ObjectImage, code: Code, section: Section, out: Sp
     except ObjectError as error:
         out.malformed.append(Malformed(str(error), section.name, 0))
         return
-    entries, original, new = _pairs(image, code, section, stride, 4)
+    entries, original, new = _pairs(image, code, section)
     lengths = 12 if stride == 14 else 10
     for entry, first, replacement in zip(
         entries.tolist(), original.tolist(), new.tolist(), strict=True
@@ -222,7 +233,7 @@ def _alternative_problem(code: Code, made: Alternative, new_length: int) -> str:
 
 
 def _read_jump_labels(image: ObjectImage, code: Code, section: Section, out: Special) -> None:
-    entries, sources, targets = _pairs(image, code, section, 16, 4)
+    entries, sources, targets = _pairs(image, code, section)
     instructions = code.index_at(sources)
     for entry, at, source, target in zip(
         entries.tolist(), sources.tolist(), instructions.tolist(), targets.tolist(), strict=True
@@ -245,7 +256,7 @@ def _read_jump_labels(image: ObjectImage, code: Code, section: Section, out: Spe
 
 
 def _read_exceptions(image: ObjectImage, code: Code, section: Section, out: Special) -> None:
-    entries, sources, targets = _pairs(image, code, section, 12, 4)
+    entries, sources, targets = _pairs(image, code, section)
     instructions, landings = code.index_at(sources), code.index_at(targets)
     found = (instructions >= 0) & (landings >= 0)
     for at in np.flatnonzero(~found).tolist():
@@ -280,10 +291,11 @@ def _warnings(image: ObjectImage, code: Code, section: Section) -> Ints:
     traps = np.flatnonzero(targets != NOWHERE)
     if not len(traps):
         return targets[:0]
-    distance = int(offset[traps[1]] - offset[traps[0]]) if len(traps) > 1 else section.size
-    stride = 8 if distance % 12 and distance % 8 == 0 else 12
-    traps = traps[offset[traps] % stride == 0]
-    flags_at = offset[traps] + stride - 2
+    # The flags end an entry; where none has the name of a file, the room between them tells.
+    named = bool(np.any(among(offset[traps] + _REFERENCE, offset)))
+    distance = int(np.diff(offset[traps]).min()) if len(traps) > 1 else section.size
+    size = 8 if not named and distance % 12 and distance % 8 == 0 else 12
+    flags_at = offset[traps] + size - 2
     content = np.frombuffer(image.content(section), np.uint8)
     inside = flags_at < len(content)
     traps, flags_at = traps[inside], flags_at[inside]

@@ -139,6 +139,15 @@ def _trap(flags: int) -> str:
     """
 
 
+def test_tables_of_several_files_may_have_padding_between_them(sites: Sites) -> None:
+    """As `ld -r` makes of modules, whose tables are aligned to 8 bytes."""
+    trap = "FUNC {0}\n{1}: ud2\n ret\nEND {0}\n"
+    entry = '.section __bug_table, "aw"\n .balign 8\n .long {1}b - ., name - .\n .word 7, 1\n'
+    names = '.section .rodata\nname: .asciz "f.c"\n'
+    text = names + ".text\n" + trap.format("f", 1) + trap.format("g", 2)
+    assert sites(text + entry.format(0, 1) + entry.format(0, 2)) == []
+
+
 def test_execution_goes_on_behind_the_trap_of_a_warning(sites: Sites) -> None:
     assert sites(_trap(flags=1)) == []
 
