@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -31,6 +31,7 @@ RowT = TypeVar("RowT")
 MARK = "▸"  # stands before the row under the cursor, so that colour alone doesn't tell
 MARGIN = 2  # cells for the mark
 IDLE = 0.05  # seconds between two slices of work done ahead
+MOST_STRIPS = 1000  # lines that are kept drawn, for when the list is scrolled
 SLICE = 2000  # rows whose search text is made in one slice
 
 
@@ -124,6 +125,7 @@ class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bind
         self._sort_mark = ("", "")
         self._ahead: Timer | None = None
         self._base = Style()
+        self._strips: dict[tuple[int, bool, int, Style], Strip] = {}  # lines drawn
 
     @property
     def indent(self) -> int:
@@ -359,8 +361,22 @@ class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bind
         self._grow()
         self._reveal()
 
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Draw anew; as a whole with nothing kept: what lines show has changed, or its style."""
+        if not regions:
+            self._strips.clear()
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw the lines of a part of the screen."""
+        if len(self._strips) > MOST_STRIPS:
+            self._strips.clear()
         self._base = self.rich_style  # Textual works it out anew each time it is asked
         return super().render_lines(crop)
 
@@ -377,7 +393,11 @@ class LineTable(DoubleG, ScrollView, Generic[RowT], can_focus=True, inherit_bind
         marked = place == self.cursor
         if marked:
             base += self.get_component_rich_style("line-table--cursor")
-        return self._line(self._rows.shown[place], width, base, MARK if marked else "")
+        line = self._rows.shown[place]
+        strip = self._strips.get(key := (line, marked, width, base))
+        if strip is None:
+            strip = self._strips[key] = self._line(line, width, base, MARK if marked else "")
+        return strip
 
     def _line(self, line: int, width: int, base: Style, mark: str) -> Strip:
         """Draw one of the lines shown."""
