@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from textual.widgets import Input
 
@@ -79,12 +80,14 @@ async def draw(picture: Picture) -> str:
 
 @contextmanager
 def _fixed_terminal() -> Iterator[None]:
-    """The pictures are of one kind of terminal, whatever this one is."""
+    """The pictures are of one kind of terminal and a new user, whatever is kept here."""
     before = dict(os.environ)
     os.environ.pop("NO_COLOR", None)
-    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", KDASH_CONFIG="")
     try:
-        yield
+        with TemporaryDirectory() as state:
+            os.environ["XDG_STATE_HOME"] = state
+            yield
     finally:
         os.environ.clear()
         os.environ.update(before)

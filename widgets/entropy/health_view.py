@@ -21,18 +21,15 @@ MEANINGS = {
 }
 WORDS = {True: ("pass", "good"), False: ("FAIL", "bad"), None: ("-", "muted")}
 TESTS = {  # key of a verdict -> its name, and what it looks for
-    "fips140": (
-        "FIPS 140-2",
-        "20,000-bit blocks: ones, patterns, runs as by chance",
-    ),
-    "rct": ("repetition count", "a source that is stuck: the same byte again and again"),
+    "fips140": ("FIPS 140-2", "20,000-bit blocks: ones, patterns, runs"),
+    "rct": ("repetition count", "a source that is stuck at one byte"),
     "apt": ("adaptive proportion", "a source that began to favour one byte"),
-    "mcv_bytes": ("most common byte", "min-entropy, bits a byte, by the byte seen most"),
-    "mcv_bits": ("most common bit", "min-entropy, bits a bit: more ones than zeroes"),
-    "collision_bits": ("collision", "min-entropy, bits a bit, by how soon bits repeat"),
-    "markov_bits": ("Markov", "min-entropy, bits a bit: a bit depends on the last"),
-    "compression_bits": ("compression", "min-entropy, bits a bit, by patterns that come back"),
-    "chi_square": ("chi-square", "every byte as often as the others, give or take"),
+    "mcv_bytes": ("most common byte", "min-entropy, bits a byte: one seen most"),
+    "mcv_bits": ("most common bit", "min-entropy, bits a bit: more of one"),
+    "collision_bits": ("collision", "min-entropy, bits a bit: soon repeated"),
+    "markov_bits": ("Markov", "min-entropy, bits a bit: by the one before"),
+    "compression_bits": ("compression", "min-entropy, bits a bit: patterns repeat"),
+    "chi_square": ("chi-square", "whether all bytes come equally often"),
     "mean": ("mean", "whether low or high bytes are favoured"),
     "serial_correlation": ("serial correlation", "whether a byte tells of the next"),
 }
@@ -122,7 +119,7 @@ def _verdict(verdict: Verdict, width: int, *, below: bool) -> list[Line]:
     cells = (name, word, verdict.statistic, verdict.expected, verdict.false_alarm)
     if width >= sum(WIDTHS) + len(WIDTHS) + LEAST_PURPOSE:
         return _row(cells, looks_for, width, "", tone)
-    purpose = [(Span(f"  {looks_for}", "muted"),)] if below and looks_for else []
+    purpose = wrapped(f"  {looks_for}", width, "muted", indent="  ") if below else []
     return [*_row(cells, "", width, "", tone), *purpose]
 
 
