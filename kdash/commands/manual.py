@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kdash import __version__
 from kdash.commands.argument_parser import Parser
+from kdash.commands.privileges import PRIVILEGES
 from kdash.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ def _page(commands: Sequence[Command]) -> Iterator[str]:
         yield f".SH {title}"
         for term, text in entries:
             yield from (".TP", f".B {_argument(term)}", _roff(text))
+    yield from (
+        ".SH PRIVILEGES",
+        _roff("All else works for any user; kdash doctor tells what holds."),
+    )
+    for one in PRIVILEGES:
+        text = f"Needs {one.needs}: {one.why}. Without: {one.without}."
+        yield from (".TP", f".B {_argument(one.feature)}", _roff(text))
     yield from (".SH SEE ALSO", r"\fBgdb\fR(1), \fBqemu\fR(1), \fBrandom\fR(4), \fBrandom\fR(7)")
 
 

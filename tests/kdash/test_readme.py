@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from kdash.commands import entropy
+from kdash.commands.grammar import commands
+from kdash.commands.privileges import PRIVILEGES
 from kdash.configuration import read_configuration
 
 README = Path(__file__).parents[2] / "README.md"
@@ -32,13 +36,73 @@ def test_the_device_of_ten_lines_does_what_readme_says(tmp_path: Path) -> None:
     name, code, rest = found.groups()
     (tmp_path / name).write_text(code)
     commands, output = commands_and_output(rest)
+    assert carried_out(commands, tmp_path) == (0, output)
+
+
+def shown(containing: str) -> tuple[str, str]:
+    """The indented block of README that holds a text: its commands, and their output."""
+    blocks = re.findall(r"(?:^    .*\n)+", README.read_text(), re.MULTILINE)
+    return commands_and_output(next(block for block in blocks if containing in block))
+
+
+def carried_out(commands: str, folder: Path) -> tuple[int, str]:
     kdash = f'kdash() {{ "{sys.executable}" -m kdash "$@"; }}\n'
     done = subprocess.run(
-        ["sh", "-e", "-c", kdash + commands],
-        check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(README.parent)},
+        ["sh", "-c", kdash + commands],
+        check=False, cwd=folder, env={**os.environ, "PYTHONPATH": str(README.parent)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, output)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.kvm
+@pytest.mark.parametrize(
+    ("containing", "status"),
+    [("$ kdash vcpu run 2>exits", 0), ("--until-exit MMIO", 1)],
+    ids=["the article's guest", "the first MMIO exit"],
+)
+def test_a_guest_of_readme_prints_what_is_shown(
+    containing: str, status: int, tmp_path: Path
+) -> None:
+    typed, output = shown(containing)
+    assert carried_out(typed, tmp_path) == (status, output)
+
+
+def test_the_findings_of_readme_are_those_that_the_sample_has() -> None:
+    typed, output = shown("$ kdash stack check backends")
+    status, told = carried_out(typed, README.parent)
+    assert status == 1
+    assert set(output.splitlines()) <= set(told.splitlines())
+
+
+def test_what_readme_shows_of_the_generator_is_told_under_these_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, output = shown("$ kdash entropy --check\n")
+    names = [line[:15].strip() for line in output.splitlines()]
+    assert entropy.run([]) == 0
+    told = {line[:15].strip() for line in capsys.readouterr().out.splitlines()}
+    assert {name for name in names if name} <= told | {"reseed", "hardware source"}
+
+
+def every_command() -> list[list[str]]:
+    """What stands behind `$ kdash` anywhere in README, without what follows in the shell."""
+    lines = re.findall(r"^    \$ kdash (.*)$", README.read_text(), re.MULTILINE)
+    return [shlex.split(re.split(r" (?:\||#|\|\|) ", line)[0], comments=True) for line in lines]
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_every_option_that_readme_types_is_one_of_its_command(words: list[str]) -> None:
+    known = {command.words: command for command in commands()}
+    path = max((p for p in known if tuple(words[: len(p)]) == p), key=len)
+    flags = {flag for option in known[path].options for flag in option.flags}
+    typed = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert typed <= flags
+
+
+def test_the_table_of_privileges_is_the_programs_own() -> None:
+    rows = [f"| {' | '.join(one)} |" for one in PRIVILEGES]
+    assert "\n".join(rows) in README.read_text()
 
 
 KERNEL = "modules:\n\tgcc -c $(M)/unit.S -o $(M)/unit.o\n"
