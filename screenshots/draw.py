@@ -30,7 +30,9 @@ class Picture:
     columns: int
     lines: int
     keys: tuple[str, ...] = ()
-    guest: str = "article"  # one of those in screenshots/record_guests.py
+    guest: str = "article"  # one of those in screenshots/record_guests.py, or of STATES
+    theme: str = ""
+    ascii: bool = False
 
 
 def _typed(line: str) -> tuple[str, ...]:
@@ -59,13 +61,23 @@ PICTURES = (
     Picture("entropy-contention", 160, 48, ("3", "z", *_BEFORE, *_BEFORE, "r")),
     Picture("entropy-health", 120, 40, ("3", *_BEFORE)),
     Picture("help", 100, 40, ("question_mark",)),
+    Picture("vcpu-no-kvm", 80, 24, guest="no-kvm"),
+    Picture("stack-clean", 80, 24, ("2",), "clean"),
+    Picture("stack-unreadable", 80, 24, ("2",), "unreadable"),
+    Picture("entropy-failed", 80, 24, ("3",), "no-proc"),
+    Picture("too-small", 40, 12),
+    Picture("theme-light", 80, 24, ("2",), theme="light"),
+    Picture("theme-high-contrast", 80, 24, ("2",), theme="high-contrast"),
+    Picture("theme-colour-blind", 80, 24, ("2",), theme="colour-blind"),
+    Picture("theme-ansi", 80, 24, ("2",), theme="ansi"),
+    Picture("ascii", 80, 24, ("3",), ascii=True),
 )
 
 
 async def draw(picture: Picture) -> str:
     """Return the picture as SVG."""
     with _fixed_terminal():
-        app = recorded_app(words=(picture.guest,))
+        app = recorded_app(words=(picture.guest,), theme=picture.theme, ascii=picture.ascii)
         async with app.run_test(size=(picture.columns, picture.lines)) as pilot:
             while not app.all_built:
                 await asyncio.sleep(0.02)

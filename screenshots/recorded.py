@@ -34,6 +34,7 @@ from tests.recordings.codec import from_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT / "tests" / "recordings"
+STATES = ("no-kvm", "clean", "unreadable", "no-proc")  # that may stand for a guest
 MODEL_WINDOWS = 8  # of half a second that the model has been fed
 
 _LABORATORY_FACTS = ModuleType("laboratory_facts")
@@ -273,7 +274,12 @@ class RecordedVcpuPane(VcpuPane):
 
     def make_session(self, settings: Settings) -> RecordedSession:
         """The recording of the guest that the settings name in place of arguments."""
-        return RecordedSession(*settings.words)
+        if settings.words == ("no-kvm",):
+            raise KvmError(
+                "/dev/kvm may not be opened: permission denied",
+                "join the group kvm (usermod -aG kvm NAME) and log in again",
+            )
+        return RecordedSession(*(word for word in settings.words if word not in STATES))
 
     def action_open(self) -> None:
         """A dialog of folders that are the same on every machine."""
@@ -324,7 +330,14 @@ class RecordedStackPane(StackPane):
     """The Stack pane on recorded reports."""
 
     async def reports(self, files: list[str], check: Check) -> AsyncGenerator[FileReport]:
-        """The recording."""
+        """The recording, or objects in another state."""
+        if self.settings.words == ("clean",):
+            yield FileReport("drivers/net/e1000.o", functions=112, instructions=9_841)
+            return
+        if self.settings.words == ("unreadable",):
+            yield FileReport("drivers/net/e1000.o", error="section headers reach past the end")
+            yield FileReport("drivers/net/secret.o", error="Permission denied")
+            return
         for line in (RECORDINGS / "stack.jsonl").read_text().splitlines():
             yield decode(line)
 
@@ -344,6 +357,8 @@ class RecordedEntropyPane(EntropyPane):
 
     def make_sampler(self, interval: float) -> RecordedSampler:
         """The recording."""
+        if self.settings.words == ("no-proc",):
+            raise OSError("/proc/sys/kernel/random: No such file or directory")
         return RecordedSampler()
 
     def make_laboratory(self) -> Laboratory:
