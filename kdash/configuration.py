@@ -24,6 +24,7 @@ What it says holds unless the command line says otherwise:
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -80,7 +81,10 @@ def configuration_path(environment: Mapping[str, str] = os.environ) -> Path | No
     """Where the configuration file is, or would be; None where the user wants none."""
     if VARIABLE in environment:
         named = environment[VARIABLE]
-        return Path(named).expanduser() if named else None
+        try:
+            return Path(named).expanduser() if named else None
+        except RuntimeError:  # "~name" of nobody
+            return Path(named)
     base = environment.get("XDG_CONFIG_HOME", "")
     # The XDG base directory specification has relative paths ignored.
     folder = Path(base) if base.startswith("/") else Path("~/.config").expanduser()
@@ -99,11 +103,13 @@ def read_configuration(environment: Mapping[str, str] = os.environ) -> Configura
         if path is None or (VARIABLE not in environment and not _is_there(path)):
             return Configuration()
         if path.exists() and not path.is_file():
-            raise ConfigurationError(f"{path}: not a regular file")
+            raise OSError(errno.EINVAL, "not a regular file")
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
-        why = f"{path}: {error.strerror or error}"
+        from kdash.backends.stack.printable import printable
+
+        why = printable(f"{path}: {error.strerror or error}")
         raise ConfigurationError(why, unreadable=True) from None
     if len(data) > _LARGEST:
         raise ConfigurationError(f"{path}: larger than any configuration")

@@ -143,7 +143,7 @@ class WebServer:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
         # The same answer to whatever is wrong: nothing is learned by trying.
-        token = request.path.split("/")[1].encode(errors="replace")
+        token = request.path.removeprefix("/").partition("/")[0].encode(errors="replace")
         if not (
             hmac.compare_digest(token, self._token)
             and self._is_our_name(request.host)

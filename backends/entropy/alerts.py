@@ -55,9 +55,11 @@ def alerts_of(reading: Reading, last_hwrng: HardwareSource | None) -> tuple[str,
             "drawn before may exist twice"
         )
     if _starving(reading):
+        threshold = reading.read_wakeup_threshold
+        below = "" if threshold is None else f", below the threshold of {threshold}"
         alerts.append(
             f"starving: {reading.blocked_readers} blocked in the generator with "
-            f"{reading.entropy_avail} bits, below the threshold of {reading.read_wakeup_threshold}"
+            f"{reading.entropy_avail} bits{below}"
         )
     return tuple(alerts)
 
@@ -72,11 +74,8 @@ def _late(reading: Reading) -> float | None:
 
 
 def _starving(reading: Reading) -> bool:
-    """Whether readers of a draining /dev/random sleep below its threshold."""
-    return (
-        reading.era in DRAINING
-        and reading.entropy_avail is not None
-        and reading.read_wakeup_threshold is not None
-        and reading.entropy_avail < reading.read_wakeup_threshold
-        and bool(reading.blocked_readers)
-    )
+    """Whether readers of a draining /dev/random sleep, below its threshold if that is known."""
+    if reading.era not in DRAINING or reading.entropy_avail is None or not reading.blocked_readers:
+        return False
+    threshold = reading.read_wakeup_threshold
+    return threshold is None or reading.entropy_avail < threshold

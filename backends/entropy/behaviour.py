@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 from kdash.backends.entropy import era as eras
 from kdash.backends.entropy.facts import Era
@@ -17,6 +18,8 @@ class Behaviour:
         self._root = root
         self._system = system
         self._fell_when_ready = False
+        #: Of the kernel's own generator, whoever serves /dev/random.
+        self.own_era = Era.UNKNOWN
 
     def ready(self, poolsize: int | None) -> bool:
         """Whether getrandom would answer at once; 0 bytes are asked where bytes are debited.
@@ -48,18 +51,18 @@ class Behaviour:
         if ready and avail is not None and poolsize == eras.MODERN_POOL_BITS > avail:
             self._fell_when_ready = True
         getrandom, insecure = self._getrandom_traits()
-        return eras.era_of(
-            eras.Traits(
-                poolsize=poolsize,
-                read_wakeup_threshold=read_wakeup,
-                getrandom=getrandom,
-                insecure_flag=insecure,
-                vdso_getrandom=vdso_getrandom,
-                fell_when_ready=self._fell_when_ready,
-                lrng=self._root.exists("proc/lrng_type"),
-                random_device=self.random_device(),
-            )
+        traits = eras.Traits(
+            poolsize=poolsize,
+            read_wakeup_threshold=read_wakeup,
+            getrandom=getrandom,
+            insecure_flag=insecure,
+            vdso_getrandom=vdso_getrandom,
+            fell_when_ready=self._fell_when_ready,
+            lrng=self._root.exists("proc/lrng_type"),
+            random_device=self.random_device(),
         )
+        self.own_era = eras.era_of(replace(traits, random_device=None))
+        return eras.era_of(traits)
 
     def random_device(self) -> tuple[int, int] | None:
         """Major and minor of /dev/random; None where it can't be seen."""

@@ -16,14 +16,13 @@ from typing import Any
 
 from kdash.backends.entropy._native import ffi, lib
 from kdash.backends.entropy.contention_facts import MEASURED, Contention, Point, Shares
-from kdash.backends.entropy.procfs import RANDOM_SYSCTLS, Root, Unavailable
+from kdash.backends.entropy.procfs import takes_from_input_pool
 
 RUNS = 10
 RUN_SECONDS = 0.1
 EACH = 8  # threads up to which each number is measured
 LEAST_RUN_SECONDS, MOST_RUN_SECONDS = 0.01, 10.0
 GETRANDOM = "getrandom"
-_MOVING_POOL_BITS = 4096  # poolsize of kernels whose getrandom takes from the input pool
 _NODES = Path("/sys/devices/system/node")
 
 
@@ -71,14 +70,6 @@ def plans(most_threads: int, *, kernel: bool = True) -> tuple[Plan, ...]:
         if kernel:
             found.append(Plan(threads, 0))
     return tuple(found)
-
-
-def takes_from_input_pool(root: str = "/") -> bool:
-    """Whether getrandom of this kernel would drain its input pool: then it is left alone."""
-    try:
-        return Root(root).integer(f"{RANDOM_SYSCTLS}/poolsize") >= _MOVING_POOL_BITS
-    except Unavailable:
-        return True  # what can't be told is left alone
 
 
 def measure(

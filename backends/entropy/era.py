@@ -45,7 +45,9 @@ def era_of(traits: Traits) -> Era:
     if traits.read_wakeup_threshold:
         return Era.BEFORE_3_17 if traits.getrandom is False else Era.SINCE_3_17
     if traits.poolsize is not None and traits.poolsize > MODERN_POOL_BITS:
-        return Era.SINCE_5_6
+        if traits.getrandom is False:
+            return Era.BEFORE_3_17
+        return Era.SINCE_3_17 if traits.insecure_flag is False else Era.SINCE_5_6
     if traits.poolsize is None and traits.getrandom and traits.insecure_flag is False:
         return Era.SINCE_3_17
     return Era.UNKNOWN

@@ -28,6 +28,17 @@ class Sums(NamedTuple):
     total: array[float]
     counted: array[float]
 
+    def take(self, place: int, other: Sums) -> None:
+        """Take in what another one has in a slot."""
+        if not other.counted[place]:
+            return
+        low, high = other.low[place], other.high[place]
+        if self.counted[place]:
+            low, high = min(low, self.low[place]), max(high, self.high[place])
+        self.low[place], self.high[place] = low, high
+        if other.counted[place] > self.counted[place]:
+            self.total[place], self.counted[place] = other.total[place], other.counted[place]
+
 
 class Ring:
     """The newest `slots` slots of `seconds` each; slot n holds the time from n * seconds on."""
@@ -76,13 +87,18 @@ class Ring:
         return Extent(low, min(max(mean, low), high), high)
 
     def merge(self, other: Ring) -> None:
-        """Take in the slots of a ring of the same shape that this one lacks."""
+        """Take in the slots of a ring of the same shape; taking them in again changes nothing.
+
+        Of a slot that both have, the extremes are those of both, the mean that of more samples:
+        what the other counted may have been counted here as well.
+        """
         for place, number in enumerate(other.numbers):
             if number > self.numbers[place]:
                 self._clear(place, number)
-                for name, sums in other.sums.items():
-                    for mine, theirs in zip(self.sums[name], sums, strict=True):
-                        mine[place] = theirs[place]
+            if number != self.numbers[place] or number < 0:
+                continue
+            for name, sums in other.sums.items():
+                self.sums[name].take(place, sums)
 
     def _clear(self, place: int, number: int) -> None:
         self.numbers[place] = number

@@ -53,7 +53,7 @@ class LiveModel(PoolsAtWork):
         feed: Feed | None = None,
         *,
         seed: bytes | None = None,
-        speed: int = DEFAULT_SPEED,
+        speed: int | None = None,
         nodes: int = 0,
         reads: dict[str, float] | None = None,
     ) -> None:
@@ -63,18 +63,20 @@ class LiveModel(PoolsAtWork):
             feed: Where events come from; this machine by default.
             seed: What the pools and all that is made up start from; the clock by default. At
                 most 390 bytes count.
-            speed: Seconds of the model that pass in one second of the feed, 1 to 3600.
+            speed: Seconds of the model that pass in one second of the feed, 1 to 3600; None:
+                DEFAULT_SPEED, as far as that costs next to nothing.
             nodes: Of the per-node design; 0: the stock design.
             reads: Reads a second of the model by device; those of DEFAULT_READS by default.
 
         Raises:
             ValueError: One of them is out of range; the message tells the range.
         """
-        self.speed = speed
+        self.speed = DEFAULT_SPEED
         self.usual_nodes = nodes or DEFAULT_NODES
         self._feed = feed or CounterFeed()
-        self.set_speed(speed)
         self._asked = False  # for the clock
+        if speed is not None:
+            self.set_speed(speed)
         self._reads = DEFAULT_READS if reads is None else reads
         self._restart(seed, nodes)
 

@@ -5,6 +5,7 @@ Nothing is changed: tracefs is not mounted, no permission is asked for; the comm
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from kdash.backends.entropy.facts import Probe, Reading
@@ -46,7 +47,7 @@ def probe_entropy(
         _interrupts(folder),
         _raw_source(folder, system),
         _tracefs(folder),
-        _kernel_log(folder, system),
+        _kernel_log(folder),
     )
 
 
@@ -140,13 +141,22 @@ def _tracefs(root: Root) -> Probe:
     return Probe(name, "ok", "random:* events" if has_random else "interrupt and block events")
 
 
-def _kernel_log(root: Root, system: System) -> Probe:
+def _opens(path: Path) -> bool:
+    """Whether it can be read: the kernel refuses /dev/kmsg whatever its mode says."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _kernel_log(root: Root) -> Probe:
     name = "kernel log"
     try:
         restricted = root.integer("proc/sys/kernel/dmesg_restrict") != 0
     except Unavailable:
         restricted = False
-    if restricted and not system.readable(root.path("dev/kmsg")):
+    if restricted and not _opens(root.path("dev/kmsg")):
         remedy = "run kdash as root, or: sysctl kernel.dmesg_restrict=0   (as root)"
         return Probe(name, "warning", "kept from users: when it was seeded stays unknown", remedy)
     return Probe(name, "ok", "may be read: it tells when the generator was seeded")

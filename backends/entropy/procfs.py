@@ -10,6 +10,8 @@ RANDOM_SYSCTLS = "proc/sys/kernel/random"
 _SMALL = 4096  # bytes; no sysctl or attribute prints more
 _LARGE = 1 << 24  # bytes; /proc/interrupts of thousands of CPUs stays below
 
+_MOVING_POOL_BITS = 4096  # poolsize of kernels whose getrandom takes from the input pool
+
 NOT_ON_THIS_KERNEL = "not on this kernel"
 _REASONS = {
     errno.ENOENT: NOT_ON_THIS_KERNEL,
@@ -100,3 +102,11 @@ class Root:
         if not 0 <= seconds < 1e12:
             raise Unavailable("holds no number")
         return seconds
+
+
+def takes_from_input_pool(root: str = "/") -> bool:
+    """Whether getrandom of this kernel would drain its input pool: then it is left alone."""
+    try:
+        return Root(root).integer(f"{RANDOM_SYSCTLS}/poolsize") >= _MOVING_POOL_BITS
+    except Unavailable:
+        return True  # what can't be told is left alone

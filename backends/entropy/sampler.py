@@ -11,6 +11,7 @@ from pathlib import Path
 from kdash.backends.entropy import history_file
 from kdash.backends.entropy.facts import Era, Reading
 from kdash.backends.entropy.history import History
+from kdash.backends.entropy.procfs import NOT_ON_THIS_KERNEL, Unavailable
 from kdash.backends.entropy.signals import SignalReader
 from kdash.backends.entropy.system import LiveSystem, System
 from kdash.backends.entropy.vdso import NoVdso, VdsoChild, VdsoSource
@@ -93,6 +94,9 @@ class EntropySampler:
         Raises:
             Unavailable: They can't be gathered, or this kernel has none.
         """
+        latest = self._latest
+        if on and latest and latest.unavailable.get("random_events") == NOT_ON_THIS_KERNEL:
+            raise Unavailable(NOT_ON_THIS_KERNEL)
         self._reader.on_request.trace_random_events(on)
 
     def measure_hwrng(self) -> None:

@@ -108,13 +108,14 @@ class SignalReader:
         avail = self._available()
         read_wakeup = self._sysctl("read_wakeup_threshold")
         era = self._behaviour.era(
-            poolsize, avail, ready, read_wakeup is not None, self._vdso.has_symbol()
+            poolsize, avail, ready, self._has_threshold(read_wakeup), self._vdso.has_symbol()
         )
+        own = self._behaviour.own_era
         rates = self._try("irq_per_second", self._interrupts.rates)
         hwrng = self._try("hwrng", lambda: read_hwrng(self._root))
         if hwrng is not None and hwrng.quality is None and hwrng.current != NO_SOURCE:
             self._try("hwrng_quality", lambda: hwrng_quality(self._root))
-        reseed, calls = self._vdso_facts(era, now)
+        reseed, calls = self._vdso_facts(own, now)
         self._gather(hwrng, now)
         reading = Reading(
             monotonic=now,
@@ -123,7 +124,7 @@ class SignalReader:
             entropy_avail=avail,
             poolsize=poolsize,
             meaning=eras.meaning(era, avail, poolsize, ready),
-            gauge=era in eras.MOVING,
+            gauge=own in eras.MOVING,
             read_wakeup_threshold=read_wakeup,
             write_wakeup_threshold=self._sysctl("write_wakeup_threshold"),
             min_reseed_seconds=self._sysctl("urandom_min_reseed_secs", "min_reseed_seconds"),
@@ -140,7 +141,7 @@ class SignalReader:
             stream=calls.stream if calls else None,
             holders=self._look_round(),
             callers=self._try("callers", self.on_request.callers),
-            random_events=self._try("random_events", lambda: self._random_events(era)),
+            random_events=self._try("random_events", lambda: self._random_events(own)),
             entropy_count=self._try("rndgetentcnt", lambda: self._entropy_count(era)),
             lrng=self._try("lrng", lambda: lrng_facts(self._root)) or (),
             logged=self._logged,
@@ -202,6 +203,11 @@ class SignalReader:
             self._unavailable[signal] = eras.NO_PLAUSIBLE_NUMBER
             return None
         return value
+
+    def _has_threshold(self, read_wakeup: int | None) -> bool:
+        """Whether this kernel has the threshold, readable or not."""
+        name = f"{RANDOM_SYSCTLS}/read_wakeup_threshold"
+        return read_wakeup is not None or self._root.exists(name)
 
     def _available(self) -> int | None:
         """entropy_avail, by ioctl where /proc does not show it."""

@@ -88,6 +88,10 @@ class NoVdso:
         """Nothing to stop."""
 
 
+MOST_STARTS = 5  # of probes that are killed
+KILLED = tuple(f"the probe was ended by {name}" for name in ("SIGKILL", "SIGTERM", "SIGHUP"))
+
+
 class VdsoChild:
     """Asks in a child process, so that a surprise ends that one alone."""
 
@@ -96,6 +100,7 @@ class VdsoChild:
         self._failed = ""
         self._asked = False
         self._pending = b""
+        self._started = 0
 
     @property
     def process_id(self) -> int | None:
@@ -108,11 +113,14 @@ class VdsoChild:
 
     def ask(self) -> None:
         """Pose the question, starting the child first; what goes wrong the answer tells."""
+        if self._killed and self._started < MOST_STARTS:
+            self.close()
         if self._failed or self._asked:
             return
         try:
             if self._process is None:
                 self._process = _start_child()
+                self._started += 1
             assert self._process.stdin is not None
             self._process.stdin.write(b"\n")
             self._asked = True
@@ -177,6 +185,11 @@ class VdsoChild:
         if status < 0:
             return f"the probe was ended by {_signal_name(-status)}"
         return f"the probe ended with status {status}"
+
+    @property
+    def _killed(self) -> bool:
+        """Whether somebody ended it, whom the vDSO has nothing to do with: another may be asked."""
+        return self._failed in KILLED
 
     def _fail(self, why: str) -> None:
         self._failed = why

@@ -197,9 +197,13 @@ def _pop(state: State, operation: Operation) -> tuple[Trouble | None, State]:
 
 
 def _scratches(state: State) -> bool:
-    """Whether rbp is popped from another place than the one it was saved at."""
+    """Whether rbp is popped from another place than the one it was saved at.
+
+    Where it is the frame pointer this ends the frame; if that is not balanced, the return tells.
+    """
     place = _place(state, RBP)
-    return not state.switched and (place is None or place[1] != -state.size)
+    elsewhere = place is None or place[1] != -state.size
+    return elsewhere and state.base != RBP and not state.switched
 
 
 def _popped(state: State, target: int) -> State:

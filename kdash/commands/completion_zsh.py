@@ -85,7 +85,7 @@ def _action(argument: Argument) -> str:
         Kind.WORDS: words,
         Kind.FILE: "_files",
         Kind.FOLDER: "_files -/",
-        Kind.WORDS_OR_FILE: f'_alternative "words:word:{words}" "files:file:_files"',
+        Kind.WORDS_OR_FILE: f' _alternative "words:word:{words}" "files:file:_files"',
     }.get(argument.kind, " ")
 
 

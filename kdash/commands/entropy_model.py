@@ -127,14 +127,14 @@ def _model(arguments: argparse.Namespace) -> LiveModel:
         ValueError: One of them is out of range.
     """
     from kdash.backends.entropy.happenings import ClockFeed
-    from kdash.backends.entropy.live_model import DEFAULT_SPEED, SEEDED_LOAD, LiveModel
+    from kdash.backends.entropy.live_model import SEEDED_LOAD, LiveModel
 
     seeded = arguments.seed is not None
     model = LiveModel(
         ClockFeed(lambda: 0),  # a run from a seed has no clock but its events'
         seed=arguments.seed,
         nodes=arguments.nodes,
-        speed=DEFAULT_SPEED if arguments.speed is None else arguments.speed,
+        speed=arguments.speed,
     )
     for kind, usual in SEEDED_LOAD.items():
         rate = getattr(arguments, kind.value)

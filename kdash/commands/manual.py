@@ -34,6 +34,7 @@ _STATUS = (
     ("1", "Findings of level error, a guest that ended otherwise, an alert, a failed test."),
     ("2", "Usage: an option, an argument, a malformed file; no terminal for the dashboard."),
     ("3", "The environment: something this machine lacks or refuses, a file that can't be read."),
+    ("141", "Whoever read the output went away (SIGPIPE)."),
     ("129, 130, 143", "Ended by SIGHUP, SIGINT or SIGTERM; what is known so far was printed."),
 )
 _ENVIRONMENT = (

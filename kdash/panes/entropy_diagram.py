@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kdash.backends.entropy.facts import ModelStep
 from kdash.backends.entropy.model_facts import ModelState
+from kdash.backends.wording import factor
 from kdash.panes.entropy_model_words import Setting
 from kdash.panes.entropy_sources import Model
 from kdash.widgets.command_words import CommandError
@@ -53,7 +54,7 @@ def feed_words(state: ModelState) -> str:
     """The clock, and what feeds and reads the model other than this machine, in few words."""
     words = [f"clock x{state.speed}"]
     if 0 < state.reached < 0.95 * state.speed:
-        words[0] += f" (x{state.reached:.3g} reached)"
+        words[0] += f" (x{factor(state.reached)} reached)"
     if state.seed:
         words.append(f"seed {state.seed[:16]}")
     if not state.pools[2].initialized:

@@ -109,12 +109,9 @@ def tested(source: str) -> Work[Health]:
     """The tests of one source's next bytes."""
 
     def work(step: Callable[[], None]) -> Iterator[Health]:
-        from kdash.backends.entropy.contention import takes_from_input_pool
-        from kdash.backends.entropy.health.sources import LIVE_BYTES, SourceError, live_bytes
+        from kdash.backends.entropy.health.sources import LIVE_BYTES, live_bytes
         from kdash.backends.entropy.health.stream import HealthStream
 
-        if source == "getrandom" and takes_from_input_pool():
-            raise SourceError("left alone: on this kernel reading takes from the input pool")
         stream = HealthStream(compression=True)
         for piece in live_bytes(source, LIVE_BYTES):
             step()

@@ -7,7 +7,9 @@ where one can't be read or written, what it holds is forgotten.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -26,13 +28,26 @@ def state_file(name: str) -> Path:
 def read_state(name: str) -> Any:
     """What was kept as `name`; None where that can't be read."""
     try:
-        with state_file(name).open(encoding="utf-8") as file:
+        with os.fdopen(_opened(state_file(name)), encoding="utf-8") as file:
             text = file.read(_LARGEST)
         import json  # where nothing is kept, the first picture does without
 
         return json.loads(text)
     except (OSError, ValueError, RuntimeError, RecursionError):
         return None
+
+
+def _opened(path: Path) -> int:
+    """Open a file; what is none, such as a pipe that nobody writes to, is refused without waiting.
+
+    Raises:
+        OSError: It can't be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return descriptor
 
 
 def write_state(name: str, data: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import socket
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kdash.panes.kept_state import state_file, write_state
+from kdash.panes.kept_state import read_state, state_file, write_state
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [
@@ -137,3 +138,12 @@ def test_a_server_without_a_host_listens_on_loopback_alone(
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def test_a_pipe_in_the_state_folder_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    state_file("first-start").parent.mkdir()
+    os.mkfifo(state_file("first-start"))
+    assert read_state("first-start") is None

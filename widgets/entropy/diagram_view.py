@@ -10,7 +10,7 @@ from textual.message import Message
 
 from kdash.backends.entropy.facts import ModelStep
 from kdash.backends.entropy.model_facts import ModelState
-from kdash.backends.wording import counted
+from kdash.backends.wording import counted, factor
 from kdash.widgets.entropy.diagram_boxes import joined
 from kdash.widgets.entropy.diagram_inlet import event_lines, input_lines
 from kdash.widgets.entropy.diagram_outlets import output_lines
@@ -101,7 +101,7 @@ class DiagramView(ModelView):
         clock = f"clock x{state.speed}"
         slowed = 0 < state.reached < 0.95 * state.speed
         if slowed:
-            clock += f", reached x{state.reached:.3g}"
+            clock += f", reached x{factor(state.reached)}"
         if state.nodes:
             design, other = f"PER NODE, {counted(state.nodes, 'node')}", "d: stock"
         else:

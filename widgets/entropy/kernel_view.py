@@ -198,8 +198,12 @@ def _readiness(reading: Reading) -> str:
 def _number_lines(reading: Reading, width: int) -> list[Line]:
     meaning = wrapped(reading.meaning, width)
     avail, size = reading.entropy_avail, reading.poolsize
+    told = reading.unavailable
+    if avail is not None and not size:
+        reason = told.get("poolsize", "it has none")
+        lacking = f"entropy_avail {avail:,} bits; of how many is not available: {reason}"
+        return [*wrapped(lacking, width), *meaning]
     if avail is None or size is None:
-        told = reading.unavailable
         reason = told.get("entropy_avail") or told.get("sample") or "no number"
         return [*wrapped(f"entropy_avail not available: {reason}", width, "muted"), *meaning]
     if not reading.gauge:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from kdash.backends.entropy.procfs import takes_from_input_pool
+
 LIVE = ("hwrng", "timing", "getrandom", "model")
 LIVE_BYTES = 62_504  # what is taken of a source without an end: 25 blocks of FIPS 140-2 and a word
 PATIENCE = 10.0  # seconds a device may take for its next bytes
@@ -158,8 +160,15 @@ def _timing_bytes() -> Iterator[bytes]:
 
 
 def _getrandom_bytes() -> Iterator[bytes]:
+    if takes_from_input_pool():
+        raise SourceError(
+            "getrandom of this kernel would take from its input pool: test a file, or the model"
+        )
     while True:
-        yield os.getrandom(_PIECE)
+        try:
+            yield os.getrandom(_SMALL_PIECE, os.GRND_NONBLOCK)
+        except BlockingIOError:
+            raise SourceError("the generator is not seeded yet: getrandom waits") from None
 
 
 def _model_bytes() -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdash.backends.entropy import contention
+from kdash.backends.entropy import contention, procfs
 from kdash.backends.entropy.contention import Plan, cpus, experiment, host_nodes, measure, plans
 from kdash.backends.entropy.contention_facts import MEASURED, SIMULATED, Point
 from kdash.backends.entropy.queueing import MOST_SOCKETS, THREADS_A_SOCKET, Calibration, simulate
@@ -94,7 +94,7 @@ def test_getrandom_is_left_alone_where_it_drains_the_input_pool(
     folder.mkdir(parents=True)
     if poolsize is not None:
         (folder / "poolsize").write_text(poolsize)
-    assert contention.takes_from_input_pool(str(tmp_path)) == left_alone
+    assert procfs.takes_from_input_pool(str(tmp_path)) == left_alone
 
 
 def test_a_run_can_be_cancelled() -> None:

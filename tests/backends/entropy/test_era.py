@@ -18,6 +18,9 @@ NO_THRESHOLD = {f"{RANDOM}/read_wakeup_threshold": None}
         (Era.BEFORE_3_17, "old", {}, {"getrandom_error": errno.ENOSYS}),
         (Era.SINCE_3_17, "old", {}, {}),
         (Era.SINCE_5_6, "old", NO_THRESHOLD, {"insecure": True}),
+        (Era.SINCE_3_17, "old", {f"{RANDOM}/read_wakeup_threshold": "garbage"}, {}),
+        (Era.SINCE_3_17, "old", NO_THRESHOLD, {}),
+        (Era.BEFORE_3_17, "old", NO_THRESHOLD, {"getrandom_error": errno.ENOSYS}),
         (Era.SINCE_5_18, "modern", {f"{RANDOM}/entropy_avail": 40}, {}),
         (Era.SINCE_5_19, "modern", {}, {}),
         (Era.SINCE_5_19, "modern", {f"{RANDOM}/entropy_avail": 40}, {"seeded": False}),
@@ -55,6 +58,7 @@ def test_the_number_falling_on_a_seeded_generator_is_remembered(present: Present
         ("modern", {}, {}, False),
         ("modern", {"proc/lrng_type": "x"}, {}, False),
         ("modern", {}, {"random_device": (10, 1)}, False),
+        ("old", {}, {"random_device": (10, 1)}, True),
     ],
 )
 def test_only_a_number_that_moves_is_a_gauge(

@@ -63,6 +63,16 @@ def test_the_past_beyond_the_fine_slots_comes_from_the_coarse_ones() -> None:
     ]  # fmt: skip
 
 
+def test_a_slot_that_two_histories_have_keeps_the_extremes_of_both() -> None:
+    before, after = history_of((50_225.0, 648.0)), history_of((50_235.0, 142.0))
+    for _ in range(2):  # taken in again it changes nothing
+        after.merge(before)
+    for step in (60.0, 600.0):
+        (found,) = after.window("irq", 50_235.0, step, 1)
+        assert found is not None
+        assert (found.low, found.high) == (142.0, 648.0)
+
+
 def test_what_is_no_number_is_left_out() -> None:
     history = history_of((100.0, math.nan), (101.0, math.inf), (-5.0, 1.0))
     assert history.newest == -math.inf
