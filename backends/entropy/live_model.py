@@ -189,6 +189,11 @@ class LiveModel(PoolsAtWork):
         """Give back what the feed holds."""
         self._feed.close()
 
+    @property
+    def reached(self) -> float:
+        """The factor between the clocks that the last advance could afford; 0 before one."""
+        return self._reached
+
     # -- time ---------------------------------------------------------------------------
 
     def skip(self) -> None:

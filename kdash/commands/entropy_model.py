@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdash.backends.wording import factor
 from kdash.commands.argument_parser import Parser
 from kdash.commands.entropy_parser import sample_count, seconds_between
 from kdash.commands.entropy_text import escaped, replay_text
@@ -180,20 +181,22 @@ def _follow(model: LiveModel, arguments: argparse.Namespace) -> int:
     while arguments.count is None or printed < arguments.count:
         time.sleep(arguments.interval or 1.0)
         for step in model.advance():
-            _print(model, step, arguments.format)
+            _print(model, step, arguments.format, clock=True)
             sys.stdout.flush()
             printed += 1
     return ExitStatus.OK
 
 
-def _print(model: LiveModel, step: ModelStep, form: str) -> None:
+def _print(model: LiveModel, step: ModelStep, form: str, *, clock: bool = False) -> None:
     from kdash.backends.entropy.model_report import step_json
 
     seconds, pools = model.seconds, (model.state(), *model.outputs())
     if form == "json":
-        line = json.dumps(step_json(step, seconds, pools))
+        told = {"clock": {"speed": model.speed, "reached": round(model.reached, 3)}} if clock else {}
+        line = json.dumps(step_json(step, seconds, pools) | told)
     else:
-        line = escaped(f"{seconds:12.6f}  {_levels(pools)}  {step.operation}")
+        speed = f"x{factor(model.reached)}: " if clock else ""
+        line = escaped(f"{seconds:12.6f}  {_levels(pools)}  {speed}{step.operation}")
     with unbroken():
         sys.stdout.write(line + "\n")
 
