@@ -76,7 +76,7 @@ class Terminal:
             if all(word in self._received for word in wanted):
                 return now - self._asked
             self.read(0.5)
-        raise SystemExit(f"no {wanted!r} within {limit:.0f} s, but {self._received[-4000:]!r}")
+        raise SystemExit(f"no {wanted!r} within {limit:.0f} s, but {self._received[-300:]!r}")
 
     def read(self, seconds: float) -> None:
         """Take what was sent, waiting for the first of it."""

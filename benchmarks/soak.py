@@ -31,7 +31,7 @@ EVERY = 15.0  # seconds between two looks, keys included
 KEYS = 20  # typed at each look
 FLAT = 4 << 20  # bytes that memory may grow by after that: what the allocator does not give back
 IDLE = 20.0  # seconds over which the idle program is watched
-ALL = f"{sum(1 for serial in range(COUNT) if serial % 3)} errors,".encode()  # once all are there
+ALL = f"{sum(1 for serial in range(COUNT) if serial % 3):,} errors,".encode()  # once all are there
 FILL = 180.0  # seconds until all findings are there
 
 

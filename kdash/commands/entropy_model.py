@@ -192,7 +192,9 @@ def _print(model: LiveModel, step: ModelStep, form: str, *, clock: bool = False)
 
     seconds, pools = model.seconds, (model.state(), *model.outputs())
     if form == "json":
-        told = {"clock": {"speed": model.speed, "reached": round(model.reached, 3)}} if clock else {}
+        told = (
+            {"clock": {"speed": model.speed, "reached": round(model.reached, 3)}} if clock else {}
+        )
         line = json.dumps(step_json(step, seconds, pools) | told)
     else:
         speed = f"x{factor(model.reached)}: " if clock else ""
