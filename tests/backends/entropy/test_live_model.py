@@ -245,6 +245,17 @@ def test_too_many_events_slow_the_clock_and_that_is_told() -> None:
     assert state.seconds == pytest.approx(state.reached, rel=0.01)
 
 
+def test_a_clock_that_is_asked_for_may_cost_more_than_the_usual_one() -> None:
+    usual, given, asked = (
+        LiveModel(GivenFeed(half_seconds(100)), reads=NOBODY, speed=speed)
+        for speed in (None, 60, None)
+    )
+    asked.set_speed(60)
+    for live in (usual, given, asked):
+        run(live, 1)
+    assert usual.reached < given.reached == asked.reached == 60
+
+
 def test_an_extraction_debits_what_it_returns() -> None:
     live = booted(model())
     live.credit(400)

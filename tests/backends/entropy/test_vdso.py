@@ -66,6 +66,16 @@ def test_a_child_that_is_killed_is_told_by_the_signal(child: VdsoChild) -> None:
         child.answer()
 
 
+def test_a_child_that_somebody_killed_is_followed_by_another(child: VdsoChild) -> None:
+    child.answer()
+    assert child.process_id is not None
+    os.kill(child.process_id, signal.SIGKILL)
+    with pytest.raises(Unavailable, match="was ended by SIGKILL"):
+        child.answer()
+    child.answer()
+    assert child.process_id is not None
+
+
 def test_a_child_that_cannot_be_started_is_told(
     child: VdsoChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
