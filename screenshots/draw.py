@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from textual.strip import Strip
 from textual.widgets import Input
 
 from kdash.app import KdashApp
@@ -107,10 +108,11 @@ def _fixed_terminal() -> Iterator[None]:
 
 async def _still(app: KdashApp, looks: int) -> None:
     """Wait until the screen has been the same for some looks in turn."""
-    before, same = "", 0
+    before: list[Strip] = []
+    same = 0
     while same < looks:
         await asyncio.sleep(0.3)
-        now = app.export_screenshot(title="", simplify=True)
+        now = app.screen._compositor.render_strips()
         same = same + 1 if now == before else 0
         before = now
 
