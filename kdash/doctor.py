@@ -109,9 +109,9 @@ def _screen() -> PlainProbe:
 
 def _size() -> PlainProbe:
     try:
-        size = os.get_terminal_size(sys.stderr.fileno())
+        size = os.get_terminal_size(sys.stdout.fileno())
     except (OSError, ValueError):
-        return PlainProbe("size", "warning", "unknown: standard error is not a terminal")
+        return PlainProbe("size", "warning", "unknown: standard output is not a terminal")
     text = f"{size.columns}x{size.lines}"
     if size.columns < 80 or size.lines < 24:
         return PlainProbe("size", "warning", text, "80x24 shows one pane whole")

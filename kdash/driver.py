@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+import codecs
+import os
+import selectors
+import signal
+import sys
+import time
+from typing import Any, Final, TextIO
 
+from textual import constants
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+
+_TICK: Final = constants.ESCAPE_DELAY / 5
+# Seconds behind the last byte in which Escape alone may still turn out to begin a longer key.
+_SETTLED: Final = 2 * constants.ESCAPE_DELAY
 
 
 class LastingOutput:
@@ -40,8 +52,56 @@ class LastingOutput:
 
 
 class LastingDriver(LinuxDriver):
-    """Textual's driver of Linux terminals, on an output that outlives the terminal."""
+    """Textual's driver of Linux terminals, on an output that outlives the terminal.
+
+    It draws on standard output where standard error goes elsewhere (`kdash 2>log`), and while
+    nobody types it sleeps, where Textual's own looks for keys ten times a second.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if not self._file.isatty():
+            self._file = _standard_output()
         self._file: Any = LastingOutput(self._file)
+        self._ending = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def disable_input(self) -> None:
+        """Wake the thread that waits for keys and end it."""
+        os.eventfd_write(self._ending, 1)
+        super().disable_input()
+        os.eventfd_read(self._ending)
+
+    def run_input_thread(self) -> None:
+        """Wait for input and hand its events on; a terminal that goes away is a hangup."""
+        feed, tick = (parser := XTermParser(self._debug)).feed, parser.tick
+        # Whatever the terminal sends, a byte that is no UTF-8 must not end the program.
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        settled = 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            selector.register(self._ending, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                found = selector.select(_TICK if time.monotonic() < settled else None)
+                if any(key.fd == self.fileno for key, _ in found):
+                    if not (data := self._received()):
+                        os.kill(os.getpid(), signal.SIGHUP)
+                        return
+                    for event in feed(decode(data)):
+                        self.process_message(event)
+                    settled = time.monotonic() + _SETTLED
+                for event in tick():
+                    self.process_message(event)
+
+    def _received(self) -> bytes:
+        """What was typed; nothing when the terminal is gone."""
+        try:
+            return os.read(self.fileno, 1 << 12)
+        except OSError:
+            return b""
+
+
+def _standard_output() -> TextIO:
+    """Standard output as a stream that takes any character, as standard error does."""
+    return open(
+        sys.stdout.fileno(), "w", encoding="utf-8", errors="backslashreplace", closefd=False
+    )

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 def unfit_reason() -> str:
     """Say in one line why no dashboard can be drawn here; empty when one can.
 
-    The interface is written to standard error and read from standard input.
+    The interface is written to standard error, or to standard output where errors go elsewhere,
+    and read from standard input.
     """
     if not sys.stdin.isatty():
         return "standard input is not a terminal"
-    if not sys.stderr.isatty():
-        return "standard error is not a terminal (the dashboard is drawn there)"
     if not sys.stdout.isatty():
         return "standard output is not a terminal"
     term = os.environ.get("TERM", "")

@@ -33,7 +33,7 @@ from kdash.backends.entropy.traced_events import TracedFeed
 from kdash.backends.wording import counted
 
 MOST_SPEED = 3600
-DEFAULT_SPEED = 60
+DEFAULT_SPEED = 1  # as the kernel's own pools would have it: faster takes more of the processor
 DEFAULT_NODES = 2
 DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.1, "getrandom": 0.05}  # a second
 SEEDED_LOAD = {Kind.INTERRUPT: 50.0, Kind.DISK: 1.0, Kind.INPUT: 0.0}  # where nothing else feeds

@@ -434,10 +434,11 @@ async def test_a_step_in_the_diagram_stays_there_and_lists_what_it_changed() -> 
 async def test_the_keys_of_the_diagram_set_the_clock_and_flip_a_bit() -> None:
     async with opened([MODERN], WIDE) as (pane, pilot):
         view = await diagram_of(pane, pilot)
-        await pilot.press("plus")
-        await until(pilot, lambda: "clock x120" in view.text)
-        await pilot.press("minus", "minus")
-        await until(pilot, lambda: "clock x30" in view.text)
+        assert "clock x1 " in view.text
+        await pilot.press("plus", "plus")
+        await until(pilot, lambda: "clock x5" in view.text)
+        await pilot.press("minus")
+        await until(pilot, lambda: "clock x2" in view.text)
         await pilot.press("b")
         await until(pilot, lambda: "flipped" in view.text)
         await pilot.press("b")

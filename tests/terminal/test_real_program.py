@@ -200,20 +200,47 @@ def test_an_unfit_terminal_is_named_in_one_line(term: str, words: str) -> None:
         assert b"\x1b[?1049h" not in program.raw
 
 
-def test_a_redirected_standard_error_is_refused_not_drawn_into() -> None:
+def test_with_standard_error_redirected_it_draws_on_standard_output(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with Program(
+        "--engine", "emulator", within=("sh", "-c", f'exec "$@" 2>{log}', "sh")
+    ) as program:
+        program.wait_for("1 VCPU", "rax")
+        program.press("?")
+        program.wait_for("VCPU pane")
+        program.press("\x1b")
+        program.wait_without("VCPU pane")
+        program.press("q")
+        assert program.end() == 0
+        assert program.restored
+    assert log.read_bytes() == b""
+
+
+def test_bytes_that_are_no_utf8_do_no_harm() -> None:
+    with Program("--engine", "emulator") as program:
+        program.wait_for("1 VCPU", "rax")
+        program.child.send(b"\xe9\xff\xfe\x80")
+        program.press("?")
+        program.wait_for("VCPU pane")
+        program.press("\x1b")
+        program.wait_without("VCPU pane")
+        program.press("q")
+        assert program.end() == 0
+
+
+def test_a_terminal_nobody_is_told_of_ends_it_as_a_hangup_when_it_goes() -> None:
     controller, terminal = pty.openpty()
-    try:
-        result = subprocess.run(
-            [sys.executable, "-m", "kdash"], stdin=terminal, stdout=terminal,
-            stderr=subprocess.PIPE, cwd=ROOT, timeout=30, check=False,
-            env={**os.environ, "TERM": "xterm-256color"},
-        )  # fmt: skip
-    finally:
-        os.close(controller)
-        os.close(terminal)
-    assert result.returncode == 2
-    assert b"standard error is not a terminal" in result.stderr
-    assert b"\x1b" not in result.stderr
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kdash", "--engine", "emulator"], stdin=terminal, stdout=terminal,
+        stderr=terminal, cwd=ROOT, start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(terminal)
+    drawn = b""
+    while b"rax" not in drawn:
+        drawn += os.read(controller, 1 << 16)
+    os.close(controller)
+    assert process.wait(30) == 129
 
 
 def test_a_storm_of_sizes_ends_in_the_picture_of_the_last_one() -> None:

@@ -374,7 +374,7 @@ def test_what_passes_unwatched_sets_the_clock_on_and_takes_no_event_in() -> None
 
 
 def test_a_model_rests_only_where_no_single_event_counts() -> None:
-    live = LiveModel(GivenFeed(half_seconds(64)), reads={})
+    live = LiveModel(GivenFeed(half_seconds(64)), speed=60, reads={})
     rests = [live.may_rest]
     rests.append(booted(live).may_rest)
     live.flip()
