@@ -26,6 +26,7 @@ from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
 from kdash.web_mode import DRIVER, VARIABLE
+from kdash.web_narrator import narrator
 
 MOST_WINDOWS: Final = 8  # each is a process with a virtual machine of its own
 MOST_CELLS: Final = (1000, 500)  # columns and lines of a terminal that is believed
@@ -277,7 +278,9 @@ async def serve(
 
     No dashboard is left when it returns.
     """
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        server.application(), access_log=None, logger=narrator(), shutdown_timeout=1.0
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()

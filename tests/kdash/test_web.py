@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from kdash.web_narrator import narrator
 from tests.kdash.web_program import (
     PATIENCE,
     Browser,
@@ -142,6 +144,31 @@ async def test_nonsense_ends_the_window_alone(program: WebProgram, nonsense: str
         await browser.socket.send_str(nonsense)
         await closed(browser)
     assert await status_of(program, f"/{program.token}/") == 200
+
+
+def test_what_is_no_http_is_answered_and_not_told_about() -> None:
+    with web_program(stderr=subprocess.PIPE) as program:
+        host, _, port = program.host.partition(":")
+        for request in (b"GET http://[::1 HTTP/1.1", b"GET \xff\x1b[2J HTTP/1.1", b"\x16\x03\x01"):
+            with socket.create_connection((host, int(port)), PATIENCE) as connection:
+                connection.sendall(request + b"\r\n\r\n")
+                assert b"400 Bad Request" in connection.recv(1 << 12)
+        assert program.end(signal.SIGTERM) == 143
+        assert program.process.stderr is not None
+        assert program.process.stderr.read() == (
+            "kdash web: open this address in a browser; ctrl+c ends it\n"
+        )
+
+
+def test_a_fault_of_the_server_is_a_line_of_narration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    try:
+        raise ValueError("no\x1b[2J\nline")
+    except ValueError:
+        narrator().exception("Error handling request")
+    told = capsys.readouterr().err
+    assert told == "kdash web: Error handling request: ValueError: no\\x1b[2J\\nline\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

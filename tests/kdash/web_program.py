@@ -43,12 +43,12 @@ class WebProgram:
 
 
 @contextmanager
-def web_program(*arguments: str) -> Iterator[WebProgram]:
+def web_program(*arguments: str, stderr: int = subprocess.DEVNULL) -> Iterator[WebProgram]:
     """A server on any port of the loopback device."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "kdash", "web", *ANY_PORT, *arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         text=True,
     )
     try:
@@ -57,8 +57,9 @@ def web_program(*arguments: str) -> Iterator[WebProgram]:
     finally:
         process.terminate()
         process.wait(PATIENCE)
-        assert process.stdout is not None
-        process.stdout.close()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 class Browser:
