@@ -31,7 +31,7 @@ bench: $(STAMP) ## measure this project beside its peers, within 8 minutes: buil
 bench-full: $(STAMP) ## all modules, all peers, all figures (about 15 minutes)
 	@$(BIN)/python benchmarks/run_all.py --full
 
-readme: $(STAMP) ## put the figures of benchmarks/results.json into README.md
+readme: $(STAMP) ## put the figures of benchmarks/results.json into README.md and docs/figures.md
 	@$(BIN)/python benchmarks/readme_numbers.py
 
 fuzz: $(STAMP) ## new inputs to every parser for SECONDS (600), then what was tried and what failed

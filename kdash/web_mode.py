@@ -25,8 +25,10 @@ _CHANGES: Final = frozenset(
     ("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.removexattr", "os.rename",
      "os.rmdir", "os.setxattr", "os.symlink", "os.truncate", "os.utime")
 )  # fmt: skip
-#: Those that tell the start of a program, other than subprocess.Popen.
-_STARTS: Final = frozenset(("os.exec", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn"))
+#: Those that tell the start of a program, whichever.
+_STARTS: Final = frozenset(("os.exec", "os.spawn", "os.system", "pty.spawn"))
+#: Those whose first argument is the program; from Python 3.13 on a worker raises both of them.
+_STARTS_OF: Final = frozenset(("subprocess.Popen", "os.posix_spawn"))
 
 
 class NotFromBrowserError(PermissionError):
@@ -57,6 +59,6 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         raise NotFromBrowserError(errno.EACCES, f"writing files is {REFUSED}", path)
     if event in _CHANGES:
         raise NotFromBrowserError(errno.EACCES, f"writing files is {REFUSED}", arguments[0])
-    started = event == "subprocess.Popen" and os.fsdecode(arguments[0]) != sys.executable
+    started = event in _STARTS_OF and os.fsdecode(arguments[0]) != sys.executable
     if started or event in _STARTS:
         raise NotFromBrowserError(errno.EACCES, f"starting programs is {REFUSED}")

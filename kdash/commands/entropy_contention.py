@@ -59,6 +59,8 @@ def run(argv: list[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"kdash entropy contention: {error}\n")
         return ExitStatus.USAGE
+    except BrokenPipeError:  # whoever read the output
+        raise
     except OSError as error:
         sys.stderr.write(f"kdash entropy contention: {error.strerror or error}\n")
         return ExitStatus.ENVIRONMENT

@@ -17,7 +17,7 @@ sys.path.insert(0, str(FOLDER))
 
 from machine_facts import machine_facts  # noqa: E402
 from measurement import Aim, Measurement, MissingError, Statistic  # noqa: E402
-from readme_numbers import BEGIN, KEPT, README, renewed  # noqa: E402
+from readme_numbers import BEGIN, KEPT, TOLD, renewed  # noqa: E402
 from results import Results, as_json, as_markdown, read  # noqa: E402
 from run_all import FULL, run  # noqa: E402
 
@@ -129,9 +129,17 @@ def test_what_is_not_there_to_measure_with_is_told_in_one_line(
     )
 
 
-def test_the_figures_in_readme_are_those_of_the_results_kept_with_it() -> None:
-    assert BEGIN in README.read_text()
-    assert renewed(README.read_text()) == README.read_text()
+@pytest.mark.parametrize("document", TOLD, ids=lambda path: path.name)
+def test_the_figures_told_are_those_of_the_results_kept_with_them(document: Path) -> None:
+    text = document.read_text()
+    assert BEGIN in text
+    assert renewed(text, TOLD[document]) == text
+
+
+def test_every_part_of_a_subject_is_part_of_one_that_was_measured() -> None:
+    subjects = [one.subject for one in read(KEPT).measurements]
+    for parts in TOLD.values():
+        assert [part for part in parts if not any(part in one for one in subjects)] == []
 
 
 def test_the_facts_of_the_machine_name_neither_it_nor_its_folders() -> None:

@@ -27,7 +27,7 @@ from kdash.commands import entropy_export
 from tests.backends.entropy.test_metrics import READING
 
 KDASH = [sys.executable, "-m", "kdash", "entropy", "export"]
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "entropy.md"
 
 
 def export(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -205,8 +205,8 @@ def test_a_bad_argument_is_told_in_one_line(
     assert said.count("\n") == 1
 
 
-def test_the_rules_in_the_readme_ask_for_what_is_exported() -> None:
-    rules = README.read_text().partition("groups:")[2].partition("```")[0]
+def test_the_rules_in_the_documentation_ask_for_what_is_exported() -> None:
+    rules = DOCUMENT.read_text().partition("groups:")[2].partition("```")[0]
     text = generate_latest(registry_of(ReadingCollector(lambda: READING, lambda: 0.0))).decode()
     asked = set(re.findall(r"kdash_random_\w+", rules))
     assert len(asked) >= 3

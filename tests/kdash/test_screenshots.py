@@ -19,7 +19,8 @@ def test_there_is_no_picture_that_nothing_draws() -> None:
     assert {path.stem for path in FOLDER.glob("*.svg")} == {picture.name for picture in PICTURES}
 
 
-def test_the_readme_shows_pictures_that_exist() -> None:
-    names = re.findall(r"screenshots/([\w-]+)\.svg", README.read_text())
+def test_the_documents_show_pictures_that_exist() -> None:
+    text = "".join(one.read_text() for one in (README, *README.parent.glob("docs/*.md")))
+    names = re.findall(r"screenshots/([\w-]+)\.svg", text)
     assert names
     assert set(names) <= {picture.name for picture in PICTURES}

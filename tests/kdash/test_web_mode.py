@@ -51,7 +51,12 @@ def test_no_file_is_changed(statement: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["subprocess.run(['touch', new])", "os.system('touch ' + new)", "os.execvp('touch', [new])"],
+    [
+        "subprocess.run(['touch', new])",
+        "os.system('touch ' + new)",
+        "os.execvp('touch', [new])",
+        "os.posix_spawn('/usr/bin/touch', ['touch', new], os.environ)",
+    ],
 )
 def test_no_program_is_started(statement: str, tmp_path: Path) -> None:
     assert said(statement, tmp_path) == "starting programs is off in a browser"
