@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from kdash import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {"kdash": "kdash", "widgets": "kdash.widgets", "backends": "kdash.backends"}
@@ -58,6 +62,25 @@ def test_the_wiring_contract_names_every_module_of_the_program() -> None:
         assert modules <= set(contract["forbidden_modules"]), contract["name"]
 
 
+def test_the_newest_release_in_the_changelog_is_the_version_of_the_program() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    releases = [one for one in headings if one != "Unreleased"]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", one) for one in releases)
+    assert releases[0].split(" - ")[0] == __version__
+
+
+def test_the_oldest_python_is_the_same_wherever_it_is_named() -> None:
+    described, tool = project()["project"], project()["tool"]
+    assert isinstance(described, dict)
+    assert isinstance(tool, dict)
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(described["classifiers"]))
+    assert described["requires-python"] == f">={named[0]}"
+    assert tool["mypy"]["python_version"] == named[0]
+    assert f"cp{named[0].replace('.', '')}" in (ROOT / "setup.py").read_text()
+    release = (ROOT / "CHANGELOG.md").read_text()
+    assert f"Python {named[0]} to {named[-1]}" in release
+
+
 def test_the_constraints_pin_versions_and_name_no_host() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
@@ -65,10 +88,7 @@ def test_the_constraints_pin_versions_and_name_no_host() -> None:
 
 
 def test_every_direct_dependency_is_pinned() -> None:
-    described = project()["project"]
-    assert isinstance(described, dict)
-    wanted = described["dependencies"] + described["optional-dependencies"]["dev"]
-    names = {re.split(r"[<>=\[ ]", item)[0].lower() for item in wanted}
+    names = {Requirement(item).name.lower() for item in wanted("cluster", "web", "dev")}
     pinned = {
         line.split("==")[0].lower().replace("_", "-")
         for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -76,59 +96,147 @@ def test_every_direct_dependency_is_pinned() -> None:
     assert names <= pinned
 
 
-def needed_at_run_time() -> dict[str, str]:
-    """Licence by name of every package that kdash and its extras need, as far as installed."""
+def wanted(*extras: str) -> list[str]:
+    """What pyproject.toml asks for."""
     described = project()["project"]
     assert isinstance(described, dict)
-    extras = described["optional-dependencies"]
-    left = [*described["dependencies"], *extras["cluster"], *extras["web"]]
+    optional = described["optional-dependencies"]
+    return [*described["dependencies"], *(one for extra in extras for one in optional[extra])]
+
+
+def test_architecture_has_a_reason_for_every_dependency_and_extra() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    section = text.partition("## Dependencies, and why\n")[2]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| ")][1:]
+    reasons = {name.strip(): why.strip() for names, why in rows for name in names.split(",")}
+    assert [name for name, why in reasons.items() if len(why) < 10] == []
+    assert {Requirement(one).name for one in wanted("cluster", "web", "dev")} == reasons.keys()
+    for extra in ("cluster", "web", "dev"):
+        assert f"the extra `{extra}`" in section
+
+
+def needed_at_run_time() -> dict[str, str]:
+    """Licence by name of every package that kdash and its extras need, as far as installed."""
+    left = [Requirement(one) for one in wanted("cluster", "web")]
     found: dict[str, str] = {}
+    seen = set()
     while left:
-        name = re.split(r"[^A-Za-z0-9._-]", left.pop())[0].lower().replace("_", "-")
-        if name in found:
+        one = left.pop()
+        name = one.name.lower().replace("_", "-")
+        if (name, *one.extras) in seen:
             continue
+        seen.add((name, *one.extras))
         try:
             package = distribution(name)
         except PackageNotFoundError:
             continue
         found[name] = str(package.metadata.json.get("license_expression", ""))
-        left += [item for item in package.requires or () if "extra ==" not in item]
+        below = [Requirement(item) for item in package.requires or ()]
+        extras = ("", *one.extras)
+        left += [
+            item
+            for item in below
+            if item.marker is None or any(item.marker.evaluate({"extra": e}) for e in extras)
+        ]
     return found
 
 
-def test_the_licence_of_every_package_that_is_needed_is_listed() -> None:
+def test_the_licence_of_every_package_that_is_needed_is_listed_and_of_no_other() -> None:
     rows = (ROOT / "THIRD_PARTY.md").read_text().splitlines()
-    listed = dict(row.split(" | ")[:2] for row in rows if row.startswith("| "))
-    for name, licence in needed_at_run_time().items():
-        assert f"| {name}" in listed
-        assert licence in listed[f"| {name}"]
+    listed = dict(row[2:].split(" | ")[:2] for row in rows if re.match(r"\| [a-z]", row))
+    needed = needed_at_run_time()
+    assert needed.keys() - listed.keys() == set()
+    for name, licence in needed.items():
+        assert licence in listed[name], name
+    for name in listed.keys() - needed.keys():  # for another Python, or not installed here
+        with pytest.raises(PackageNotFoundError):
+            distribution(name)
+
+
+def copied(names: list[str], folder: Path) -> Path:
+    """The files of the repository with these names, in a folder of their own."""
+    folder.mkdir()
+    packed = subprocess.run(
+        ["tar", "-c", "--null", "-T", "-"], cwd=ROOT, input="\0".join(names).encode(),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    subprocess.run(["tar", "-x"], cwd=folder, input=packed.stdout, check=True)
+    return folder
+
+
+def built(what: str, source: Path, folder: Path) -> Path:
+    """The source package (sdist) or wheel of a folder, as pip asks for it."""
+    folder.mkdir(exist_ok=True)
+    code = f"import setuptools.build_meta as b; print(b.build_{what}({str(folder)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, timeout=110,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return folder / done.stdout.splitlines()[-1]
+
+
+def names_in(package: Path) -> set[str]:
+    with tarfile.open(package) as archive:
+        files = [one.name for one in archive.getmembers() if not one.isdir()]
+    return {name.partition("/")[2] for name in files}
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, check=False,
-    )  # fmt: skip
-    if tracked.returncode:
+def tracked() -> list[str]:
+    """The files of the repository, without those that are removed."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
         pytest.skip("not a git checkout")
-    source.mkdir()
-    names = [
-        name for name in tracked.stdout.split(b"\0") if name and (ROOT / name.decode()).exists()
-    ]
-    packed = subprocess.run(
-        ["tar", "-c", "--null", "-T", "-"], cwd=ROOT, input=b"\0".join(names),
-        capture_output=True, check=True,
-    )  # fmt: skip
-    subprocess.run(["tar", "-x"], cwd=source, input=packed.stdout, check=True)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
-    built = subprocess.run(
-        [*command, str(source)], capture_output=True, text=True, timeout=110, check=False
-    )
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    return next(folder.glob("*.whl"))
+    return [name for name in done.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+@pytest.fixture(scope="module")
+def sdist(tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    return built("sdist", copied(tracked, folder / "source"), folder)
+
+
+@pytest.fixture(scope="module")
+def unpacked(sdist: Path) -> Path:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(sdist.parent / "unpacked", filter="data")
+    return next((sdist.parent / "unpacked").iterdir())
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked: Path) -> Path:
+    """Built of the source package alone."""
+    return built("wheel", unpacked, unpacked.parents[1] / "wheel")
+
+
+#: What is for who works on kdash, in the repository alone; the last two are links.
+NOT_IN_SDIST = (
+    r"(tests|benchmarks)/.*|screenshots/.*\.py|\.gitignore|\.ci/run|kdash/(widgets|backends)"
+)
+MADE = {"PKG-INFO", "setup.cfg"}
+
+
+def test_the_source_package_holds_what_the_repository_has_of_the_program(
+    tracked: list[str], sdist: Path
+) -> None:
+    found = {name for name in names_in(sdist) if not name.startswith("kdash.egg-info/")}
+    wanted = {name for name in tracked if not re.fullmatch(NOT_IN_SDIST, name)}
+    assert found - MADE == wanted
+
+
+def test_the_source_package_makes_the_same_source_package(sdist: Path, unpacked: Path) -> None:
+    again = built("sdist", unpacked, sdist.parent / "again")
+    assert names_in(again) == names_in(sdist)
+
+
+def test_what_documents_show_and_link_to_is_in_the_source_package(unpacked: Path) -> None:
+    documents = [*unpacked.glob("*.md"), *unpacked.glob("docs/*.md")]
+    assert len(documents) > 8
+    for document in documents:
+        for link in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
+            assert (document.parent / link).is_file(), f"{document.name}: {link}"
 
 
 def test_the_wheel_is_for_any_python_from_3_11_on(wheel: Path) -> None:
@@ -154,9 +262,11 @@ def test_the_wheel_holds_every_package_and_the_native_module(wheel: Path) -> Non
 def test_the_installed_wheel_tells_its_version_in_an_empty_environment(
     wheel: Path, tmp_path: Path
 ) -> None:
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "v")], check=True, timeout=60)
+    command = [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "v")]
+    subprocess.run(command, check=True, timeout=60)
     python = tmp_path / "v" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps",
+               "--no-index", str(wheel)]  # fmt: skip
     subprocess.run(install, check=True, timeout=60, capture_output=True)
     result = subprocess.run(
         [str(tmp_path / "v" / "bin" / "kdash"), "--version"],
