@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from kdash import __version__
+from kdash import __version__, __version_date__
 from kdash.commands.argument_parser import Parser
 from kdash.commands.privileges import PRIVILEGES
 from kdash.exit_status import ExitStatus
@@ -72,7 +74,8 @@ def page(commands: Sequence[Command]) -> str:
 
 
 def _page(commands: Sequence[Command]) -> Iterator[str]:
-    yield f'.TH KDASH 1 "" "kdash {_roff(__version__)}" "User Commands"'
+    yield f'.TH KDASH 1 "{__version_date__}" "kdash {_roff(__version__)}" "User Commands"'
+    yield from (".ad l", ".nh")  # options are neither stretched nor hyphenated
     yield from (".SH NAME", _roff("kdash - dashboard for KVM guests, stack validation, entropy"))
     yield ".SH SYNOPSIS"
     for command in commands:
@@ -80,15 +83,16 @@ def _page(commands: Sequence[Command]) -> Iterator[str]:
             continue
         yield from (".HP", _synopsis(command))
     yield ".SH DESCRIPTION"
-    for paragraph in _DESCRIPTION:
-        yield from (".PP", _roff(paragraph))
+    yield from _filled(_DESCRIPTION[0])
+    for paragraph in _DESCRIPTION[1:]:
+        yield from (".PP", *_filled(paragraph))
     yield ".SH OPTIONS OF THE DASHBOARD"
     yield from _arguments(commands[0])
-    yield ".SH COMMANDS"
+    yield from (".SH COMMANDS", _roff("Each of them tells what is said here by --help."))
     for command in commands[1:]:
-        yield from (f'.SS "{_roff(command.name)}"', _roff(command.summary))
+        yield from (f'.SS "{_roff(command.name)}"', *_filled(command.summary))
         yield from _arguments(command)
-        yield from _literal(command.epilog)
+        yield from _epilog(command.epilog)
     for title, entries in (
         ("EXIT STATUS", _STATUS),
         ("ENVIRONMENT", _ENVIRONMENT),
@@ -96,14 +100,14 @@ def _page(commands: Sequence[Command]) -> Iterator[str]:
     ):
         yield f".SH {title}"
         for term, text in entries:
-            yield from (".TP", f".B {_argument(term)}", _roff(text))
+            yield from (".TP", f".B {_argument(term)}", *_filled(text))
     yield from (
         ".SH PRIVILEGES",
         _roff("All else works for any user; kdash doctor tells what holds."),
     )
     for one in PRIVILEGES:
         text = f"Needs {one.needs}: {one.why}. Without: {one.without}."
-        yield from (".TP", f".B {_argument(one.feature)}", _roff(text))
+        yield from (".TP", f".B {_argument(one.feature)}", *_filled(text))
     yield from (".SH SEE ALSO", r"\fBgdb\fR(1), \fBqemu\fR(1), \fBrandom\fR(4), \fBrandom\fR(7)")
 
 
@@ -119,7 +123,8 @@ def _synopsis(command: Command) -> str:
 
 def _arguments(command: Command) -> Iterator[str]:
     for one in (*command.positionals, *command.options):
-        yield from (".TP", _head(one), _roff(_text(one)))
+        if not command.words or "--help" not in one.flags:
+            yield from (".TP", _head(one), *_filled(_text(one)))
 
 
 def _head(one: Argument) -> str:
@@ -141,10 +146,23 @@ def _text(one: Argument) -> str:
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 
-def _literal(epilog: str) -> Iterator[str]:
-    """Text and examples of a command, as its --help has them."""
-    if epilog:
-        yield from (".PP", ".nf", *(_roff(line) for line in epilog.rstrip().splitlines()), ".fi")
+def _epilog(epilog: str) -> Iterator[str]:
+    """What a command's --help says below its options: paragraphs, and examples as they stand."""
+    for paragraph in epilog.strip().split("\n\n"):
+        for indented, lines in groupby(paragraph.splitlines(), lambda line: line.startswith(" ")):
+            if indented:
+                yield from (".nf", *(_roff(line) for line in lines), ".fi")
+            else:
+                # A line that ends a sentence ends a thought there.
+                text = "\n".join(lines).replace(".\n", ".\0").replace("\n", " ")
+                for number, thought in enumerate(text.split("\0")):
+                    yield from (".br" if number else ".PP", *_filled(thought))
+
+
+def _filled(text: str) -> Iterator[str]:
+    """Text in lines of a file that is pleasant to read; troff fills them anew."""
+    yield from (_roff(line) for line in textwrap.wrap(text, 70, break_long_words=False,
+                                                      break_on_hyphens=False))  # fmt: skip
 
 
 def _roff(text: str) -> str:

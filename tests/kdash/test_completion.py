@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from kdash.cli import COMMANDS
+from kdash.cli import COMMANDS, run
 from kdash.commands.grammar import Kind, commands
 from kdash.commands.manual import page
 
@@ -52,9 +53,11 @@ def test_every_command_has_its_options_and_says_what_each_does() -> None:
             assert one.text, f"{command.name} {one.flags or one.metavar}"
 
 
-def test_it_is_what_the_help_of_the_commands_lists() -> None:
+def test_it_is_what_the_help_of_the_commands_lists(capsys: pytest.CaptureFixture[str]) -> None:
     for command in commands()[1:]:
-        text = printed(*command.words, "--help")
+        with suppress(SystemExit):  # argparse's way to end
+            assert run([*command.words, "--help"]) == 0
+        text = capsys.readouterr().out
         for option in command.options:
             assert option.flags[-1] in text, f"{command.name} {option.flags[-1]}"
 
@@ -83,6 +86,24 @@ def test_values_are_known_for_what_they_are(words: tuple[str, ...], name: str, k
 
 
 # --- the shells
+
+
+def every_argument() -> list[tuple[str, set[str]]]:
+    """A line for each word of a command and for each file or folder that one takes."""
+    lines = []
+    for command in commands():
+        lines += [(f"{command.name} {word[:-1]}", word) for word in command.below]
+        before = ""
+        for one in command.positionals:
+            lines += [(f"{command.name}{before} ker", "kernel.elf")] if one.is_file else []
+            before += f" {one.words[0] if one.words else 'kernel.elf'}"
+        files = [option for option in command.options if option.is_file]
+        for option in files:
+            typed, found = (
+                ("bui", "build/") if option.kind is Kind.FOLDER else ("ker", "kernel.elf")
+            )
+            lines.append((f"{command.name} {option.flags[-1]} {typed}", found))
+    return [(line, {found}) for line, found in lines]
 
 
 LINES = [
@@ -160,7 +181,8 @@ def test_fish_completes_commands_options_values_and_files(tmp_path: Path, folder
     fish = need("fish")
     script = tmp_path / "kdash.fish"
     script.write_text(printed("completion", "fish"))
-    asked = "\n".join(f"echo '> {line}'; complete -C '{line}'" for line, _ in LINES)
+    lines = [*LINES, *every_argument()]
+    asked = "\n".join(f"echo '> {line}'; complete -C '{line}'" for line, _ in lines)
     result = subprocess.run(
         [fish, "--no-config", "-c", f"source '{script}'\n{asked}"],
         capture_output=True, text=True, cwd=folder, check=True,
@@ -168,10 +190,10 @@ def test_fish_completes_commands_options_values_and_files(tmp_path: Path, folder
     )  # fmt: skip
     assert result.stderr == ""
     answers = dict(part.split("\n", 1) for part in result.stdout.split("> ")[1:])
-    for line, wanted in LINES:
+    for line, wanted in lines:
         found = {one.split("\t")[0] for one in answers[line].splitlines()}
         assert wanted <= found, line
-        assert wanted == found or line.endswith("ker"), line
+        assert wanted == found or line.endswith(("ker", "bui")), line
 
 
 def test_zsh_completes_commands_options_values_and_files(tmp_path: Path, folder: Path) -> None:
@@ -237,6 +259,24 @@ def test_man_formats_the_manual_without_a_warning(tmp_path: Path) -> None:
     assert result.stderr == ""
     for word in ("SYNOPSIS", "kdash stack check", "--frame-pointer auto|on|off", "EXIT STATUS"):
         assert word in result.stdout
+
+
+def test_mandoc_and_groff_find_nothing_to_say_about_the_manual(tmp_path: Path) -> None:
+    source = tmp_path / "kdash.1"
+    source.write_text(page(commands()))
+    for command in (["mandoc", "-Tlint"], ["groff", "-ww", "-man", "-Tutf8"]):
+        words = [need(command[0]), *command[1:], str(source)]
+        result = subprocess.run(words, capture_output=True, text=True, check=False)
+        told = result.stderr if command[0] == "groff" else result.stdout
+        # Examples are lines as they are typed, however long.
+        assert [line for line in told.splitlines() if "longer than 80 bytes" not in line] == []
+
+
+def test_the_manual_has_prose_in_lines_of_any_width_and_examples_as_they_are_typed() -> None:
+    text = page(commands())
+    line = next(line for line in text.splitlines() if line.startswith("A flat binary has RAM"))
+    assert len(line) <= 80
+    assert ".nf\n  kdash vcpu run kernel.elf \\-\\-cpuid 1.ecx=0x80000000\n" in text
 
 
 def test_the_manual_is_plain_roff_for_any_terminal() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from kdash import __version__
+from kdash import __version__, __version_date__
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {"kdash": "kdash", "widgets": "kdash.widgets", "backends": "kdash.backends"}
@@ -66,7 +66,7 @@ def test_the_newest_release_in_the_changelog_is_the_version_of_the_program() -> 
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     releases = [one for one in headings if one != "Unreleased"]
     assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", one) for one in releases)
-    assert releases[0].split(" - ")[0] == __version__
+    assert releases[0] == f"{__version__} - {__version_date__}"
 
 
 def test_the_oldest_python_is_the_same_wherever_it_is_named() -> None:
