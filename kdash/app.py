@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -52,7 +53,6 @@ PLACES = (
     Place("entropy", "Entropy", "kdash.panes.entropy", "EntropyPane"),
 )
 OF_PROGRAM = (HELP, THEME)  # words of the prompt in every pane
-WIDE = 150  # cells; from here on the panes stand side by side
 LEAST = (48, 12)  # cells and lines; in less room no pane shows what it is for
 
 
@@ -95,7 +95,6 @@ class KdashApp(App[int]):
 
     TITLE = "kdash"
     CSS_PATH = "kdash.tcss"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
     COMMANDS = App.COMMANDS | {_key_provider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="The VCPU pane"),
@@ -120,6 +119,10 @@ class KdashApp(App[int]):
         super().__init__()
         self._places = places
         self.settings = settings
+        #: Columns from which the panes stand side by side; a terminal never has that many for 0.
+        self._wide = settings.layout.side_by_side or sys.maxsize
+        # Textual reads it from the class or, as here, from the instance.
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (self._wide, "-wide")]
         self.active = settings.pane
         self._panes: dict[int, Pane] = {}
         self.all_built = False  # the panes behind the first picture stand as well
@@ -136,7 +139,7 @@ class KdashApp(App[int]):
     def compose(self) -> ComposeResult:
         """Lay out the shell with the first pane; the others follow once it is on screen."""
         yield TabLine(tuple(place.title for place in self._places))
-        with Horizontal(id="panes"):
+        with Horizontal(id="panes", classes="-zoomed" if self.settings.layout.zoomed else ""):
             yield self._build(self.active)
         yield CommandLine()
         yield KeyLine()
@@ -159,7 +162,7 @@ class KdashApp(App[int]):
     def get_default_screen(self) -> Screen[object]:
         """The screen, told its width from the start: the first picture is the final one."""
         screen = super().get_default_screen()
-        screen.add_class("-wide" if self.size.width >= WIDE else "-narrow")
+        screen.add_class("-wide" if self.size.width >= self._wide else "-narrow")
         return screen
 
     def _build(self, index: int) -> Pane:
@@ -172,6 +175,7 @@ class KdashApp(App[int]):
         except Exception as error:  # noqa: BLE001 - the other panes go on whatever it is
             pane = FailedPane(place.title, error, id=place.name)
         pane.set_class(index == self.active, "-active")
+        pane.styles.width = f"{self.settings.layout.shares[index]}fr"
         self._panes[index] = pane
         return pane
 
@@ -315,7 +319,8 @@ class KdashApp(App[int]):
 
     @on(CommandLine.Closed)
     def _prompt_closed(self) -> None:
-        self.active_pane.focus_content()
+        if not self.query_one(CommandLine).is_open:  # opened again by keys typed ahead
+            self.active_pane.focus_content()
 
     @on(CommandLine.Submitted)
     def _command(self, event: CommandLine.Submitted) -> None:

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """How the panes share the screen."""
+
+    side_by_side: int = 150  # columns from which they stand beside each other; 0: never
+    shares: tuple[int, int, int] = (1, 1, 1)  # of the width, for VCPU, Stack and Entropy
+    zoomed: bool = False  # begin with the first pane alone
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The dashboard's arguments, sorted by pane."""
 
@@ -29,6 +38,9 @@ class Settings:
     pane: int = 0  # ordinal of the pane that has the keyboard first
     theme: str = ""  # one of kdash.configuration.THEMES; empty: what suits the terminal
     ascii: bool = False  # draw with the characters of ASCII alone
+    layout: Layout = Layout()
+    animation: int = 10  # steps a second of an animated guest, at first
+    watch: float = 1.0  # seconds between two looks at the files that the stack pane watches
     interval: float = 1.0  # seconds between two samples of the entropy pane
     web: bool = False  # somebody in a browser operates it (kdash.web_mode)
     guided: bool = False  # tell who starts it for the first time what to try

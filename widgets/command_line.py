@@ -13,9 +13,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.suggester import Suggester
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from kdash.widgets.printable import printable
+from kdash.widgets.typed_line import TypedLine
 
 MOST_LINES = 3  # of an answer that stands below the panes
 Complete = Callable[[str], Sequence[str]]
@@ -30,7 +31,7 @@ class _Completions(Suggester):
         return next(iter(self._complete(value)), None)
 
 
-class _Prompt(Input):
+class _Prompt(TypedLine):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", id="prompt.complete",
                 tooltip="Complete; again: the next that fits"),
@@ -49,22 +50,21 @@ class _Prompt(Input):
         self._offers: list[str] = []  # what Tab goes through
         self._history = history
         self._place = len(history)
-        self._entered = False
+        self.ended = False  # entered or left
 
     async def _on_key(self, event: events.Key) -> None:
-        """Enter ends the line before the next key is looked at.
+        """Take a key; Enter ends the line before the next one is looked at.
 
-        As a binding it would be carried out after keys that were typed ahead had been added to
-        the line; those that come for a prompt that is closed are given to whoever has the focus.
+        Keys that were typed ahead and come for a line that has ended are given to whoever has the
+        focus.
         """
-        if self._entered:
+        if self.ended:
             event.stop()
             event.prevent_default()
             self.app.post_message(events.Key(event.key, event.character))
         elif event.key == "enter":
             event.stop()
             event.prevent_default()
-            self._entered = True
             self.screen.query_one(CommandLine).enter(self.value)
         else:
             await super()._on_key(event)
@@ -149,7 +149,10 @@ class CommandLine(Horizontal):
             # At once: the next key may be waiting already.
             before = self._before
             self.screen.set_focus(before if before and before.is_attached else None)
-        self.query(_Prompt).remove()
+        prompts = self.query(_Prompt)
+        for prompt in prompts:
+            prompt.ended = True
+        prompts.remove()
         self.post_message(self.Closed())
 
     def answer(self, text: str, *, failed: bool = False, title: str = "") -> None:

@@ -19,6 +19,7 @@ from textual.widgets import Input, Static
 from kdash.widgets.columns import Cell, Column
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import one_line
+from kdash.widgets.typed_line import TypedLine
 
 UP = ".."
 RECENT = "recent"  # the note of what was chosen lately
@@ -80,7 +81,7 @@ class _Table(LineTable[Entry], can_focus=False):
     """The list; the keyboard stays in the line above it."""
 
 
-class _Name(Input):
+class _Name(TypedLine):
     """What is typed narrows the list; keys that mean nothing in a name move in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

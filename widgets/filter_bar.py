@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import printable
+from kdash.widgets.typed_line import TypedLine
 
 LINE = 80  # cells, before the bar has been on screen
 Values = Callable[[], Sequence[str]]
@@ -39,7 +40,7 @@ class _Words(Suggester):
         return None if hit is None else f"{head}{blank}{mark}{hit}"
 
 
-class FilterBar(Input):
+class FilterBar(TypedLine):
     """Filters its table while the user types; Enter keeps the filter, Esc drops it."""
 
     DEFAULT_CSS = """

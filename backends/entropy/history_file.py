@@ -19,6 +19,7 @@ from typing import Any
 
 from kdash.backends.entropy.facts import QUANTITIES
 from kdash.backends.entropy.history import TIERS, History
+from kdash.backends.private_folder import make_private
 
 _TITLE, _VERSION = "entropy history", 1
 _MOST_BYTES = 1 << 21  # of the file; the arrays are 1 MiB
@@ -82,7 +83,7 @@ def save(path: Path, boot_id: str, history: History, memory: Memory) -> None:
         "memory": asdict(memory),
     }
     body = zlib.compress(b"".join(column.tobytes() for column in history.copy().columns()), 1)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     number, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kdash-")  # of mode 0600
     try:
         with os.fdopen(number, "wb") as file:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from kdash.backends.private_folder import make_private
 from kdash.backends.stack.facts import CheckOptions, FileReport
 from kdash.backends.stack.wire import WireError, decode, encode, encode_request
 
@@ -80,7 +81,7 @@ class ResultCache:
                 tidy(self._folder)
 
     def _write(self, key: str, data: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._folder)
         number, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")  # mode 0600
         try:
             with os.fdopen(number, "wb") as file:

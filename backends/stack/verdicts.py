@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from dataclasses import asdict, fields
 from datetime import date
 from typing import Final
 
+from kdash.backends.private_folder import make_private
 from kdash.backends.stack.facts import VERDICTS, Verdict
 from kdash.backends.stack.record_file import (
     RecordFileError,
@@ -149,7 +151,7 @@ class VerdictFile:
         """Hold the lock beside the file: the file itself is replaced by each change."""
         folder = os.path.dirname(self.path)
         if folder:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
+            make_private(pathlib.Path(folder))
         number = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _wait_for(lambda: fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB), self.path)

@@ -11,11 +11,10 @@ from pathlib import Path
 from kdash.commands.argument_parser import Parser
 from kdash.configuration import (
     Configuration,
-    ConfigurationError,
     configuration_path,
-    read_configuration,
 )
 from kdash.exit_status import ExitStatus
+from kdash.settings import Settings
 
 EPILOG = """\
 examples:
@@ -31,15 +30,13 @@ Exit status: 0; 2 when the file is malformed, 3 when it can't be read.
 def run(argv: list[str]) -> int:
     """Print what holds and return the exit status."""
     arguments = config_parser().parse_args(argv)
-    try:
-        configuration = read_configuration()
-        if configuration.keys:
-            from kdash.keymap import check_keymap
+    from kdash.commands.dashboard import RefusedError, accepted
 
-            check_keymap(configuration)
-    except ConfigurationError as error:
+    try:
+        configuration = accepted([])[1]
+    except RefusedError as error:
         sys.stderr.write(f"kdash config: {error}\n")
-        return ExitStatus.ENVIRONMENT if error.unreadable else ExitStatus.USAGE
+        return error.status
     path = configuration_path()
     if arguments.keys:
         sys.stdout.write(as_keys(configuration))
@@ -77,7 +74,10 @@ def as_json(configuration: Configuration, path: Path | None) -> dict[str, object
     sources = {f"{one.table}.{one.key}": one.source(path) for one in values}
     return (
         data
-        | {name: tables.get(name, {}) for name in ("dashboard", "entropy", "keys")}
+        | {
+            name: tables.get(name, {})
+            for name in ("dashboard", "layout", "vcpu", "entropy", "keys")
+        }
         | {
             "stack": stack,
             "sources": sources,
@@ -108,7 +108,7 @@ def effective(configuration: Configuration) -> tuple[Effective, ...]:
     from kdash.backends.stack.rules import RULES
     from kdash.terminal import colour_count, is_ascii_alone
 
-    lines = configuration.lines
+    lines, layout, usual = configuration.lines, configuration.layout, Settings()
     few = colour_count() <= 16 and not os.environ.get("NO_COLOR")
     locale = next((name for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
     alone = is_ascii_alone()
@@ -122,10 +122,17 @@ def effective(configuration: Configuration) -> tuple[Effective, ...]:
         Effective("dashboard", "pane", configuration.pane or "vcpu"),
         Effective("dashboard", "guest", str(configuration.guest or ""), text="the sample guest"),
         Effective("dashboard", "objects", [str(one) for one in configuration.objects]),
-        Effective("entropy", "interval", configuration.interval or 1.0, text="seconds"),
+        Effective("layout", "side_by_side", layout.side_by_side,
+                  text="columns from which the panes stand beside each other; 0: never"),
+        Effective("layout", "shares", list(layout.shares), text="of the width"),
+        Effective("layout", "zoomed", layout.zoomed, text="begin with the first pane alone"),
+        Effective("vcpu", "animation", configuration.animation or usual.animation,
+                  text="steps a second"),
+        Effective("entropy", "interval", configuration.interval or usual.interval, text="seconds"),
         *(Effective("keys", binding, keys) for binding, keys in configuration.keys),
         Effective("stack", "noreturn", list(configuration.noreturn)),
-    ]
+        Effective("stack", "watch", configuration.watch or usual.watch, text="seconds"),
+    ]  # fmt: skip
     levels = dict(configuration.rules)
     for kind, rule in RULES.items():
         found.append(Effective("stack.rules", kind, levels.get(kind, rule.level.value)))
@@ -155,7 +162,7 @@ _HINTS = {"stack.rules": "  # error, warning or off", "keys": "  # `kdash config
 def _line(one: Effective) -> str:
     key = f'"{one.key}"' if "." in one.key else one.key
     # TOML writes texts, numbers, truth and lists as JSON does.
-    text = f"{key} = {json.dumps(one.value, ensure_ascii=False)}"
+    text = f"{key} = {_escaped(json.dumps(one.value, ensure_ascii=False))}"
     notes = [f"line {one.line}"] if one.line else []
     notes += [f"by {one.variable}"] if one.variable and not one.line else []
     notes += [one.text] if one.text and not one.line else []
@@ -163,13 +170,21 @@ def _line(one: Effective) -> str:
     return f"{'' if one.line else '# '}{text}{note}"
 
 
+def _escaped(text: str) -> str:
+    """TOML with escapes for what a terminal would obey or not show."""
+    return "".join(
+        one if one.isprintable() else f"\\u{ord(one):04x}" if ord(one) < 1 << 16
+        else f"\\U{ord(one):08x}"
+        for one in text
+    )  # fmt: skip
+
+
 def as_keys(configuration: Configuration) -> str:
     """Every binding with its keys, as lines for [keys]."""
     from kdash.keymap import known_bindings
 
-    chosen = dict(configuration.keys)
-    lines = [
-        f'{"" if name in chosen else "# "}"{name}" = {json.dumps(chosen.get(name, keys))}'
-        for name, keys in sorted(known_bindings().items())
-    ]
+    chosen, lines = dict(configuration.keys), []
+    for name, one in sorted(known_bindings().items()):
+        keys = chosen.get(name, ",".join(one.keys))
+        lines.append(f'{"" if name in chosen else "# "}"{name}" = {json.dumps(keys)}')
     return "\n".join(["[keys]", *lines, ""])

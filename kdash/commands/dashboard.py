@@ -222,6 +222,9 @@ def configured(settings: Settings, configuration: Configuration) -> Settings:
         pane=pane,
         theme=settings.theme or configuration.theme or "",
         ascii=settings.ascii or (configuration.ascii or False),
+        layout=configuration.layout,
+        animation=configuration.animation or settings.animation,
+        watch=configuration.watch or settings.watch,
         interval=configuration.interval or settings.interval,
         keys=configuration.keys,
     )

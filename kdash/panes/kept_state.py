@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from kdash.backends.private_folder import make_private
 from kdash.state_folder import state_folder
 
 #: Bytes; larger files are not ours.
@@ -56,7 +57,7 @@ def write_state(name: str, data: Any) -> None:
 
     with contextlib.suppress(OSError, RuntimeError, UnicodeEncodeError):
         file = state_file(name)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(file.parent)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=file.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as written:

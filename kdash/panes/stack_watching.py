@@ -19,7 +19,6 @@ from kdash.panes.stack_verdicts import VerdictKeys
 from kdash.widgets.pane import CommandError
 
 GONE = "the file is gone; while it is watched, it is checked again when it comes back"
-POLL = 1.0  # seconds between two looks at the files
 SEARCH = 5  # looks after which folders are searched for new files, too
 
 
@@ -64,7 +63,7 @@ class Watching(VerdictKeys):
         self._missing = set[str]()  # not there, not known to stay away yet
         self._gone = set[str]()  # told to be gone
         self._looks = 0
-        self._watch = self.set_interval(POLL, self._look_at_files)
+        self._watch = self.set_interval(self.settings.watch, self._look_at_files)
         return "watching: a file that changes is checked again"
 
     def _look_at_files(self) -> None:

@@ -12,7 +12,6 @@ from kdash.panes.vcpu_guest import GuestPane
 from kdash.settings import Settings
 
 SPEEDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)  # steps a second
-FIRST_SPEED: Final = 10
 PICTURES: Final = 15  # a second at most; above, several steps are done for each
 
 
@@ -30,7 +29,7 @@ class AnimationKeys(GuestPane):
 
     def __init__(self, settings: Settings, *, id: str) -> None:
         super().__init__(settings, id=id)
-        self.speed = FIRST_SPEED
+        self.speed = settings.animation
         self._ticks: Timer | None = None
         self._from: int | None = None  # the place at which the steps under way began
 

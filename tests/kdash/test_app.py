@@ -10,7 +10,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from kdash.app import PLACES, KdashApp, Place
-from kdash.settings import Settings
+from kdash.settings import Layout, Settings
 from kdash.widgets.command_line import CommandLine
 from kdash.widgets.help import HelpScreen
 from kdash.widgets.notice import Notice
@@ -54,6 +54,32 @@ async def test_on_a_wide_terminal_the_three_panes_stand_side_by_side_in_order() 
         assert shown(app) == ["vcpu", "stack", "entropy"]
         edges = [pane.region.x for pane in app.query(Pane)]
         assert edges == sorted(edges)
+
+
+async def test_the_layout_says_from_how_many_columns_and_in_which_shares() -> None:
+    app = KdashApp(Settings(layout=Layout(side_by_side=200, shares=(2, 1, 1))), RECORDED)
+    async with app.run_test(size=(199, 48)) as pilot:
+        await built(app, pilot)
+        assert shown(app) == ["vcpu"]
+        await pilot.resize_terminal(200, 48)
+        await pilot.pause()
+        assert [pane.outer_size.width for pane in app.query(Pane)] == [100, 50, 50]
+
+
+async def test_a_layout_without_room_for_all_shows_one_pane_at_any_width() -> None:
+    app = KdashApp(Settings(layout=Layout(side_by_side=0)), RECORDED)
+    async with app.run_test(size=(400, 48)) as pilot:
+        await built(app, pilot)
+        assert shown(app) == ["vcpu"]
+
+
+async def test_a_zoomed_layout_begins_with_the_first_pane_alone() -> None:
+    app = KdashApp(Settings(layout=Layout(zoomed=True)), RECORDED)
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        assert shown(app) == ["vcpu"]
+        await pilot.press("z")
+        assert shown(app) == ["vcpu", "stack", "entropy"]
 
 
 async def test_at_80x24_one_pane_at_a_time_has_the_screen() -> None:
@@ -189,6 +215,27 @@ async def test_keys_typed_ahead_behind_enter_belong_to_the_pane() -> None:
                 await pilot.pause(0.02)
         assert not app.query_one(CommandLine).is_open
         assert session.snapshot().steps == 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (("colon", "a", "ctrl+u", "q", "w"), "qw"),
+        (("colon", "a", "b", "backspace", "c", "home", "x"), "xac"),
+        (("colon", "a", "escape", "colon", "q"), "q"),
+    ],
+)
+async def test_keys_typed_ahead_are_taken_in_their_order(keys: tuple[str, ...], line: str) -> None:
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        for name in keys:
+            app.post_message(events.Key(name, ":" if name == "colon" else None))
+        async with asyncio.timeout(30):
+            while not (found := app.query("CommandLine Input")) or found.first().value != line:  # type: ignore[attr-defined]
+                await pilot.pause(0.02)
+        await pilot.pause(0.1)
+        assert app.query_one("CommandLine Input").has_focus
 
 
 async def test_the_prompt_closes_when_something_else_gets_the_focus() -> None:

@@ -99,6 +99,9 @@ def test_every_binding_is_listed_as_lines_of_the_file(
         ('"vcpu.stepp" = "f8"', "2: [keys] vcpu.stepp: no such binding; near it: vcpu.step"),
         ('app.zoom = "bananas"', "2: [keys] app.zoom: 'bananas' is no key"),
         ('app.zoom = "f5"\napp.help = "f5"', "3: [keys] app.help: f5 is app.zoom's already"),
+        ('vcpu.step = "q"', "2: [keys] vcpu.step: q is app.quit's already; give that one"),
+        ('stack.watch = "?"', "2: [keys] stack.watch: ? is app.help's already"),
+        ('vcpu.step = "j"', "2: [keys] vcpu.step: j is "),
     ],
 )
 def test_a_binding_that_can_not_be_is_refused_with_its_line(
@@ -109,12 +112,53 @@ def test_a_binding_that_can_not_be_is_refused_with_its_line(
     assert f"{file}:{says}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'vcpu.step = "n"\nvcpu.next = "s"',  # exchanged
+        'vcpu.step = "q"\napp.quit = "f10"',
+        'stack.watch = "R"',  # of another pane
+        'question.yes = "R"',  # a dialog gets its keys alone
+    ],
+)
+def test_keys_that_never_meet_may_be_the_same(file: Path, text: str) -> None:
+    file.write_text(f"[keys]\n{text}\n")
+    assert run([]) == 0
+
+
+def test_all_keys_as_they_are_may_be_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--keys"]) == 0
+    file.write_text(capsys.readouterr().out.replace("# ", ""))
+    assert run([]) == 0
+
+
+def test_a_guest_that_is_not_there_is_told_with_its_line(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('[dashboard]\n\nguest = "gone.bin"\n')
+    assert run([]) == 2
+    assert f"{file}:3: [dashboard] guest: " in capsys.readouterr().err
+
+
+def test_what_a_terminal_would_obey_is_printed_with_escapes(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file.parent / "g\u009b2J\u202e").write_bytes(b"\xf4")
+    file.write_text('[dashboard]\nguest = "g\\u009b2J\\u202e"\n')
+    before = read_configuration()
+    assert run([]) == 0
+    printed = capsys.readouterr().out
+    assert 'g\\u009b2J\\u202e"' in printed
+    file.write_text(printed)
+    assert read_configuration() == before
+
+
 def test_a_malformed_file_has_its_line_and_status(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text("[stack]\nrules = 1\n")
     assert run([]) == 2
-    assert f"{file}:2: rules: a table is needed" in capsys.readouterr().err
+    assert f"{file}:2: [stack] rules: a table is needed" in capsys.readouterr().err
     file.unlink()
     assert run([]) == 3
 

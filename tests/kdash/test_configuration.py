@@ -14,6 +14,7 @@ from kdash.configuration import (
     configuration_path,
     read_configuration,
 )
+from kdash.settings import Layout
 
 
 def read(tmp_path: Path, text: str) -> Configuration:
@@ -63,7 +64,7 @@ def test_levels_and_names_are_read(tmp_path: Path) -> None:
         ("[stack]\nnoreturns = []\n", ":2: [stack] noreturns: no such key; one of: rules"),
         ("\n[stak]\n", ":2: stak: no such key; one of: dashboard"),
         ("stack = 1\n", ":1: stack: a table is needed"),
-        ("[stack]\nrules = 3\n", ":2: rules: a table is needed"),
+        ("[stack]\nrules = 3\n", ":2: [stack] rules: a table is needed"),
         ("[stack\n", ":1: Expected"),
         ("[dashboard]\ntheme = 'pink'\n", ":2: [dashboard] theme: 'pink' is none of dark, light"),
         ("[dashboard]\nascii = 1\n", ":2: [dashboard] ascii: neither true nor false"),
@@ -71,9 +72,29 @@ def test_levels_and_names_are_read(tmp_path: Path) -> None:
         ("[dashboard]\nobjects = 'x'\n", ":2: [dashboard] objects: not a list of paths"),
         ("[entropy]\ninterval = true\n", ":2: [entropy] interval: no number of seconds"),
         ("[entropy]\n\ninterval = 0.1\n", ":3: [entropy] interval: no number of seconds"),
-        ("[keys]\nvcpu.step = 8\n", ":2: [keys] step: not the names of keys"),
+        ("[keys]\nvcpu.step = 8\n", ":2: [keys] vcpu.step: not the names of keys"),
         ("x = 1\nx = 2\n", ":2: Cannot overwrite a value"),
         ("a = 'x", ":1: "),
+        ('[keys]\n"x" = "a"\n"vcpu.\\u0073tep" = 8\n', ":3: [keys] vcpu.step: not the names"),
+        ("[stack]\n# watch\nnoreturn = [\n]\nwatch = 0\n", ":5: [stack] watch: no number of"),
+        ("[keys]\nvcpu.step = 'a'\n'vcpu.step' = 'b'\n", ":3: [keys] vcpu.step: vcpu.step has its"),
+        ("[keys]\na.b.c = 'x'\n", ":2: [keys] a.b: not the names of keys"),
+        ("stack = { noreturn = ['a b'] }\n", ":1: [stack] noreturn: 'a b' is no name"),
+        ('[stack]\nnoreturn = ["a\\u001b[2J"]\n', ":2: [stack] noreturn: 'a\\x1b[2J' is no name"),
+        ("[layout]\nshares = [1, 2]\n", ":2: [layout] shares: not 3 whole numbers from 1 to 9"),
+        ("[layout]\nshares = [1, 0, 1]\n", ":2: [layout] shares: not 3 whole numbers"),
+        (
+            "[layout]\nshares = [3, 1, 1]\n",
+            ":2: [layout] shares: a pane would have 30 of 150 columns, "
+            "48 show what it is for; side_by_side = 240 gives it that",
+        ),
+        (
+            "[layout]\nside_by_side = 100\n",
+            ":2: [layout] side_by_side: no number of columns from 144",
+        ),
+        ("[layout]\nside_by_side = true\n", ":2: [layout] side_by_side: no number of columns"),
+        ("[layout]\nzoomed = 1\n", ":2: [layout] zoomed: neither true nor false"),
+        ("[vcpu]\nanimation = 0.5\n", ":2: [vcpu] animation: no whole number of steps a second"),
     ],
 )
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path: Path, text: str, says: str) -> None:
@@ -81,6 +102,27 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path: Path, text: str, sa
         read(tmp_path, text)
     assert f"{tmp_path / 'config.toml'}{says}" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_layout_and_rates_are_read(tmp_path: Path) -> None:
+    text = """
+[layout]
+side_by_side = 240
+shares = [3, 1, 1]
+zoomed = true
+[vcpu]
+animation = 100
+[stack]
+watch = 0.5
+"""
+    found = read(tmp_path, text)
+    assert found.layout == Layout(240, (3, 1, 1), zoomed=True)
+    assert (found.animation, found.watch) == (100, 0.5)
+    assert read(tmp_path, "[layout]\nside_by_side = 0\nshares = [9, 1, 1]\n").layout.shares[0] == 9
+
+
+def test_a_byte_order_mark_and_line_ends_of_other_systems_are_read(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff[stack]\r\nwatch = 2\r\n").watch == 2.0
 
 
 def test_what_is_no_file_of_text_is_refused(tmp_path: Path) -> None:

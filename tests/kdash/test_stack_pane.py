@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,6 @@ from textual.widgets import Static
 
 from kdash.backends.stack import service
 from kdash.backends.stack.facts import FileReport, Finding
-from kdash.panes import stack_watching
 from kdash.panes.stack import Check, StackPane
 from kdash.panes.stack_files import object_dialog
 from kdash.settings import Settings
@@ -448,12 +448,12 @@ def only_finding(app: PaneApp) -> Finding:
 
 
 async def test_a_file_that_changes_is_checked_again_while_it_is_watched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(stack_watching, "POLL", 0.02)
     assemble(tmp_path, "other", CALLS_WITHOUT_FRAME)
     path = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
     app = PaneApp(tmp_path)
+    app.settings = replace(app.settings, watch=0.02)
     async with app.run_test(size=SMALL) as pilot:
         app.pane.run_command("frame-pointer on")
         await app.checked()
