@@ -15,6 +15,9 @@ from typing import NamedTuple
 import pytest
 
 from kdash.commands.grammar import commands
+from kdash.keymap import known_bindings
+from kdash.panes import entropy_words, stack_words, vcpu_vocabulary
+from kdash.widgets.command_words import HELP, THEME
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -178,6 +181,22 @@ def test_every_option_that_is_typed_is_one_of_its_command(words: list[str]) -> N
     flags = {flag for option in known[path].options for flag in option.flags}
     found = {word.partition("=")[0].partition("|")[0] for word in words if word.startswith("--")}
     assert found <= flags | {"--help"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_word_of_a_prompt_is_one_that_a_pane_knows(document: Path) -> None:
+    panes = (vcpu_vocabulary.WORDS, stack_words.WORDS, entropy_words.WORDS)
+    known = {word.word for words in panes for word in words} | {HELP.word, THEME.word}
+    typed = re.findall(r"`:((?:model )?[a-z][a-z-]*)", document.read_text())
+    assert set(typed) <= known
+
+
+def test_the_keys_of_the_table_are_those_of_its_pane() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "vcpu.md").read_text(), re.MULTILINE)
+    bound = {key for one in known_bindings().values() if one.id.startswith("vcpu.")
+             for key in one.keys}  # fmt: skip
+    assert len(rows) > 5
+    assert set(rows) <= bound
 
 
 def anchor(heading: str) -> str:
