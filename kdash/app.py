@@ -19,6 +19,7 @@ from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Input
 
+from kdash.panes.prompt_history import PromptHistory
 from kdash.settings import Settings
 from kdash.terminal import colour_count
 from kdash.theme import ANSI, DARK, THEMES
@@ -125,6 +126,7 @@ class KdashApp(App[int]):
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (self._wide, "-wide")]
         self.active = settings.pane
         self._panes: dict[int, Pane] = {}
+        self._history = PromptHistory()
         self.all_built = False  # the panes behind the first picture stand as well
         for theme in THEMES.values():
             self.register_theme(theme)
@@ -296,7 +298,8 @@ class KdashApp(App[int]):
 
     async def action_command(self, text: str = "") -> None:
         """Open the prompt of the active pane, with `text` typed already."""
-        await self.query_one(CommandLine).open(self._complete, text)
+        lines = self._history.of(self._places[self.active].name)
+        await self.query_one(CommandLine).open(self._complete, text, history=lines)
 
     def _complete(self, line: str) -> Sequence[str]:
         """Completions of a partly typed line: the pane's, and those of `help`."""
@@ -325,6 +328,7 @@ class KdashApp(App[int]):
     @on(CommandLine.Submitted)
     def _command(self, event: CommandLine.Submitted) -> None:
         line = self.query_one(CommandLine)
+        self._history.add(self._places[self.active].name, event.line)
         word, _, rest = event.line.partition(" ")
         try:
             if word in (HELP.word, *HELP.aliases):

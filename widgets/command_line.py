@@ -42,7 +42,7 @@ class _Prompt(TypedLine):
         Binding("escape", "leave", "Leave", id="prompt.leave", tooltip="Leave the prompt"),
     ]  # fmt: skip
 
-    def __init__(self, history: list[str], text: str, complete: Complete) -> None:
+    def __init__(self, history: Sequence[str], text: str, complete: Complete) -> None:
         super().__init__(
             text, compact=True, select_on_focus=False, suggester=_Completions(complete)
         )
@@ -120,7 +120,6 @@ class CommandLine(Horizontal):
 
     def __init__(self) -> None:
         super().__init__()
-        self.history: list[str] = []
         self._before: Widget | None = None  # what had the focus when the prompt was opened
 
     def compose(self) -> ComposeResult:
@@ -128,11 +127,19 @@ class CommandLine(Horizontal):
         yield Static(":", classes="colon", markup=False)
         yield Static("", classes="answer", markup=False)
 
-    async def open(self, complete: Complete, text: str = "") -> None:
-        """Show the prompt with `text` typed already, and with `complete` for suggestions."""
+    async def open(
+        self, complete: Complete, text: str = "", *, history: Sequence[str] = ()
+    ) -> None:
+        """Show the prompt.
+
+        Args:
+            complete: Gives lines that begin as the one typed.
+            text: What is typed already.
+            history: Older lines, the newest last.
+        """
         await self.query(_Prompt).remove()
         self._before = self.screen.focused
-        prompt = _Prompt(self.history, text, complete)
+        prompt = _Prompt(history, text, complete)
         await self.mount(prompt, after=".colon")
         self.add_class("-open")
         self.screen.set_focus(prompt)  # at once: the next key may be waiting already
@@ -176,10 +183,8 @@ class CommandLine(Horizontal):
         self.set_class(bool(lines), "-answer")
 
     def enter(self, text: str) -> None:
-        """Remember the line and hand it on."""
+        """Hand the line on."""
         line = text.strip()
-        if line and (not self.history or self.history[-1] != line):
-            self.history.append(line)
         self.close()
         if line:
             self.post_message(self.Submitted(line))

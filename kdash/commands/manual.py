@@ -49,7 +49,10 @@ _ENVIRONMENT = (
 )  # fmt: skip
 _FILES = (
     ("$XDG_CONFIG_HOME/kdash/config.toml", "The configuration (~/.config)."),
-    ("$XDG_STATE_HOME/kdash", "Verdicts, baselines, history (~/.local/state)."),
+    (
+        "$XDG_STATE_HOME/kdash",
+        "Verdicts, the plots' history, guests opened, lines typed (~/.local/state).",
+    ),
     ("$XDG_CACHE_HOME/kdash", "Results that can be made again (~/.cache)."),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from textual import events
@@ -200,6 +201,28 @@ async def test_the_prompt_completes_with_tab_and_remembers_with_up() -> None:
         assert app.query_one("CommandLine Input").value == "restart"  # type: ignore[attr-defined]
         await pilot.press("escape")
         assert not app.query_one(CommandLine).has_class("-open")
+
+
+async def test_each_pane_has_its_own_older_lines_also_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def older(app: KdashApp) -> str:
+        return app.query_one("CommandLine Input").value  # type: ignore[attr-defined,no-any-return]
+
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.press("colon", *"step", "enter", "2", "colon", "up")
+        assert older(app) == ""
+        await pilot.press(*"nonsense", "enter", "1", "colon", "up")
+        assert older(app) == "step"
+    app = app_with()
+    async with app.run_test(size=WIDE) as pilot:
+        await built(app, pilot)
+        await pilot.press("2", "colon", "up")
+        assert older(app) == "nonsense"
 
 
 async def test_keys_typed_ahead_behind_enter_belong_to_the_pane() -> None:
