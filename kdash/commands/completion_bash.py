@@ -19,7 +19,7 @@ _kdash() {{
     local last=$(( ${{#words[@]}} - 1 ))
     local typed=${{words[last]}} before=${{words[last-1]}} file=${{COMP_WORDS[COMP_CWORD]}}
     local command=
-    case "${{words[1]}} ${{words[2]}}" in
+    case "${{words[1]-}} ${{words[2]-}}" in
 {commands}
     esac
     # A command's own word is not behind it yet.

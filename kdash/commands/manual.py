@@ -106,7 +106,10 @@ def _page(commands: Sequence[Command]) -> Iterator[str]:
             yield from (".TP", f".B {_argument(term)}", *_filled(text))
     yield from (
         ".SH PRIVILEGES",
-        _roff("All else works for any user; kdash doctor tells what holds."),
+        *_filled(
+            "What is named here needs more than an ordinary user has; everything else works for any"
+            " user. kdash doctor tells what holds on this machine."
+        ),
     )
     for one in PRIVILEGES:
         text = f"Needs {one.needs}: {one.why}. Without: {one.without}."

@@ -89,6 +89,7 @@ def fields(line: str) -> str:
 COMPARED: dict[str, Callable[[str], str]] = {
     "kdash entropy --check |": name,
     "kdash entropy watch": fields,
+    "kdash entropy contention --simulate": whole,
     "kdash entropy contention": without_figures,
     "head -c 1M /dev/urandom": without_figures,
 }
