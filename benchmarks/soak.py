@@ -29,6 +29,7 @@ COLUMNS, LINES = 160, 48
 WARM = 60.0  # seconds until memory has to be flat; a quarter of a shorter soak
 EVERY = 15.0  # seconds between two looks, keys included
 KEYS = 20  # typed at each look
+HELD = ("Pss_Anon:", "Pss_Shmem:")  # of smaps_rollup, since Linux 5.3
 FLAT = 4 << 20  # bytes that memory may grow by after that: what the allocator does not give back
 IDLE = 20.0  # seconds over which the idle program is watched
 ALL = f"{sum(1 for serial in range(COUNT) if serial % 3):,} errors,".encode()  # once all are there
@@ -57,14 +58,17 @@ class Tree:
         return found
 
     def memory(self) -> int:
-        """Bytes that are its own: private pages, and its part of those it shares."""
+        """Bytes that no file holds: its own, and its part of those its processes share.
+
+        Pages of libraries are left out: its part of them depends on who else runs Python.
+        """
         total = 0
         for pid in self.members():
             try:
                 lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             except OSError:  # it has ended
                 continue
-            total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+            total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith(HELD))
         return total
 
     def processor_time(self) -> float:
