@@ -184,12 +184,17 @@ def names_in(package: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def tracked() -> list[str]:
-    """The files of the repository, without those that are removed."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    """The files of the repository and new ones of the program, without those that are removed."""
+    listed = ["git", "ls-files", "-z"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("not a git checkout")
-    return [name for name in done.stdout.split("\0") if name and (ROOT / name).exists()]
+    new = subprocess.run(
+        [*listed, "--others", "--exclude-standard", "--", *ROOMS, "docs"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    names = (done.stdout + new.stdout).split("\0")
+    return [name for name in names if name and (ROOT / name).exists()]
 
 
 @pytest.fixture(scope="module")
