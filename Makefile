@@ -17,7 +17,7 @@ run: $(STAMP) ## the dashboard (ARGS="..." for arguments)
 
 test: check ## everything a change must pass: style, types, structure, tests
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q -n 4 --dist worksteal --cov --cov-branch --cov-report=term
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 4 --dist worksteal --cov --cov-branch --cov-report=term
 
 check: $(STAMP) ## style, types and structure alone
 	$(BIN)/ruff check .

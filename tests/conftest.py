@@ -19,8 +19,9 @@ os.environ["KDASH_CONFIG"] = ""
 # A shell starts what runs in the background with SIGINT ignored, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# How long an example takes depends on what else the machine does. Each run tries other examples:
+# few of them here, for `make test` is waited for; many in `make fuzz`.
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=40)
 hypothesis.settings.register_profile(  # of `make fuzz`
     "fuzz",
     deadline=None,
@@ -101,6 +102,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # The examples of a property run the same lines again and again: tracing them costs
         # minutes and shows nothing that the tests of one behaviour do not.
         if hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
+        # What runs the program as a process of its own has nothing here to trace but the test.
+        if item.get_closest_marker("terminal") or item.get_closest_marker("chromium"):
             item.add_marker(pytest.mark.no_cover)
     for name, reason in REASONS.items():
         if text := reason():

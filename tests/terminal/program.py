@@ -60,6 +60,7 @@ class Program:
         self.raw = b""
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
+        self._text = ""
 
     def __enter__(self) -> Self:
         return self
@@ -81,11 +82,13 @@ class Program:
             return
         self.raw += data
         self._stream.feed(data)
+        self._text = ""
 
     @property
     def text(self) -> str:
-        """The screen as text."""
-        return "\n".join(self._screen.display)
+        """The screen as text, made anew once something was drawn."""
+        self._text = self._text or "\n".join(self._screen.display)
+        return self._text
 
     def wait_for(self, *words: str) -> str:
         """Read until every one of `words` is on the screen; returns the screen."""
@@ -125,6 +128,7 @@ class Program:
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size."""
         self._screen.resize(lines, columns)
+        self._text = ""
         self.child.setwinsize(lines, columns)
 
     def press(self, *keys: str) -> None:

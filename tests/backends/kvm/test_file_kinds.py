@@ -67,7 +67,7 @@ def test_recordings_empty_files_and_pipes_are_told(tmp_path: Path) -> None:
 
 
 @given(data=st.binary(max_size=300))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_a_damaged_elf_file_is_told_in_one_line(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "guest"
     file.write_bytes(b"\x7fELF" + data)

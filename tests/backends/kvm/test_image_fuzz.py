@@ -41,7 +41,7 @@ options = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(HEADS), st.binary(max_size=700), options)
 def test_any_file_with_any_options_is_a_guest_or_one_line(
     head: bytes, tail: bytes, asked: Options

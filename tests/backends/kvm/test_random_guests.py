@@ -28,7 +28,7 @@ registers = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(image=images, mode=modes, values=registers)
 def test_random_guests_step_to_an_outcome(image: bytes, mode: Mode, values: dict[str, int]) -> None:
     guest = flat(b"\x90" + image, "random", mode=mode, memory=1 << 20)

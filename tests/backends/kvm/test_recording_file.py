@@ -150,7 +150,7 @@ def test_a_disk_and_what_was_written_to_it_are_kept(tmp_path: Path) -> None:
         load(path.read_bytes(), path.name)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -171,7 +171,7 @@ def test_any_meta_is_refused_in_words(meta: object) -> None:
         load(data, "made up")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes_as_an_entry_are_taken_or_refused(entry: bytes) -> None:
     recording = made()
@@ -182,7 +182,7 @@ def test_any_bytes_as_an_entry_are_taken_or_refused(entry: bytes) -> None:
     assert (recording.registers(), recording.read(0, 0x2000)) == before
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=120))
 def test_any_bytes_as_exits_show_as_exits_or_none(payload: bytes) -> None:
     from kdash.backends.kvm.recorded_contents import exits_before

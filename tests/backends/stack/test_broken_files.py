@@ -246,7 +246,7 @@ _EVERYTHING = CheckOptions(frame_pointer="on", builds=MITIGATIONS, uaccess=True)
 
 @given(which=st.integers(0, 20), changes=_CHANGES, options=st.sampled_from([None, _EVERYTHING]))
 @settings(
-    max_examples=250,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

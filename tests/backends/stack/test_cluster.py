@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from kdash.backends.stack.object_files import sample_paths
 from kdash.backends.stack.wire import decode, encode_request
 from kdash.commands.stack import run
 
-pytest.importorskip("distributed", reason="dask is not installed (the extra `cluster`)")
+if find_spec("distributed") is None:
+    pytest.skip("dask is not installed (the extra `cluster`)", allow_module_level=True)
 
 # What dask and tornado leave to the garbage collector is not ours.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
