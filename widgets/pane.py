@@ -13,6 +13,7 @@ from textual.worker import Worker, WorkerState
 
 from kdash.widgets.command_words import CommandError, CommandWord, meant
 from kdash.widgets.notice import Notice
+from kdash.widgets.restyle import set_classes
 
 __all__ = ["CommandError", "CommandWord", "Pane", "Tone"]
 
@@ -119,8 +120,7 @@ class Pane(Container):
 
     def on_resize(self, event: events.Resize) -> None:
         """Tell the style sheet how much room there is."""
-        self.set_class(event.size.width < SLIM, "-slim")
-        self.set_class(event.size.height < LOW, "-low")
+        set_classes(self, {"-slim": event.size.width < SLIM, "-low": event.size.height < LOW})
 
     async def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A worker that failed unexpectedly fails this pane alone."""

@@ -14,6 +14,7 @@ from kdash.widgets.entropy.health_view import HealthView
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.pane import Pane
+from kdash.widgets.restyle import set_classes
 
 BESIDE = 104  # cells; from here on kernel and pool stand side by side
 STACKED = 40  # lines; from here on they stand below each other
@@ -92,13 +93,14 @@ class EntropyViews(Pane):
         stacked = not beside and height >= STACKED
         alone = self.view in ALONE
         one = alone or (not beside and not stacked)
-        self.set_class(beside and not alone, "-beside")
-        self.set_class(stacked and not alone, "-stacked")
-        self.set_class(alone, "-alone")
-        for view, name in ALONE.items():
-            self.set_class(self.view == view, name)
-        self.set_class(one and self.view == KERNEL, "-kernel")
-        self.set_class(one and self.view == POOL, "-pool")
+        classes = {
+            "-beside": beside and not alone,
+            "-stacked": stacked and not alone,
+            "-alone": alone,
+            "-kernel": one and self.view == KERNEL,
+            "-pool": one and self.view == POOL,
+        }
+        set_classes(self, classes | {name: self.view == view for view, name in ALONE.items()})
         self.border_subtitle = self.VIEWS[self.view] if one else ""
 
     def reveal(self, index: int) -> None:

@@ -14,6 +14,7 @@ from kdash.app import PLACES, KdashApp, Place
 from kdash.settings import Layout, Settings
 from kdash.widgets.command_line import CommandLine
 from kdash.widgets.help import HelpScreen
+from kdash.widgets.key_line import KeyLine
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
 from kdash.widgets.stack.browser import Browser
@@ -327,22 +328,22 @@ async def test_the_footer_names_at_most_eight_keys_at_80_columns() -> None:
         for key in "123":
             await pilot.press(key)
             await pilot.pause()
-            keys = [item.region for item in app.query("FooterKey")]
-            assert keys
-            assert max(region.right for region in keys) <= SMALL[0]
+            keys = app.query_one(KeyLine).shown
+            assert 0 < len(keys) <= 8
+            assert sum(key.cells for key in keys) <= SMALL[0]
 
 
 async def test_on_a_narrow_terminal_help_and_quit_and_every_tab_are_whole() -> None:
     app = app_with()
     async with app.run_test(size=(40, 12)) as pilot:
         await built(app, pilot)
-        for _ in range(100):
-            keys = {getattr(item, "action", ""): item.region for item in app.query("FooterKey")}
-            if keys and max(region.right for region in keys.values()) <= 40:
-                break
+        keys = app.query_one(KeyLine)
+        while not keys.shown or sum(key.cells for key in keys.shown) > 40:
             await pilot.pause(0.01)
-        assert {"step", "help", "quit"} <= keys.keys()
-        assert max(region.right for region in keys.values()) <= 40
+        assert {"step", "help", "quit"} <= {key.action for key in keys.shown}
+        text = str(keys.render())
+        assert len(text) <= 40
+        assert text.rstrip().endswith("q Quit")
         line = app.query_one(TabLine)
         line.set_status(0, "RECORDED 123,456/200,000", "warning")
         tabs = str(line.render())

@@ -14,7 +14,6 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.widgets import Footer
 
 from kdash.backends.entropy.facts import Reading
 from kdash.backends.entropy.health import sources
@@ -32,6 +31,7 @@ from kdash.widgets.entropy.health_view import HealthView
 from kdash.widgets.entropy.kernel_view import KernelView
 from kdash.widgets.entropy.pool_view import PoolView
 from kdash.widgets.entropy.tone_lines import ToneLines
+from kdash.widgets.key_line import KeyLine
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError, Pane
 from tests.backends.entropy.given_feed import GivenFeed
@@ -111,7 +111,7 @@ class Host(App[None]):
             for _ in range(self.columns - 1):
                 yield Notice("another pane")
             yield self.pane
-        yield Footer()
+        yield KeyLine()
 
     def on_pane_status_changed(self, event: Pane.StatusChanged) -> None:
         self.told.append((event.text, event.tone))

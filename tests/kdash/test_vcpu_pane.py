@@ -12,7 +12,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.pilot import Pilot
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from kdash.app import KdashApp, Place
 from kdash.backends.kvm.condition_words import ConditionError
@@ -44,6 +44,7 @@ from kdash.panes.vcpu_borders import kept_borders
 from kdash.panes.vcpu_guest import status_words
 from kdash.settings import Settings
 from kdash.widgets.command_line import CommandLine
+from kdash.widgets.key_line import KeyLine
 from kdash.widgets.notice import Notice
 from kdash.widgets.pane import CommandError
 from kdash.widgets.vcpu.part import LinePart
@@ -234,7 +235,7 @@ class PaneApp(App[None]):
     def compose(self) -> ComposeResult:
         yield self.pane
         yield CommandLine()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.pane.focus_content()

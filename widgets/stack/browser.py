@@ -20,6 +20,7 @@ from kdash.backends.wording import counted
 from kdash.widgets.filter_bar import FilterBar
 from kdash.widgets.line_table import LineTable
 from kdash.widgets.printable import printable
+from kdash.widgets.restyle import set_classes
 from kdash.widgets.stack.detail import Detail
 from kdash.widgets.stack.entry import Entry, Verdicts, entries
 from kdash.widgets.stack.findings import Findings
@@ -227,12 +228,11 @@ class Browser(Container):
         self._detail.show_view(index)
 
     def _refresh_frame(self) -> None:
-        self.set_class(self.tally.samples, "-samples")
         empty = not self.findings.total_count
         if empty != self.has_class("-empty") and self.has_focus_within:
             self.call_after_refresh(self._keep_focus)
-        self.set_class(empty, "-empty")
-        self.set_class(not self.findings.row_count, "-none")
+        none = not self.findings.row_count
+        set_classes(self, {"-samples": self.tally.samples, "-empty": empty, "-none": none})
         self.findings.compare(
             ours=self.tally.imported > 0,
             change=bool(self.tally.changes),

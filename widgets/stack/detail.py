@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from kdash.backends.stack.facts import Finding, Flow, Line, Rule, SourceLine
+from kdash.widgets.restyle import set_classes
 from kdash.widgets.stack.advice import Advice
 from kdash.widgets.stack.disassembly import Disassembly
 from kdash.widgets.stack.entry import Entry
@@ -120,8 +121,8 @@ class Detail(Vertical):
     def show_view(self, index: int) -> None:
         """Give one part all the room; 0 is the overview."""
         self._view = index
-        for number, name in enumerate(VIEWS):
-            self.set_class(number == index and number > 0, f"-{name.lower()}")
+        shown = {f"-{name.lower()}": n == index and n > 0 for n, name in enumerate(VIEWS)}
+        set_classes(self, shown)
         self._code.tell_states(VIEWS[index] == "Code")
         self._ask_for_flow()
 
@@ -184,5 +185,5 @@ class Detail(Vertical):
 
     def on_resize(self, event: events.Resize) -> None:
         """Show as many parts as there is room for."""
-        self.set_class(event.size.height >= TALL, "-tall")
-        self.set_class(event.size.height >= TALLER, "-taller")
+        height = event.size.height
+        set_classes(self, {"-tall": height >= TALL, "-taller": height >= TALLER})
