@@ -194,11 +194,12 @@ async def test_a_device_that_hangs_is_told_and_space_ends_it(
         def line() -> str:
             return app.query_one(StatusLine).lines[0].text
 
-        await pilot.press(*keys)
+        for key in keys:
+            app.simulate_key(key)  # a pilot waits behind each key for a process that rests
         await until(pilot, lambda: "in device Hang.write for" in line())
         assert "▶ running" in line()
         assert "space ends it" in line()
-        await pilot.press("space")
+        app.simulate_key("space")
         await until(pilot, lambda: "did not return" in line())
         assert app.query_one(VcpuPane).session.snapshot().outcome is Outcome.INTERRUPTED
     assert not device_calls.hung()
@@ -222,15 +223,18 @@ async def test_the_dashboard_pauses_and_quits_with_a_device_that_hangs(tmp_path:
     device = written(tmp_path, "loop")
     app = application(device)
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.press("space")
+        app.simulate_key("space")
         await asyncio.to_thread(wait_until_it_hangs, device)
-        await pilot.press("space")
+        app.simulate_key("space")
         pane = app.query_one(VcpuPane)
         await until(pilot, lambda: pane.session.snapshot().outcome is Outcome.INTERRUPTED)
         device.with_name("entered").unlink()
-        await pilot.press("R", "space")
+        await pilot.press("R")
+        app.simulate_key("space")
         await asyncio.to_thread(wait_until_it_hangs, device)
-        await pilot.press("q")
+        app.simulate_key("q")
+        while app.return_code is None:
+            await asyncio.sleep(0.02)
     assert not device_calls.hung()
 
 
