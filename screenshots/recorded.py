@@ -260,7 +260,7 @@ class StandingModel(LiveModel):
     """The Linux 4.3 model after a fixed number of fixed windows; it takes no further one."""
 
     def __init__(self) -> None:
-        super().__init__(RecordedEvents(), seed=b"recorded")
+        super().__init__(RecordedEvents(), seed=b"recorded", speed=60)
         self._last_told = [LiveModel.advance(self) for _ in range(MODEL_WINDOWS)][-1]
 
     def advance(self) -> list[ModelStep]:

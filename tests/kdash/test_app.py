@@ -49,6 +49,7 @@ def shown(app: KdashApp) -> list[str]:
     return [str(pane.id) for pane in app.query(Pane) if pane.display and pane.region.area]
 
 
+@pytest.mark.no_cover
 async def test_on_a_wide_terminal_the_three_panes_stand_side_by_side_in_order() -> None:
     app = app_with()
     async with app.run_test(size=WIDE) as pilot:
@@ -58,6 +59,7 @@ async def test_on_a_wide_terminal_the_three_panes_stand_side_by_side_in_order() 
         assert edges == sorted(edges)
 
 
+@pytest.mark.no_cover
 async def test_the_layout_says_from_how_many_columns_and_in_which_shares() -> None:
     app = KdashApp(Settings(layout=Layout(side_by_side=200, shares=(2, 1, 1))), RECORDED)
     async with app.run_test(size=(199, 48)) as pilot:
@@ -68,6 +70,7 @@ async def test_the_layout_says_from_how_many_columns_and_in_which_shares() -> No
         assert [pane.outer_size.width for pane in app.query(Pane)] == [100, 50, 50]
 
 
+@pytest.mark.no_cover
 async def test_a_layout_without_room_for_all_shows_one_pane_at_any_width() -> None:
     app = KdashApp(Settings(layout=Layout(side_by_side=0)), RECORDED)
     async with app.run_test(size=(400, 48)) as pilot:
@@ -75,6 +78,7 @@ async def test_a_layout_without_room_for_all_shows_one_pane_at_any_width() -> No
         assert shown(app) == ["vcpu"]
 
 
+@pytest.mark.no_cover
 async def test_a_zoomed_layout_begins_with_the_first_pane_alone() -> None:
     app = KdashApp(Settings(layout=Layout(zoomed=True)), RECORDED)
     async with app.run_test(size=WIDE) as pilot:
@@ -84,6 +88,7 @@ async def test_a_zoomed_layout_begins_with_the_first_pane_alone() -> None:
         assert shown(app) == ["vcpu", "stack", "entropy"]
 
 
+@pytest.mark.no_cover
 async def test_at_80x24_one_pane_at_a_time_has_the_screen() -> None:
     app = app_with()
     async with app.run_test(size=SMALL) as pilot:
@@ -93,6 +98,7 @@ async def test_at_80x24_one_pane_at_a_time_has_the_screen() -> None:
             assert shown(app) == [name]
 
 
+@pytest.mark.no_cover
 async def test_a_pane_left_before_its_focus_was_told_does_not_come_back() -> None:
     app = app_with()
     async with app.run_test(size=SMALL) as pilot:
@@ -120,6 +126,7 @@ async def test_findings_that_arrive_while_another_pane_is_opened_leave_it_the_ke
         assert app.focused is not None and app.active_pane in app.focused.ancestors
 
 
+@pytest.mark.no_cover
 async def test_the_pane_of_the_argument_is_the_first_on_screen() -> None:
     app = app_with(pane=1)
     async with app.run_test(size=SMALL) as pilot:
@@ -128,6 +135,7 @@ async def test_the_pane_of_the_argument_is_the_first_on_screen() -> None:
         assert [pane.id for pane in app.query(Pane)] == ["vcpu", "stack", "entropy"]
 
 
+@pytest.mark.no_cover
 async def test_zoom_shows_the_active_pane_alone_and_all_again() -> None:
     app = app_with()
     async with app.run_test(size=WIDE) as pilot:
@@ -151,6 +159,7 @@ async def test_a_click_on_a_tab_switches_to_its_pane() -> None:
         assert app.active == 2
 
 
+@pytest.mark.no_cover
 async def test_a_click_into_a_pane_makes_it_the_active_one() -> None:
     app = app_with()
     async with app.run_test(size=WIDE) as pilot:
@@ -159,6 +168,7 @@ async def test_a_click_into_a_pane_makes_it_the_active_one() -> None:
         assert app.active == 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("place", [BROKEN, MISSING], ids=["broken", "missing"])
 async def test_a_pane_that_cant_be_built_says_so_and_the_others_go_on(place: Place) -> None:
     app = app_with(place)
@@ -178,6 +188,7 @@ async def test_the_message_of_a_failure_is_shown_not_obeyed() -> None:
         assert "[red]no such thing\\x1b[0m" in text
 
 
+@pytest.mark.no_cover
 async def test_the_prompt_carries_a_line_to_the_active_pane_and_shows_the_answer() -> None:
     app = app_with()
     async with app.run_test(size=WIDE) as pilot:
@@ -204,6 +215,7 @@ async def test_the_prompt_completes_with_tab_and_remembers_with_up() -> None:
         assert not app.query_one(CommandLine).has_class("-open")
 
 
+@pytest.mark.no_cover
 async def test_each_pane_has_its_own_older_lines_also_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +285,7 @@ async def test_the_prompt_closes_when_something_else_gets_the_focus() -> None:
         assert app.active == 1
 
 
+@pytest.mark.no_cover
 async def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
     app = app_with()
     async with app.run_test(size=WIDE) as pilot:
@@ -306,6 +319,7 @@ async def test_the_palette_finds_what_a_key_does_and_does_it() -> None:
         assert app.query_one("#panes").has_class("-zoomed")
 
 
+@pytest.mark.no_cover
 async def test_every_binding_has_an_id_and_a_tooltip() -> None:
     app = app_with()
     async with app.run_test(size=WIDE) as pilot:
@@ -321,6 +335,7 @@ async def test_every_binding_has_an_id_and_a_tooltip() -> None:
         assert bare == []
 
 
+@pytest.mark.no_cover
 async def test_the_footer_names_at_most_eight_keys_at_80_columns() -> None:
     app = app_with()
     async with app.run_test(size=SMALL) as pilot:

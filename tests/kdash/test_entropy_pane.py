@@ -142,6 +142,7 @@ def texts(pane: EntropyPane) -> tuple[str, str]:
     return pane.query_one(KernelView).text, pane.query_one(PoolView).text
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [NARROW, WIDE])
 @pytest.mark.parametrize("reading", [*BY_ERA.values(), BOOTING])
 async def test_every_era_shows_its_meaning_and_no_fuel_gauge_on_boot_progress(
@@ -190,6 +191,7 @@ async def test_on_a_small_terminal_one_view_is_shown_and_the_angle_keys_switch()
         assert (kernel.display, pool.display) == (True, False)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("size", "columns"), [(WIDE, 1), (WIDE, 3), ((120, 40), 1)])
 async def test_with_room_both_views_are_shown(size: tuple[int, int], columns: int) -> None:
     async with opened([MODERN], size, columns=columns) as (pane, _):

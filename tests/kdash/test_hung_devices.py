@@ -181,6 +181,7 @@ async def until(pilot: Pilot[Any], met: Callable[[], bool]) -> None:
 AT_ONCE = bytes.fromhex("b001 e610 f4")
 
 
+@pytest.mark.no_cover
 @kvm
 @pytest.mark.parametrize("keys", [["space"], ["s", "s", "s", "s"]])
 async def test_a_device_that_hangs_is_told_and_space_ends_it(

@@ -90,6 +90,7 @@ class PaneApp(App[None]):
 pytestmark = pytest.mark.gcc
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_the_objects_given_are_validated(tmp_path: Path, size: tuple[int, int]) -> None:
     assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
@@ -124,6 +125,7 @@ async def test_a_folder_without_objects_says_so(tmp_path: Path) -> None:
         assert app.statuses[-1] == ("nothing to check", "warning")
 
 
+@pytest.mark.no_cover
 async def test_the_samples_are_shown_when_no_object_is_given() -> None:
     app = PaneApp()
     async with app.run_test(size=SMALL) as pilot:
@@ -135,6 +137,7 @@ async def test_the_samples_are_shown_when_no_object_is_given() -> None:
         assert app.pane.browser.tally.unreadable == 0
 
 
+@pytest.mark.no_cover
 async def test_check_validates_other_objects_and_keeps_the_rules(tmp_path: Path) -> None:
     clean = assemble(tmp_path, "clean", CLEAN)
     bad = assemble(tmp_path, "a bad one", CALLS_WITHOUT_FRAME)
@@ -406,6 +409,7 @@ async def test_o_finds_other_objects_and_takes_folders_as_a_whole(
         assert chosen == [tmp_path]
 
 
+@pytest.mark.no_cover
 async def test_the_flow_view_draws_the_function_once_it_is_worked_out(tmp_path: Path) -> None:
     app = PaneApp(assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME))
     async with app.run_test(size=LARGE) as pilot:
@@ -561,6 +565,7 @@ async def test_a_check_is_stopped_and_goes_on_with_the_files_that_are_left(tmp_p
         assert "stopped at" not in app.text()
 
 
+@pytest.mark.no_cover
 async def test_source_lines_stand_in_the_detail_with_their_text(tmp_path: Path) -> None:
     path = assemble(tmp_path, "bad", CALLS_WITHOUT_FRAME)
     app = PaneApp(path)

@@ -35,6 +35,7 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_both_verdicts_stand_side_by_side(log: Path, size: tuple[int, int]) -> None:
     app = PaneApp(log)
@@ -58,6 +59,7 @@ async def test_where_the_object_is_missing_it_is_named(log: Path) -> None:
         assert "gone.o is not here" in app.text()
 
 
+@pytest.mark.no_cover
 async def test_where_the_object_is_at_hand_its_code_and_path_are_shown(log: Path) -> None:
     app = PaneApp(log)
     async with app.run_test(size=LARGE) as pilot:
@@ -69,6 +71,7 @@ async def test_where_the_object_is_at_hand_its_code_and_path_are_shown(log: Path
             assert part in text, part
 
 
+@pytest.mark.no_cover
 async def test_sarif_and_json_lines_open_as_logs_do(tmp_path: Path) -> None:
     report = Checker().check(str(SAMPLE))
     form = SarifForm()

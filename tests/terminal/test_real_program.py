@@ -246,7 +246,7 @@ def test_a_terminal_nobody_is_told_of_ends_it_as_a_hangup_when_it_goes() -> None
 def test_a_storm_of_sizes_ends_in_the_picture_of_the_last_one() -> None:
     with Program("--engine", "emulator", columns=160, lines=48) as program:
         program.wait_for("─ VCPU", "─ Entropy")
-        for step in range(25):
+        for step in range(15):
             program.child.setwinsize(1 + step * 7 % 50, 1 + step * 37 % 200)
             program.pump(0.01)
         program.child.setwinsize(48, 160)

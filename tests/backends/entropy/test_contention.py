@@ -142,6 +142,7 @@ def test_nodes_of_the_host_are_counted(tmp_path: Path) -> None:
     assert host_nodes(tmp_path / "none") == 1
 
 
+@pytest.mark.no_cover
 def test_the_simulation_meets_both_published_statements() -> None:
     spins = {}
     for sockets in (1, 2, 4):
@@ -161,6 +162,7 @@ def test_what_four_sockets_wait_is_the_time_a_read_takes_without_thinking_and_ho
     assert point.shares.spin == pytest.approx(1 - (given.think + 2 * given.hold) / cycle, abs=0.01)
 
 
+@pytest.mark.no_cover
 def test_a_pool_a_node_makes_four_sockets_read_almost_six_times_as_much() -> None:
     one, four = (simulate(4, 4 * THREADS_A_SOCKET, nodes) for nodes in (1, 4))
     assert one.reads_per_second == pytest.approx(167_000, rel=0.02)

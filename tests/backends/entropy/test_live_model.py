@@ -113,6 +113,7 @@ def test_input_events_with_the_value_before_are_autorepeat() -> None:
     assert all("ignored" in text for text in texts[1:])
 
 
+@pytest.mark.no_cover
 def test_a_load_fills_the_pools_until_they_spill_and_stand_above_three_quarters() -> None:
     live = LiveModel(GivenFeed(half_seconds(0)), seed=b"full", reads=NOBODY, speed=600)
     live.set_load("disk", 1.0)
@@ -135,6 +136,7 @@ def test_a_reader_of_dev_random_waits_for_the_wake_up_and_goes_on() -> None:
     assert after.reads == 1
 
 
+@pytest.mark.no_cover
 def test_getrandom_waits_for_the_first_seed() -> None:
     live = model(reads={"getrandom": 100.0})
     run(live, 1)
@@ -174,6 +176,7 @@ def test_with_one_node_a_run_is_that_of_the_stock_design() -> None:
     assert stock.outputs() == one.outputs()
 
 
+@pytest.mark.no_cover
 def test_before_the_first_seed_other_nodes_take_nothing() -> None:
     live = model(nodes=4, reads={"/dev/urandom": 10.0})
     live.step()

@@ -113,6 +113,7 @@ def test_it_steps_and_goes_to_breakpoints_of_both_kinds(serve: Serve) -> None:
     assert "$2 = 5" in told
 
 
+@pytest.mark.no_cover
 def test_a_breakpoint_in_a_loop_is_met_each_time_and_counted(serve: Serve) -> None:
     told = serve("40 ebfd").gdb("break *0x1000", "ignore 1 99", "continue", "p $rax")
     assert "$1 = 100" in told
@@ -414,6 +415,7 @@ def test_monitor_walk_shows_each_level(serve: Serve) -> None:
     assert "walk: x is no address" in told
 
 
+@pytest.mark.no_cover
 def test_next_steps_a_line_through_a_loop_of_many_instructions(
     serve: Serve, tmp_path: Path
 ) -> None:

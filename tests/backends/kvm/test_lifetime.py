@@ -48,6 +48,7 @@ def state() -> tuple[dict[str, str], int, int, str]:
     return descriptors(), mappings(), threading.active_count(), timers()
 
 
+@pytest.mark.no_cover
 def test_a_thousand_machines_leave_nothing_behind() -> None:
     Machine(article_guest()).close()
     before = state()
@@ -83,6 +84,7 @@ def busy_guest() -> Guest:
     return replace(article_guest(), vcpus=3, irqchip=True)
 
 
+@pytest.mark.no_cover
 def test_machines_with_all_they_can_have_leave_nothing_behind() -> None:
     classes = (DeviceClass("busy.py:Busy", Busy),)
     before = state()

@@ -46,6 +46,7 @@ async def settle(pilot: Pilot[None], times: int = 3) -> None:
     await pilot.pause()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [SMALL, COLUMN, LARGE])
 async def test_list_and_detail_are_on_screen_together(size: tuple[int, int]) -> None:
     app = BrowserApp()
@@ -111,6 +112,7 @@ async def test_a_filter_that_nothing_passes_says_how_to_drop_it() -> None:
         assert app.browser.findings.row_count == 5
 
 
+@pytest.mark.no_cover
 async def test_filters_take_fields_and_their_inverse() -> None:
     app = BrowserApp()
     async with app.run_test(size=SMALL) as pilot:
@@ -121,6 +123,7 @@ async def test_filters_take_fields_and_their_inverse() -> None:
         assert app.browser.findings.row_count == 3
 
 
+@pytest.mark.no_cover
 async def test_tab_completes_the_kinds_that_were_found() -> None:
     app = BrowserApp()
     async with app.run_test(size=SMALL) as pilot:
@@ -131,6 +134,7 @@ async def test_tab_completes_the_kinds_that_were_found() -> None:
         assert [entry.kind for entry in app.browser.findings.shown_rows] == ["unreachable"]
 
 
+@pytest.mark.no_cover
 async def test_s_goes_through_the_orders_and_capital_i_reverses() -> None:
     app = BrowserApp()
     async with app.run_test(size=SMALL) as pilot:
