@@ -47,7 +47,9 @@ def sections(app: App[int], pane: Pane) -> tuple[Section, ...]:
     program's, and the words of the command prompt last.
     """
     grouped: dict[str, dict[str, list[str]]] = {}
-    for active in app.screen.active_bindings.values():
+    # Those of the key line, which are wanted most, before the others of their group.
+    known = sorted(app.screen.active_bindings.values(), key=lambda one: not one.binding.show)
+    for active in known:
         text = _text(active)
         if not active.enabled or not text:
             continue

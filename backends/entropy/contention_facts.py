@@ -21,7 +21,7 @@ class Shares:
 class Point:
     """One number of threads on one design."""
 
-    design: str  # "1 pool", "2 pools", "getrandom"; simulated: "1 node", "4 nodes", "120 CPUs"
+    design: str  # "1 pool", "2 pools", "getrandom"
     threads: int
     pools: int
     reads_per_second: float  # of 16 bytes, the median of the runs

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 SAYS_NOTHING = (
-    "sanity of the stream, says nothing about seeding: "
+    "sanity of the stream and says nothing about seeding: "
     "a generator with a known seed passes every one of these tests"
 )
 

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdash.backends.entropy.contention_facts import SIMULATED, Point, Shares
+from kdash.backends.wording import counted
 
 THREADS_A_SOCKET = 30
 MOST_SOCKETS, MOST_THREADS = 64, 4096
@@ -169,7 +170,7 @@ def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
     busy = machine.spin + machine.hold + machine.think
     rate = machine.reads / (machine.now - began)
     return Point(
-        design=_design(sockets, threads, nodes),
+        design=counted(nodes, "pool"),
         threads=threads,
         pools=nodes,
         reads_per_second=rate,
@@ -180,12 +181,3 @@ def simulate(  # noqa: PLR0913 - two are for tests and for cancelling
         runs=1,
         origin=SIMULATED,
     )
-
-
-def _design(sockets: int, threads: int, nodes: int) -> str:
-    """Pools of whole sockets are nodes; smaller ones belong to processors."""
-    if nodes == 1:
-        return "1 node"
-    if nodes <= sockets:
-        return f"{nodes} nodes"
-    return f"{nodes} CPUs" if nodes == threads else f"{nodes} pools"

@@ -93,7 +93,7 @@ class EntropyPane(EntropyModelKeys):
         await self.show_failure(
             f"The kernel's generator can't be watched: {error}",
             "Is /proc mounted, and readable for you? `kdash doctor` looks at every signal.",
-            type(error).__name__,
+            "The other panes go on; kdash started again tries again.",
         )
 
     def on_unmount(self) -> None:

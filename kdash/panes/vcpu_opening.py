@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DOCTOR = "kdash doctor looks at everything that KVM needs."
 RETRY = "r tries again, o opens another guest."
+EMULATED = "kdash --engine emulator needs no KVM."
 
 
 def open_session(settings: Settings) -> Session:
@@ -57,7 +58,7 @@ def why_emulated(settings: Settings) -> str:
 def cause_and_remedy(error: KvmError | GuestError) -> tuple[str, str, str]:
     """What to show when there is no guest: what is wrong, what helps, which keys go on."""
     if isinstance(error, KvmError):
-        return error.cause, error.remedy or DOCTOR, RETRY
+        return error.cause, error.remedy or DOCTOR, f"{RETRY} {EMULATED}"
     return str(error), "Without an argument kdash loads a sample guest.", RETRY
 
 

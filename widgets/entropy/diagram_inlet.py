@@ -16,8 +16,8 @@ CPU_CELL = 26  # cells of one fast pool
 CPU_ROWS = 2
 
 
-def event_lines(state: ModelState, width: int) -> list[Line]:
-    """What stands above the input pool."""
+def event_lines(state: ModelState, width: int, below: int) -> list[Line]:
+    """What stands above the input pool, which is `below` cells wide."""
     cells = max(1, width // CPU_CELL)
     shown = state.fast_pools[: cells * CPU_ROWS]
     if len(state.fast_pools) > len(shown):
@@ -43,7 +43,7 @@ def event_lines(state: ModelState, width: int) -> list[Line]:
     if state.left_out:
         left_out = counted(state.left_out, "event")
         pieces.append(Span(f"{left_out} left out: too many for this clock", "warning"))
-    return [*lines, *joined(pieces, width), *_inlet(state, width)]
+    return [*lines, *joined(pieces, width), *_inlet(state, below)]
 
 
 def _fast_pool(pool: FastPoolState) -> Line:

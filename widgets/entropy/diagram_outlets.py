@@ -31,15 +31,29 @@ def output_lines(state: ModelState, width: int, *, words: bool) -> list[Line]:
     outputs = list(zip(state.pools, state.flows, strict=True))[1:]
     if len(outputs) > MOST_BOXES:
         return _rows(state, outputs, width)
-    across = max(1, min(len(outputs), (width + 1) // (LEAST_BOX + 1)))
-    cell = (width + 1) // across - 1
+    across, cell = _boxes(len(outputs), width)
     middles = [place * (cell + 1) + (cell - 2) // 2 + 1 for place in range(across)]
-    lines: list[Line] = [branches((width - 2) // 2 + 1, middles, width)]
+    lines: list[Line] = [branches((boxes_width(state, width) - 2) // 2 + 1, middles, width)]
     for first in range(0, len(outputs), across):
         row = outputs[first : first + across]
         parts = [_box(state, pool, flow, cell, words=words) for pool, flow in row]
         lines += columns(parts, cell)
     return lines
+
+
+def boxes_width(state: ModelState, width: int) -> int:
+    """Cells of a row of output pools, which end where the input pool above them does."""
+    outputs = len(state.pools) - 1
+    if outputs > MOST_BOXES:
+        return width
+    across, cell = _boxes(outputs, width)
+    return across * (cell + 1) - 1
+
+
+def _boxes(outputs: int, width: int) -> tuple[int, int]:
+    """How many boxes stand beside each other, and the cells of each."""
+    across = max(1, min(outputs, (width + 1) // (LEAST_BOX + 1)))
+    return across, (width + 1) // across - 1
 
 
 def _box(

@@ -13,7 +13,7 @@ from kdash.backends.entropy.model_facts import ModelState
 from kdash.backends.wording import counted, factor
 from kdash.widgets.entropy.diagram_boxes import joined
 from kdash.widgets.entropy.diagram_inlet import event_lines, input_lines
-from kdash.widgets.entropy.diagram_outlets import output_lines
+from kdash.widgets.entropy.diagram_outlets import boxes_width, output_lines
 from kdash.widgets.entropy.model_view import ModelView
 from kdash.widgets.entropy.pool_map import STRIP_LEGEND
 from kdash.widgets.entropy.step_lines import change_lines, spread_lines
@@ -85,12 +85,13 @@ class DiagramView(ModelView):
         if state is None:
             return failure or [(Span("starting the model of Linux 4.3", "muted"),)]
         roomy = height >= ROOMY
+        across = boxes_width(state, width)
         lines = [
             *failure,
             *self._head(state, width),
             *([()] if roomy else []),
-            *event_lines(state, width),
-            *input_lines(state, width, words=roomy),
+            *event_lines(state, width, across),
+            *input_lines(state, across, words=roomy),
             *output_lines(state, width, words=roomy),
         ]
         lines += [(), *wrapped(STRIP_LEGEND, width, "muted")] if roomy else []

@@ -15,10 +15,10 @@ from kdash.widgets.tree_table import TreeTable
 
 COLUMNS = (
     Column("level", "", width=1),
-    Column("file", "File", share=4),
-    Column("function", "Function", share=5),
-    Column("kind", "Rule", share=4),
-    Column("message", "Message", share=8, needs=100),
+    Column("file", "file", share=4),
+    Column("function", "function", share=5),
+    Column("kind", "rule", share=4),
+    Column("message", "message", share=8, needs=100),
 )
 #: Shown where findings are compared with ours, or with an older run.
 OURS = Column("ours", "kdash", share=3, needs=60)

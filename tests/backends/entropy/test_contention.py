@@ -168,12 +168,12 @@ def test_a_pool_a_node_makes_four_sockets_read_almost_six_times_as_much() -> Non
     assert one.reads_per_second == pytest.approx(167_000, rel=0.02)
     assert four.reads_per_second == pytest.approx(986_000, rel=0.02)
     assert four.reads_per_second / one.reads_per_second == pytest.approx(5.9, abs=0.1)
-    assert (one.origin, one.design, four.design) == (SIMULATED, "1 node", "4 nodes")
+    assert (one.origin, one.design, four.design) == (SIMULATED, "1 pool", "4 pools")
 
 
 def test_with_a_pool_a_processor_nobody_waits() -> None:
     point = simulate(4, 4 * THREADS_A_SOCKET, 4 * THREADS_A_SOCKET, reads=2000)
-    assert (point.design, point.pools) == ("120 CPUs", 120)
+    assert (point.design, point.pools) == ("120 pools", 120)
     assert point.shares is not None
     assert point.shares.spin == 0
 

@@ -97,7 +97,7 @@ async def test_the_list_is_replaced_by_words_while_there_is_nothing_to_list() ->
         app.browser.progress("", "1 file, 10 functions: no findings [really]")
         await settle(pilot)
         assert "1 file, 10 functions: no findings [really]" in app.screen_text()
-        assert "Function" not in app.screen_text()
+        assert "function " not in app.screen_text()
 
 
 async def test_a_filter_that_nothing_passes_says_how_to_drop_it() -> None:
@@ -148,7 +148,7 @@ async def test_s_goes_through_the_orders_and_capital_i_reverses() -> None:
         assert next(entry.kind for entry in app.browser.findings.shown_rows) == "unreadable"
         await pilot.press("s", "s", "s")
         await settle(pilot)
-        assert "Rule ▲" in app.screen_text()
+        assert "rule ▲" in app.screen_text()
 
 
 async def test_enter_opens_the_detail_and_escape_closes_it() -> None:
