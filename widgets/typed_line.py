@@ -14,6 +14,10 @@ class TypedLine(Input):
     delete them, too.
     """
 
+    def on_unmount(self) -> None:
+        """Go for good: what Textual's Input subscribes to holds on to it as long as the screen is."""
+        self.screen.text_selection_started_signal.unsubscribe(self)
+
     async def _on_key(self, event: events.Key) -> None:
         """Carry out what the key is bound to, or take its character."""
         if not event.is_printable:
