@@ -15,7 +15,7 @@ class TypedLine(Input):
     """
 
     def on_unmount(self) -> None:
-        """Go for good: what Textual's Input subscribes to holds on to it as long as the screen is."""
+        """Go for good: what Textual's Input subscribes to keeps it as long as the screen."""
         self.screen.text_selection_started_signal.unsubscribe(self)
 
     async def _on_key(self, event: events.Key) -> None:
