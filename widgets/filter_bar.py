@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from rich.segment import Segment
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.suggester import Suggester
@@ -44,13 +45,15 @@ class FilterBar(TypedLine):
     """Filters its table while the user types; Enter keeps the filter, Esc drops it."""
 
     DEFAULT_CSS = """
-    FilterBar { height: 1; border: none; padding: 0; display: none; background: $surface; }
+    FilterBar { height: 1; border: none; display: none; background: $surface; }
+    FilterBar.-textual-compact { padding: 0 0 0 1; }
     FilterBar:focus { border: none; }
     FilterBar.-open { display: block; }
     FilterBar > .filter-bar--unknown { color: $text-warning; }
+    FilterBar > .filter-bar--slash { color: $text-accent; }
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"filter-bar--unknown"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"filter-bar--unknown", "filter-bar--slash"}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "drop", "Drop the filter", id="filter.drop", tooltip="Show every row"),
@@ -111,6 +114,14 @@ class FilterBar(TypedLine):
         self._table.filter(value)
         self._tell_unknown()
         self.post_message(self.Applied(self, value))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw the slash that says what the line is, as the prompt has its colon."""
+        strips = super().render_lines(crop)
+        if strips and crop.x == crop.y == 0:
+            style = self.get_component_rich_style("filter-bar--slash")
+            strips[0] = Strip.join([Strip([Segment("/", style)], 1), strips[0].crop(1)])
+        return strips
 
     def render_line(self, y: int) -> Strip:
         """Below what is typed: which field there is not, and which there are."""

@@ -99,7 +99,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen .title.-first { margin-top: 0; }
     HelpScreen Horizontal { height: auto; }
     HelpScreen .keys { width: 20; padding: 0 1; color: $text-accent; }
-    HelpScreen .does { width: 1fr; }
+    HelpScreen .does { width: 1fr; padding-right: 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DOCTOR = "kdash doctor looks at everything that KVM needs."
 RETRY = "r tries again, o opens another guest."
-EMULATED = "kdash --engine emulator needs no KVM."
+EMULATED = "Without KVM: kdash --engine emulator"
 
 
 def open_session(settings: Settings) -> Session:

@@ -37,6 +37,16 @@ async def test_enter_keeps_the_filter_and_returns_to_the_list() -> None:
         assert app.table.current == HUNDRED[41]
 
 
+async def test_the_line_begins_with_the_key_that_opens_it() -> None:
+    app = BarApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.bar.open()
+        await pilot.press(*"row4", "enter")
+        await pilot.pause()
+        line = app.screen._compositor.render_strips()[app.bar.region.y].text
+        assert line.rstrip().endswith("/row4")
+
+
 async def test_an_empty_filter_needs_no_line() -> None:
     app = BarApp()
     async with app.run_test(size=(40, 10)) as pilot:
