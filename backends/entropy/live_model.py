@@ -37,9 +37,9 @@ DEFAULT_SPEED = 1  # as the kernel's own pools would have it: faster takes more 
 DEFAULT_NODES = 2
 DEFAULT_READS = {"/dev/random": 0.01, "/dev/urandom": 0.1, "getrandom": 0.05}  # a second
 SEEDED_LOAD = {Kind.INTERRUPT: 50.0, Kind.DISK: 1.0, Kind.INPUT: 0.0}  # where nothing else feeds
-# Microseconds that a second may cost: little until somebody asks for a clock, or for a run that
-# is determined by a seed; a tenth of a core then.
-_USUAL_BUDGET, _ASKED_BUDGET = 3_000.0, 100_000.0
+# Microseconds that a second may cost: a hundredth of a core until somebody asks for a clock, or for
+# a run that is determined by a seed; a tenth of a core then.
+_USUAL_BUDGET, _ASKED_BUDGET = 10_000.0, 100_000.0
 _LEAST_FACTOR = 0.01
 _MOST_WINDOW_NS = 2 * NS  # a longer one was a pause
 _KEY_S = 31  # of include/uapi/linux/input-event-codes.h: the key that asks for a step

@@ -115,7 +115,7 @@ class PoolView(ModelView):
 
     def _last_lines(self, width: int) -> list[Line]:
         tone = "warning" if self._feed.startswith("FROZEN") else "muted"
-        feed = [(Span(self._feed, tone),)] if self._feed else []
+        feed = wrapped(self._feed, width, tone) if self._feed else []
         if not self._steps:
             return [*feed, (Span("no step yet: s takes one", "muted"),)]
         step = self._steps[-1]

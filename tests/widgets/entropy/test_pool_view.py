@@ -144,3 +144,11 @@ async def test_a_step_taken_alone_lists_what_it_changed_where_there_is_room() ->
     changes = (Changes("input", (CounterChange("add_ptr", 58, 42),)),)
     async with drawn([replace(step(0, {3}), changes=changes)], (78, 44)) as view:
         assert "add_ptr 58>42" in view.text
+
+
+async def test_what_feeds_the_model_is_told_in_full_on_a_narrow_screen() -> None:
+    async with drawn([step(1)], (49, 30)) as view:
+        words = "live, clock x1, boot: events go to the nonblocking pool, 2 readers waiting"
+        view.set_feed(words)
+        told = " ".join(plain(line).strip() for line in view.lines(49, 30))
+        assert words in told
