@@ -147,7 +147,7 @@ async def test_a_step_taken_alone_lists_what_it_changed_where_there_is_room() ->
 
 
 async def test_what_feeds_the_model_is_told_in_full_on_a_narrow_screen() -> None:
-    async with drawn([step(1)], (49, 30)) as view:
+    async with drawn([step(1, {2})], (49, 30)) as view:
         words = "live, clock x1, boot: events go to the nonblocking pool, 2 readers waiting"
         view.set_feed(words)
         told = " ".join(plain(line).strip() for line in view.lines(49, 30))
