@@ -6,8 +6,9 @@ STAMP := $(VENV)/.installed
 NATIVE := $(wildcard backends/*/*.c) $(wildcard backends/*/*.h) $(wildcard backends/*/native_build.py)
 ARGS ?=
 SECONDS ?= 600
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 4 --dist worksteal
 
-.PHONY: help run test check bench bench-full readme fuzz soak screenshots screenshots-check man wheel clean
+.PHONY: help run test coverage check bench bench-full readme fuzz soak screenshots screenshots-check man wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -16,8 +17,11 @@ run: $(STAMP) ## the dashboard (ARGS="..." for arguments)
 	@$(BIN)/kdash $(ARGS)
 
 test: check ## everything a change must pass: style, types, structure, tests
+	$(PYTEST)
+
+coverage: $(STAMP) ## the tests, half as long again: which lines and branches they reach
 	$(BIN)/coverage erase
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -q -n 4 --dist worksteal --cov --cov-branch --cov-report=term
+	$(PYTEST) --cov --cov-branch --cov-report=term
 
 check: $(STAMP) ## style, types and structure alone
 	$(BIN)/ruff check .

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from pathlib import Path
 
 import pytest
 from textual import events
 from textual.command import CommandPalette
-from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
 from kdash.app import PLACES, KdashApp, Place
@@ -393,18 +391,3 @@ async def test_news_of_a_pane_that_arrive_while_the_program_ends_are_no_fault() 
     async with app.run_test(size=WIDE) as pilot:
         await built(app, pilot)
     assert app.return_code in (None, 0)
-
-
-@pytest.mark.no_cover
-async def test_what_was_opened_and_left_again_is_not_kept() -> None:
-    app = app_with()
-    async with app.run_test(size=WIDE) as pilot:
-        await built(app, pilot)
-        alive = []
-        for _ in range(3):
-            for keys in ([":", "h"], ["?"], ["/", "x"], ["f2"], ["o"]):
-                await pilot.press(*keys, "escape")
-            await pilot.pause()
-            gc.collect()
-            alive.append(sum(isinstance(one, MessagePump) for one in gc.get_objects()))
-        assert alive[2] <= alive[1]
