@@ -9,12 +9,13 @@ from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from kdash.widgets.printable import printable
+from kdash.widgets.scroll_keys import scroll_keys
 
 TONES = ("good", "warning", "bad", "muted", "accent", "strong", "heat-1", "heat-2", "heat-3",
          "cursor")  # fmt: skip
@@ -60,18 +61,7 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone-lines--{tone}" for tone in TONES}
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_down", "Down", show=False, id="lines.down",
-                tooltip="Scroll down"),
-        Binding("k,up", "scroll_up", "Up", show=False, id="lines.up", tooltip="Scroll up"),
-        Binding("ctrl+d,pagedown", "page_down", "Page down", show=False, id="lines.page-down",
-                tooltip="Scroll a page down"),
-        Binding("ctrl+u,pageup", "page_up", "Page up", show=False, id="lines.page-up",
-                tooltip="Scroll a page up"),
-        Binding("g,home", "scroll_home", "Top", show=False, id="lines.top", tooltip="First line"),
-        Binding("G,end", "scroll_end", "Bottom", show=False, id="lines.bottom",
-                tooltip="Last line"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = scroll_keys()
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
