@@ -67,6 +67,7 @@ clean: ## remove everything that make made
 # The environment is made anew when what it is made of changes.
 $(STAMP): Makefile pyproject.toml setup.py constraints.txt $(NATIVE)
 	@PYTHON="$(PYTHON)" sh .ci/prerequisites
+	@for room in widgets backends; do test -e kdash/$$room || ln -s ../$$room kdash/$$room; done # not in the sdist
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade setuptools wheel cffi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \

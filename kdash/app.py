@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from textual.driver import Driver
     from textual.filter import LineFilter
 
+    from kdash.widgets.ascii_filter import AsciiFilter
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -64,7 +66,7 @@ def _key_provider() -> type[Provider]:
     return KeyProvider
 
 
-def _ascii_filter() -> LineFilter:
+def _ascii_filter() -> AsciiFilter:
     """Imported where it is asked for."""
     from kdash.widgets.ascii_filter import AsciiFilter
 
@@ -156,6 +158,11 @@ class KdashApp(App[int]):
 
         return LastingDriver
 
+    def get_key_display(self, binding: Binding) -> str:
+        """What stands for a key: its sign, in ASCII its name."""
+        display = super().get_key_display(binding)
+        return self._ascii.key_name(display) if self._ascii else display
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What changes every line on its way to the terminal."""
         filters = super().get_line_filters()
@@ -212,7 +219,8 @@ class KdashApp(App[int]):
             from kdash.panes.first_start import HINT, told_now
 
             if told_now():
-                self.query_one(CommandLine).answer(HINT)
+                line = self.query_one(CommandLine)
+                line.answer("\n".join(filter(None, [line.told, HINT])))
 
     def _handle_exception(self, error: Exception) -> None:
         """End with the error, unless it is a message that came while the widgets were leaving."""
@@ -315,9 +323,9 @@ class KdashApp(App[int]):
         return [*found, *(one.word for one in OF_PROGRAM if one.word.startswith(word))]
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Textual's entries of the palette; a browser gets no file."""
+        """What no key of ours does: the screenshot; a browser gets no file."""
         for command in super().get_system_commands(screen):
-            if not (self.settings.web and command.title == "Screenshot"):
+            if command.title == "Screenshot" and not self.settings.web:
                 yield command
 
     @on(CommandLine.Closed)

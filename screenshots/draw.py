@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from kdash.app import KdashApp
 from screenshots.recorded import recorded_app
 
 FOLDER = Path(__file__).resolve().parent
+FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # of elsewhere: pictures load nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ async def draw(picture: Picture) -> str:
             for line in app.screen.query(Input):
                 line.cursor_blink = False
             await _still(app, looks=3)
-            return app.export_screenshot(title=f"kdash: {picture.name}", simplify=True)
+            svg = app.export_screenshot(title=f"kdash: {picture.name}", simplify=True)
+            return FONT_FACE.sub("", svg)
 
 
 @contextmanager

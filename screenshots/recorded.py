@@ -276,8 +276,8 @@ class RecordedVcpuPane(VcpuPane):
         """The recording of the guest that the settings name in place of arguments."""
         if settings.words == ("no-kvm",):
             raise KvmError(
-                "/dev/kvm may not be opened: permission denied",
-                "join the group kvm (usermod -aG kvm NAME) and log in again",
+                "/dev/kvm: permission denied (crw-rw----, owner root, group kvm)",
+                "join its group: sudo usermod -aG kvm me, then log in again",
             )
         return RecordedSession(*(word for word in settings.words if word not in STATES))
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,18 +54,37 @@ def fuzz(path: Path) -> tuple[int, list[str], str]:
 
 
 def main() -> int:
-    """Go round the files until the time is over."""
+    """Go round the files until the time is over, or ctrl+c; what was tried by then is told."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (600)")
     seconds = parser.parse_args().seconds
     started = time.monotonic()
     tried: Counter[str] = Counter()
     failures: list[str] = []
-    while time.monotonic() - started < seconds:
-        files = fuzzed_files()
+    files = fuzzed_files()
+    with suppress(KeyboardInterrupt):
+        go_round(files, started + seconds, tried, failures)
+    for name, count in sorted(tried.items()):
+        print(f"{count:12,}  {name}")
+    left_out = len(files) - len(tried)
+    print(
+        f"{tried.total():12,}  inputs tried, {len(failures)} failures, "
+        f"{time.monotonic() - started:.0f} s"
+        + f"; no time for {left_out} of {len(files)} files"
+        * (left_out > 0)
+    )
+    for failure in failures:
+        print(f"failed: {failure}")
+    return 1 if failures else 0
+
+
+def go_round(files: list[Path], end: float, tried: Counter[str], failures: list[str]) -> None:
+    """Fuzz by one file after the other, again and again, and count into what is given."""
+    started = time.monotonic()
+    while time.monotonic() < end:
         random.shuffle(files)
         for path in files:
-            if time.monotonic() - started >= seconds:
+            if time.monotonic() >= end:
                 break
             count, failed, output = fuzz(path)
             name = str(path.relative_to(ROOT))
@@ -73,12 +93,6 @@ def main() -> int:
             print(f"{time.monotonic() - started:7.0f} s  {count:8,} inputs  {name}", flush=True)
             if failed:
                 print(output, flush=True)
-    for name, count in sorted(tried.items()):
-        print(f"{count:12,}  {name}")
-    print(f"{tried.total():12,}  inputs tried, {len(failures)} failures")
-    for failure in failures:
-        print(f"failed: {failure}")
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":

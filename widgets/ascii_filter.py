@@ -28,7 +28,10 @@ _SIGNS: Final = {
     "…": "~", "‖": "|", "×": "x", "÷": "/", "µ": "u", "μ": "u", "±": "+",
     "≤": "<", "≥": ">", "≈": "~", "≠": "!", "−": "-", "–": "-", "—": "-",
     "‘": "'", "’": "'", "“": '"', "”": '"', "✓": "+", "✔": "+", "✗": "x", "✘": "x",
-    "↔": "-", "↕": "|", "↵": "<", "⏎": "<", "⇧": "^",
+    "↔": "-", "↕": "|", "↵": "<", "⇧": "^",
+}  # fmt: skip
+_KEY_NAMES: Final = {
+    "⏎": "enter", "⌫": "backspace", "←": "left", "→": "right", "↑": "up", "↓": "down",
 }  # fmt: skip
 _BRAILLE: Final = 0x2800  # Unicode: eight bits of dots behind it
 _UPPER: Final = 0b00011011  # dots of the two upper rows
@@ -37,6 +40,11 @@ _LOWER: Final = 0b11100100  # dots of the two lower ones
 
 class AsciiFilter(LineFilter):
     """Changes what is drawn, cell by cell, just before it is sent: nothing can go round it."""
+
+    @staticmethod
+    def key_name(display: str) -> str:
+        """The name of a key that is shown by a sign: no other key's sign may stand for it."""
+        return _KEY_NAMES.get(display, display)
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The same segments, as wide, in ASCII."""

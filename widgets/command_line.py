@@ -121,6 +121,7 @@ class CommandLine(Horizontal):
     def __init__(self) -> None:
         super().__init__()
         self._before: Widget | None = None  # what had the focus when the prompt was opened
+        self.told = ""  # the answer on screen
 
     def compose(self) -> ComposeResult:
         """Lay out the colon, the input and the answer."""
@@ -179,6 +180,7 @@ class CommandLine(Horizontal):
             lines = 0
         if lines > 1:
             self.app.clear_notifications()  # they would stand over it
+        self.told = text if lines else ""
         self.query_one(".answer", Static).update(content if lines else "")
         self.set_class(bool(lines), "-answer")
 

@@ -18,7 +18,7 @@ _kdash() {{
     [[ $line == *[[:blank:]] ]] && words+=('')
     local last=$(( ${{#words[@]}} - 1 ))
     local typed=${{words[last]}} before=${{words[last-1]}} file=${{COMP_WORDS[COMP_CWORD]}}
-    local command=
+    local command= path
     case "${{words[1]-}} ${{words[2]-}}" in
 {commands}
     esac
@@ -44,7 +44,9 @@ _kdash() {{
             return
         fi
         kind=$plain names=$plain_names
-        (( last == 1 || last == 2 )) && [[ -n $below ]] && names+=" $below"
+        # Nothing may stand between a command and what it has below it.
+        read -a path <<< "$command"
+        (( last == ${{#path[@]}} + 1 )) && [[ -n $below ]] && names+=" $below"
     fi
     case $kind in
         file|either)

@@ -19,7 +19,7 @@ from kdash.settings import Settings
 EPILOG = """\
 examples:
   kdash config                          what holds, as a configuration file of your own begins
-  kdash config > ~/.config/kdash/config.toml
+  kdash config > new.toml               to edit; a file that is read here must not be written
   kdash config --keys | grep vcpu       what [keys] can change
   KDASH_CONFIG=ci.toml kdash config     check another file
 

@@ -25,7 +25,7 @@ DANGER: Final = "--let-others-act-as-me"
 EPILOG: Final = f"""\
 example:
   kdash web drivers/net/foo.o
-  ssh -L {PORT}:127.0.0.1:{PORT} build.example kdash web   from another machine, encrypted
+  ssh -t -L {PORT}:127.0.0.1:{PORT} build.example kdash web   from another machine
 
 Prints the address to open, with a token made for this run: whoever has it operates a dashboard that
 runs as you. Each window of a browser has its own. From a browser nothing is written to files, and

@@ -121,7 +121,8 @@ def _note(view: str, snapshot: Snapshot) -> str:
     recording = snapshot.recording
     if recording is not None and recording.replay:
         if view in KEPT_NOW_AND_THEN:
-            parts.append(f"as of moment {recording.state_as_of:,}")
+            older = "debug, events " if view == "control" else ""  # the rest is of the moment shown
+            parts.append(f"{older}as of moment {recording.state_as_of:,}")
         elif view == "statistics":
             parts.append("as of now: counters are not recorded")
     return ", ".join(parts)

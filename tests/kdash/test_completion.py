@@ -168,6 +168,11 @@ def test_bash_completes_behind_an_equals_sign(bash: Bash) -> None:
     assert bash.candidates("kdash stack check --rule unreachable=w") == {"unreachable=warning"}
 
 
+def test_bash_offers_commands_where_one_can_stand_alone(bash: Bash) -> None:
+    assert "trace" not in bash.candidates("kdash ./vcpu tr")
+    assert "vcpu" not in bash.candidates("kdash --ascii vc")
+
+
 def test_bash_quotes_the_names_of_files(bash: Bash) -> None:
     assert bash.candidates("kdash stack check dri") == {"driver one.o"}
 

@@ -305,6 +305,17 @@ async def test_a_step_marks_changed_registers_and_tells_what_it_did() -> None:
         assert "add al,bl ; rax 2→4" in drawn(parts(app).code)
 
 
+async def test_what_a_run_changed_is_not_told_of_the_instruction_it_began_with() -> None:
+    registers = Registers(rax=4, rbx=2, rip=0x1005)
+    after = snapshot(registers=registers, steps=1, state=RunState.STOPPED, full_speed=True)
+    app, _ = given(snapshot(registers=Registers(rax=2, rbx=2, rip=0x1003)), after)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("space")
+        await pilot.pause()
+        assert "rax 00000004" in drawn(parts(app).registers)
+        assert "2→4" not in drawn(parts(app).code)
+
+
 async def test_space_runs_a_guest_that_stands_and_pauses_one_that_runs() -> None:
     app, session = given(snapshot(), snapshot(state=RunState.RUNNING), snapshot())
     async with app.run_test(size=SMALL) as pilot:

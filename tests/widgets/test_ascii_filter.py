@@ -31,6 +31,11 @@ def test_signs_look_alike(text: str, drawn: str) -> None:
     assert as_ascii(text) == drawn
 
 
+@pytest.mark.parametrize(("sign", "name"), [("⏎", "enter"), ("←", "left"), ("<", "<"), ("s", "s")])
+def test_keys_that_have_a_sign_are_named(sign: str, name: str) -> None:
+    assert AsciiFilter.key_name(sign) == name
+
+
 @given(st.text(st.characters(exclude_categories=["C"])))
 def test_any_text_is_ascii_and_as_wide(text: str) -> None:
     drawn = as_ascii(text)

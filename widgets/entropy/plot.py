@@ -13,7 +13,7 @@ from kdash.widgets.entropy.timeline import Timeline, Trend
 from kdash.widgets.entropy.tone_lines import Line, Span
 
 LABELS = 6  # cells of the labels left of the axis
-HINTS = ("  p: next plot", "  + -: zoom", "  ← →: cursor")
+HINTS = ("  p: next", "  + -: zoom", "  arrows: cursor")
 LEAST_HEIGHT = 5  # lines below which a plot can't be read
 CURSOR = "▲"
 

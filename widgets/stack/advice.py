@@ -10,7 +10,7 @@ from kdash.backends.stack.facts import Rule
 from kdash.widgets.stack.entry import Entry
 from kdash.widgets.stack.lines_view import MARGIN, LinesView, Span, Spans, labelled
 
-UNREADABLE_WHY = "The other files were checked; this one was not."
+UNREADABLE_WHY = "This file was not checked; a file that can be read is, whatever others are."
 UNREADABLE_HOW = "Give an x86-64 relocatable object (.o, .ko) that can be read."
 
 

@@ -23,7 +23,10 @@ LIMIT = 20_000  # exits kept
 KEPT = 5_000  # exits kept when LIMIT is passed
 LIVE = 0.25  # seconds between two looks at a list that runs by: no one reads it faster
 EMPTY = "no exits yet: s steps, space runs"
-NO_MORE = "the guest ended without an exit; R restarts it"
+EMPTY_IN = {
+    RunState.RUNNING: "no exits yet: space pauses",
+    RunState.ENDED: "the guest ended without an exit; R restarts it",
+}
 DROPS = "Esc in its line drops it"
 FILTERED = f"no exit passes the filter; {DROPS}"
 
@@ -133,7 +136,7 @@ class ExitList(DetailedList[Exit]):
         self._last = -1  # index of the newest exit held
         self._total = 0
         self._counts: tuple[tuple[str, int], ...] = ()
-        self._ended = False
+        self._state = RunState.READY
         self._alone = False
         self._drawn = 0.0  # time when the list was drawn last
         self._late: tuple[Snapshot, Timer] | None = None  # to be drawn then
@@ -185,10 +188,9 @@ class ExitList(DetailedList[Exit]):
         elif newest > self._last:
             self._add([row for row in snapshot.exits if row.index > self._last], anew=False)
         self._last = newest
-        ended = snapshot.state is RunState.ENDED
-        now = (snapshot.exits_total, snapshot.exit_counts, ended)
-        if now != (self._total, self._counts, self._ended):
-            self._total, self._counts, self._ended = now
+        now = (snapshot.exits_total, snapshot.exit_counts, snapshot.state)
+        if now != (self._total, self._counts, self._state):
+            self._total, self._counts, self._state = now
             self._entitle()
         if self._alone and self.histogram is not None:
             self.histogram.show(time.monotonic(), snapshot)
@@ -244,7 +246,7 @@ class ExitList(DetailedList[Exit]):
         filtered = FILTERED
         if held < self._total:
             filtered = f"none of the {held:,} exits that are listed passes the filter; {DROPS}"
-        empty = filtered if held else NO_MORE if self._ended else EMPTY
+        empty = filtered if held else EMPTY_IN.get(self._state, EMPTY)
         if self.table.placeholder != empty:
             self.table.placeholder = empty
         listed = f"the last {held:,} of " if held < self._total else ""

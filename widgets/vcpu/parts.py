@@ -183,7 +183,9 @@ class VcpuParts(Tones):
         """
         if before is not None and before.vcpu != snapshot.vcpu:
             before = None  # another processor's registers say nothing about what changed
-        single = before is not None and snapshot.steps == before.steps + 1
+        single = (
+            before is not None and snapshot.steps == before.steps + 1 and not snapshot.full_speed
+        )
         self.registers.show(snapshot, before.registers if before else None)
         self.code.show(snapshot, before if single else None)
         self.exits.show(snapshot)
