@@ -13,6 +13,7 @@ from kdash.panes import stack_words as words
 from kdash.panes.stack_checking import Check
 from kdash.panes.stack_finding import FindingKeys
 from kdash.widgets.pane import CommandWord
+from kdash.widgets.stack.browser import OF_LIST
 from kdash.widgets.stack.detail import VIEWS
 
 __all__ = ["Check", "StackPane"]
@@ -33,9 +34,15 @@ class StackPane(FindingKeys):
     def focus_content(self) -> None:
         """The list has the keyboard."""
         if self.browser_shown:
-            self.screen.set_focus(self.browser.findings)
+            self.screen.set_focus(self.browser.main_part)
         else:
             super().focus_content()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a finding there is none to decide about."""
+        if action in OF_LIST and not (self.browser_shown and self.browser.findings.total_count):
+            return False
+        return super().check_action(action, parameters)
 
     def view_changed(self, index: int) -> None:
         """The sub-views belong to the detail."""

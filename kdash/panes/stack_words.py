@@ -36,7 +36,7 @@ WORDS = (
 )  # fmt: skip
 TEACH = """\
 :check PATH...          check other objects (.o, .ko) or folders
-:open BUILD.LOG         warnings of a build, SARIF, results of an earlier run
+:open BUILD.LOG         warnings of a build, SARIF or an earlier run
 :frame-pointer on       check again with the frame pointer rules on
 kdash stack check PATH  the same without a screen"""
 ENOUGH = 50  # completions

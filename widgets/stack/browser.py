@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Static
 
 from kdash.backends.stack.facts import VERDICTS, FileReport, Finding, Flow, Rule, SourceLine
@@ -32,6 +33,12 @@ QUICK = 0.15  # seconds; keys closer to each other than this come in quick succe
 QUIET = 0.04  # seconds without a key after which the detail follows such keys
 LATEST = 0.12  # seconds after which it follows them all the same
 SAMPLES = "* samples: give object files or folders to check yours, or type :check PATH"
+
+
+#: Actions that need a row.
+OF_LIST = frozenset(
+    {"filter", "sort", "reverse", "group", "same_cause", "move", "step", "verdict", "edit"}
+)
 
 
 class Browser(Container):
@@ -120,6 +127,17 @@ class Browser(Container):
     def current(self) -> Entry | None:
         """The row under the cursor."""
         return self.findings.current
+
+    @property
+    def main_part(self) -> Widget:
+        """What takes the keys: the list, or the text that stands in its place."""
+        return self._empty if self.has_class("-empty") else self.findings
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where nothing is listed there is nothing to filter, sort or go through."""
+        if action in OF_LIST and self.has_class("-empty"):
+            return False
+        return super().check_action(action, parameters)
 
     @property
     def detail_follows(self) -> bool:
@@ -229,10 +247,13 @@ class Browser(Container):
 
     def _refresh_frame(self) -> None:
         empty = not self.findings.total_count
-        if empty != self.has_class("-empty") and self.has_focus_within:
+        changed = empty != self.has_class("-empty")
+        if changed and self.has_focus_within:
             self.call_after_refresh(self._keep_focus)
         none = not self.findings.row_count
         set_classes(self, {"-samples": self.tally.samples, "-empty": empty, "-none": none})
+        if changed:
+            self.refresh_bindings()
         self.findings.compare(
             ours=self.tally.imported > 0,
             change=bool(self.tally.changes),
@@ -245,7 +266,7 @@ class Browser(Container):
         """What had the keyboard is no longer shown: what stands in its place has it now."""
         if self.screen.focused and not self.has_focus_within:
             return  # the user has gone elsewhere meanwhile
-        shown = self._empty if self.has_class("-empty") else self.findings
+        shown = self.main_part
         typing = shown is self.findings and self._bar.has_focus_within
         if not typing:
             self.screen.set_focus(shown)
