@@ -9,7 +9,7 @@ from textual.binding import ActiveBinding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 # Moving a cursor is done with its key, never from a list of commands.
-LEFT_OUT = ("list.", "prompt.", "filter.")
+LEFT_OUT = ("list.", "lines.", "part.", "steps.", "prompt.", "filter.")
 
 
 class KeyProvider(Provider):
@@ -30,8 +30,10 @@ class KeyProvider(Provider):
                 yield Hit(score, matcher.highlight(title), carry_out, help=text)
 
     def _entries(self) -> Iterator[tuple[str, str, ActiveBinding]]:
+        """The keys of the bottom line first, as in the help."""
         seen = set()
-        for active in self.screen.active_bindings.values():
+        active_ones = self.screen.active_bindings.values()
+        for active in sorted(active_ones, key=lambda one: not one.binding.show):
             binding = active.binding
             if not binding.id or binding.id.startswith(LEFT_OUT) or binding.id in seen:
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -12,17 +14,20 @@ from typing import Any, ClassVar
 from kdash.app import KdashApp, Place
 from kdash.backends.entropy import contention_facts, health_facts
 from kdash.backends.entropy import facts as entropy_facts
+from kdash.backends.entropy.alerts import alerts_of
+from kdash.backends.entropy.era import meaning
 from kdash.backends.entropy.facts import ModelStep, Reading
 from kdash.backends.entropy.happenings import Happening, Kind, Window
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel
 from kdash.backends.kvm import facts as kvm_facts
 from kdash.backends.kvm import state_facts
-from kdash.backends.kvm.facts import KvmError, Snapshot
+from kdash.backends.kvm.facts import KvmError, RunState, Snapshot
 from kdash.backends.kvm.state_facts import ControlState
 from kdash.backends.kvm.stop_requests import Wanted
 from kdash.backends.kvm.symbols import Symbols
-from kdash.backends.stack.facts import FileReport
+from kdash.backends.stack.facts import FileReport, Finding, Flow
+from kdash.backends.stack.object_files import sample_paths
 from kdash.backends.stack.wire import decode
 from kdash.panes.entropy import EntropyPane
 from kdash.panes.entropy_laboratory import Laboratory
@@ -34,7 +39,12 @@ from tests.recordings.codec import from_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT / "tests" / "recordings"
-STATES = ("no-kvm", "clean", "unreadable", "no-proc")  # that may stand for a guest
+# What may stand for a guest.
+STATES = ("no-kvm", "clean", "unreadable", "no-proc", "emulated", "running", "not-seeded")
+NO_ACCESS = (
+    "/dev/kvm: permission denied (crw-rw----, owner root, group kvm)",
+    "join its group: sudo usermod -aG kvm me, then log in again",
+)
 MODEL_WINDOWS = 8  # of half a second that the model has been fed
 
 _LABORATORY_FACTS = ModuleType("laboratory_facts")
@@ -55,6 +65,10 @@ class RecordedSession:
         self._memory: bytes = found["memory"]
         self._place = 0
         self.symbols = Symbols()
+
+    def alter(self, **facts: Any) -> None:
+        """Show the recording with other facts in each snapshot."""
+        self._snapshots = tuple(replace(one, **facts) for one in self._snapshots)
 
     def snapshot(self) -> Snapshot:
         """Where the recording stands."""
@@ -190,12 +204,33 @@ class RecordedSession:
         """Nothing to free."""
 
 
+def unseeded(reading: Reading, second: int) -> Reading:
+    """A reading as of a machine without a source, so many seconds after its boot."""
+    bits = min(second // 3, 200)
+    reading = replace(
+        reading,
+        ready=False,
+        random_readable=False,
+        entropy_avail=bits,
+        entropy_count=bits,
+        uptime_seconds=float(second),
+        hwrng=None,
+        reseed=None,
+        latency=None,
+        stream=None,
+        throughput=(),
+        meaning=meaning(reading.era, bits, reading.poolsize, ready=False),
+    )
+    return replace(reading, alerts=alerts_of(reading, None))
+
+
 class RecordedSampler:
     """Readings of a fixed clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seeded: bool = True) -> None:
         data = json.loads((RECORDINGS / "entropy.json").read_text())
-        self._readings: tuple[Reading, ...] = from_json(data, entropy_facts)
+        readings: tuple[Reading, ...] = from_json(data, entropy_facts)
+        self._readings = readings if seeded else tuple(map(unseeded, readings, count()))
         self.interval = 1.0
         self.history = History()
         for reading in self._readings:
@@ -275,11 +310,18 @@ class RecordedVcpuPane(VcpuPane):
     def make_session(self, settings: Settings) -> RecordedSession:
         """The recording of the guest that the settings name in place of arguments."""
         if settings.words == ("no-kvm",):
-            raise KvmError(
-                "/dev/kvm: permission denied (crw-rw----, owner root, group kvm)",
-                "join its group: sudo usermod -aG kvm me, then log in again",
-            )
-        return RecordedSession(*(word for word in settings.words if word not in STATES))
+            raise KvmError(*NO_ACCESS)
+        session = RecordedSession(*(word for word in settings.words if word not in STATES))
+        if settings.words == ("emulated",):
+            session.alter(engine="emulator", recording=None)
+        if settings.words == ("running",):
+            session.step(7)
+            session.alter(state=RunState.RUNNING, recording=None)
+        return session
+
+    def why_emulated(self) -> str:
+        """What most people meet first."""
+        return ": ".join(NO_ACCESS) if self.settings.words == ("emulated",) else ""
 
     def action_open(self) -> None:
         """A dialog of folders that are the same on every machine."""
@@ -332,6 +374,7 @@ class RecordedStackPane(StackPane):
     async def reports(self, files: list[str], check: Check) -> AsyncGenerator[FileReport]:
         """The recording, or objects in another state."""
         if self.settings.words == ("clean",):
+            self.check = replace(self.check, paths=(Path("drivers/net/e1000.o"),))
             yield FileReport("drivers/net/e1000.o", functions=112, instructions=9_841)
             return
         if self.settings.words == ("unreadable",):
@@ -340,6 +383,11 @@ class RecordedStackPane(StackPane):
             return
         for line in (RECORDINGS / "stack.jsonl").read_text().splitlines():
             yield decode(line)
+
+    async def _work_out_flow(self, finding: Finding, key: object) -> Flow | str:
+        """The flow in the sample that the recording was made of."""
+        there = next(path for path in sample_paths() if path.endswith(f"/{finding.file}"))
+        return await super()._work_out_flow(replace(finding, file=there), key)
 
     def verdicts_at(self) -> str:
         """Nowhere: whoever draws may have decided about the samples."""
@@ -359,7 +407,7 @@ class RecordedEntropyPane(EntropyPane):
         """The recording."""
         if self.settings.words == ("no-proc",):
             raise OSError("/proc/sys/kernel/random: No such file or directory")
-        return RecordedSampler()
+        return RecordedSampler(seeded=self.settings.words != ("not-seeded",))
 
     def make_laboratory(self) -> Laboratory:
         """The recording."""

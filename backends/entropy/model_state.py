@@ -15,6 +15,7 @@ from kdash.backends.entropy.model_facts import (
 )
 from kdash.backends.entropy.per_node import PerNodeGenerator
 from kdash.backends.entropy.pool import ENTROPY_SHIFT
+from kdash.backends.wording import counted
 
 _STOCK_PASSED_ABOVE = 0.75  # credit_entropy_bits
 
@@ -52,7 +53,7 @@ class Before:
         ]
         bits = sum(fed.credited.values()) - sum(self.credited.values())
         text = ", ".join(counts) or "no events"
-        text += f", credit {bits} bits" if bits else ""
+        text += f", credit {counted(bits, 'bit')}" if bits else ""
         pushes, pulls = fed.generator.pushes_to - self.pushes, fed.generator.pulls_of - self.pulls
         text += f", {sum(pushes.values())} spilled" if pushes else ""
         return text + (f", {sum(pulls.values())} pulled" if pulls else "")

@@ -145,7 +145,7 @@ class Going:
     # -- back
 
     def reverse(self, arguments: bytes) -> Reply:
-        """`bs`, a step back, and `bc`, back to a stop point or the begin of the recording."""
+        """`bs`, a step back, and `bc`, back to a stop point or the beginning of the recording."""
         if arguments not in (b"s", b"c"):
             return _UNSUPPORTED
         self.points.place()

@@ -17,7 +17,6 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from kdash.backends.stack.facts import CheckOptions, FileReport
-from kdash.backends.wording import counted
 from kdash.panes import stack_words as words
 from kdash.panes.stack_results import reports_of, results_among
 from kdash.settings import Settings
@@ -225,13 +224,12 @@ class Checking(Pane):
         if tally.findings > MANY:
             gc.freeze()  # else each full collection goes through millions of facts that stay
         outcome = tally.outcome()
-        numbers = f"{counted(tally.files, 'file')}, {counted(tally.functions, 'function')}"
         if not tally.files:
             empty = words.nothing_in(check.subject, results=bool(results_among(check.paths)))
             self.browser.progress("", f"{empty}\n\n{words.TEACH}")
             self.report_status("nothing to check", "warning")
             return
-        self.browser.progress("", f"{numbers}: {outcome}\n\n{words.TEACH}")
+        self.browser.progress("", f"{outcome} in {check.subject}\n\n{words.TEACH}")
         if tally.samples:
             self.report_status(f"samples: {outcome}")
         elif tally.errors:

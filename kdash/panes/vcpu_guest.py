@@ -59,6 +59,10 @@ class GuestPane(Pane):
         """The session of the guest asked for; raises what `open_session` raises."""
         return open_session(settings)
 
+    def why_emulated(self) -> str:
+        """What keeps KVM from being used and what to do; empty where nothing does."""
+        return why_emulated(self.settings)
+
     def compose(self) -> ComposeResult:
         """Open the guest and lay out its views, or say why there is none."""
         try:
@@ -83,7 +87,7 @@ class GuestPane(Pane):
         self._stop = self._shown = None
         self.guest_is_new(snapshot)
         self._draw(snapshot)
-        if snapshot.engine == "emulator" and (why := why_emulated(self.settings)):
+        if snapshot.engine == "emulator" and (why := self.why_emulated()):
             self.post_message(self.Answered(self, f"EMULATED: {why}"))  # hides no part
 
     def on_unmount(self) -> None:

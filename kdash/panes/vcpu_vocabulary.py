@@ -47,7 +47,7 @@ WORDS: Final = (
     ),
     CommandWord("reverse-next", "reverse-next", "go back a moment, over a call that has returned",
                 ("rn",), _PAST),
-    CommandWord("reverse-continue", "reverse-continue", "go back to a breakpoint or the begin",
+    CommandWord("reverse-continue", "reverse-continue", "go back to a breakpoint or the beginning",
                 ("rc",), _PAST),
     CommandWord("seek", "seek N", "show moment N of the recording", (), _PAST),
     CommandWord(

@@ -15,7 +15,7 @@ from kdash.widgets.entropy.diagram_boxes import joined
 from kdash.widgets.entropy.diagram_inlet import event_lines, input_lines
 from kdash.widgets.entropy.diagram_outlets import boxes_width, output_lines
 from kdash.widgets.entropy.model_view import ModelView
-from kdash.widgets.entropy.pool_map import STRIP_LEGEND
+from kdash.widgets.entropy.pool_map import strip_legend
 from kdash.widgets.entropy.step_lines import change_lines, spread_lines
 from kdash.widgets.entropy.tone_lines import Line, Span, wrapped
 
@@ -94,7 +94,7 @@ class DiagramView(ModelView):
             *input_lines(state, across, words=roomy),
             *output_lines(state, width, words=roomy),
         ]
-        lines += [(), *wrapped(STRIP_LEGEND, width, "muted")] if roomy else []
+        lines += [(), *strip_legend(width)] if roomy else []
         lines += spread_lines(state, width)
         return [*lines, *self._step_lines(width)]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
 from kdash.backends.entropy.facts import PoolState
-from kdash.widgets.entropy.tone_lines import Line, Span
+from kdash.widgets.entropy.tone_lines import Line, Span, wrapped
 
 # Age of a word's last change in steps -> tone and the mark behind the word. The mark carries the
 # meaning; the tone only makes it quicker to see.
@@ -58,6 +59,19 @@ def strip_lines(pool: PoolState, width: int) -> list[Line]:
         runs = [(tone, len(list(same))) for tone, same in groupby(tones)]
         lines.append(tuple(Span(STRIPS[tone] * length, tone) for tone, length in runs))
     return lines
+
+
+def strip_legend(width: int) -> list[Line]:
+    """What the strips mean, each mark in the tone it has there."""
+    tones = {mark: tone for tone, mark in STRIPS.items()}
+    return [
+        tuple(
+            Span(piece, tones.get(piece, "muted"))
+            for piece in re.split(f"([{''.join(tones)}])", line.text)
+            if piece
+        )
+        for (line,) in wrapped(STRIP_LEGEND, width)
+    ]
 
 
 def full_width(columns: int = FULL_COLUMNS) -> int:

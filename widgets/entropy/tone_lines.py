@@ -88,7 +88,8 @@ class ToneLines(ScrollView, can_focus=True, inherit_bindings=False):
             return  # `on_show` catches up
         if not region.width or not region.height:
             return
-        before, self._lines = self._lines, tuple(self.lines(region.width, region.height))
+        width = region.width - self.show_vertical_scrollbar  # a cell between the text and the bar
+        before, self._lines = self._lines, tuple(self.lines(width, region.height))
         size = Size(region.width, len(self._lines))
         if size != self.virtual_size:
             # The height is that of the room, so that nothing has to be laid out anew but, as the

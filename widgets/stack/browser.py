@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
@@ -83,9 +84,11 @@ class Browser(Container):
                 id="stack.step-back", tooltip="Previous step of the path to the finding"),
         Binding("right_square_bracket", "step(1)", "Step on", show=False,
                 id="stack.step-on", tooltip="Next step of the path to the finding"),
-        Binding("escape", "back", "Back", show=False, id="stack.back",
+        Binding("escape", "back", "Back", id="stack.back",
                 tooltip="Close the detail, else drop the filter"),
     ]  # fmt: skip
+
+    opened: reactive[bool] = reactive(False, toggle_class="-open", bindings=True)
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -134,8 +137,10 @@ class Browser(Container):
         return self._empty if self.has_class("-empty") else self.findings
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where nothing is listed there is nothing to filter, sort or go through."""
+        """Without rows there is nothing to filter or sort, without detail or filter no way back."""
         if action in OF_LIST and self.has_class("-empty"):
+            return False
+        if action == "back" and not (self.opened or self._bar.value):
             return False
         return super().check_action(action, parameters)
 
@@ -236,8 +241,8 @@ class Browser(Container):
 
     def close_detail(self) -> None:
         """Show the list again, where the detail has all the room."""
-        if self.has_class("-open"):
-            self.remove_class("-open")
+        if self.opened:
+            self.opened = False
             if self.has_focus_within:
                 self.screen.set_focus(self.findings)
 
@@ -326,17 +331,18 @@ class Browser(Container):
     def _chosen(self, event: LineTable.Chosen) -> None:
         event.stop()
         self._show_detail()
-        self.add_class("-open")
+        self.opened = True
         self._detail.focus_part()
 
     @on(FilterBar.Applied)
     def _filtered(self, event: FilterBar.Applied) -> None:
         event.stop()
         self._refresh_frame()
+        self.refresh_bindings()
 
     def action_filter(self, prefix: str = "") -> None:
         """Type a filter."""
-        self.remove_class("-open")
+        self.opened = False
         self._bar.open(prefix)
 
     def action_sort(self) -> None:
@@ -355,7 +361,7 @@ class Browser(Container):
         """Filter by the cause of the finding under the cursor."""
         finding = self.current.finding if self.current else None
         if finding and finding.cause:
-            self.remove_class("-open")
+            self.opened = False
             self.set_filter(f"cause:^{finding.cause}$")
             self.screen.set_focus(self.findings)
 
@@ -370,8 +376,8 @@ class Browser(Container):
 
     def action_back(self) -> None:
         """Close the detail, else drop the filter."""
-        if self.has_class("-open"):
-            self.remove_class("-open")
+        if self.opened:
+            self.opened = False
             self.screen.set_focus(self.findings)
         else:
             self._bar.action_drop()

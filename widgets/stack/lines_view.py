@@ -109,7 +109,7 @@ class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
         if width == self._laid_out_for or width <= 0:
             return
         self._laid_out_for = width
-        self._lines = self.lay_out(width)
+        self._lines = self.lay_out(width - 1)  # a cell between the text and the bar
         set_extent(self, Size(width, len(self._lines)))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002

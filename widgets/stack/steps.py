@@ -85,16 +85,20 @@ class Steps(LinesView):
         longest = max(cell_len(printable(step.text)) for step in finding.path)
         edges = max(cell_len(printable(_edge(n, step))) for n, step in enumerate(finding.path))
         text_room = min(longest, max(12, (width - BEFORE) // 2, width - BEFORE - edges))
-        return [self._step(n, step, total, text_room) for n, step in enumerate(finding.path)]
+        rooms = text_room, max(0, width - BEFORE - text_room)
+        return [self._step(n, step, total, *rooms) for n, step in enumerate(finding.path)]
 
-    def _step(self, number: int, step: PathStep, total: int, text_room: int) -> Spans:
+    def _step(
+        self, number: int, step: PathStep, total: int, text_room: int, edge_room: int
+    ) -> Spans:
         current = number == self.current
         counter = f"path {number + 1}/{total}" if current else f"{number + 1}".rjust(6)
+        edge = fit(printable(_edge(number, step)), edge_room)
         spans = (
             Span(f"{counter:<10}", "strong" if current else "muted"),
             Span(f"{f'+{step.offset:x}':>6}  "),
             Span(fit(printable(step.text), text_room) + "  ", "strong" if current else ""),
-            Span(_edge(number, step), "accent" if step.edge != "fallthrough" else "muted"),
+            Span(edge.rstrip(), "muted" if step.edge == "fallthrough" else "accent"),
         )
         return Spans(spans, "current" if current else "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import wrap
 
 from rich.cells import cell_len, chop_cells
 
@@ -46,9 +47,8 @@ def _broken(text: str, width: int) -> list[str]:
     text = printable(text)
     if cell_len(text) <= width or width <= 2 * INDENT:
         return [text[: max(width, 0)]]
-    room = width - INDENT
-    first = chop_cells(text, width)[0]
-    return [first, *(" " * INDENT + part for part in chop_cells(text[len(first) :], room))]
+    lines = wrap(text, width, subsequent_indent=" " * INDENT)
+    return [part for line in lines for part in chop_cells(line, width)]  # of wide characters
 
 
 class EndingView(LinePart):

@@ -88,6 +88,20 @@ async def test_names_from_files_are_shown_as_they_are() -> None:
         assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("way_in", [["enter"], ["slash", "r", "enter"]])
+async def test_the_way_back_is_offered_where_there_is_one(way_in: list[str]) -> None:
+    app = BrowserApp()
+    async with app.run_test(size=SMALL) as pilot:
+        app.browser.add(mixed())
+        await settle(pilot)
+        offered = [app.screen.active_bindings.get("escape")]
+        for keys in (way_in, ["escape"]):
+            await pilot.press(*keys)
+            await settle(pilot)
+            offered.append(app.screen.active_bindings.get("escape"))
+        assert [way is not None and way.binding.show for way in offered] == [False, True, False]
+
+
 async def test_the_list_is_replaced_by_words_while_there_is_nothing_to_list() -> None:
     app = BrowserApp()
     async with app.run_test(size=SMALL) as pilot:
