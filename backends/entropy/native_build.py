@@ -41,7 +41,7 @@ ffibuilder.set_source(
     '#include "getrandom_latency.h"\n#include "pool_extract.h"\n#include "contention.h"\n',
     sources=[str(FOLDER / name) for name in SOURCES],
     include_dirs=[str(FOLDER)],
-    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread"],
+    extra_compile_args=["-std=gnu11", "-O2", "-g0", "-Wall", "-Wextra", "-pthread"],
     py_limited_api=True,
 )
 

@@ -144,7 +144,7 @@ ffibuilder.set_source(
         "backends/kvm/record_inside.h",
     ],
     include_dirs=["backends/kvm"],
-    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra"],
+    extra_compile_args=["-std=gnu11", "-O2", "-g0", "-Wall", "-Wextra"],
     libraries=["rt"],
     py_limited_api=True,
 )

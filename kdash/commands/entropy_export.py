@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kdash.commands.argument_parser import Parser
 from kdash.commands.entropy_parser import sample_count, seconds_between
-from kdash.commands.host_port import host_port, is_loopback, shown
+from kdash.commands.host_port import host_port, is_loopback, others_reach, shown
 from kdash.exit_status import ExitStatus
 from kdash.widgets.printable import one_line
 
@@ -28,11 +28,12 @@ SAMPLE_SECONDS = 1.0
 WRITE_SECONDS = 15.0
 COLLECTED = ".prom"
 SETTLED_WITHIN = 10.0  # seconds; a machine that is slower shows less at first
+DANGER = "--let-others-read"
 
 EPILOG = f"""\
 examples:
   kdash entropy export                              http://127.0.0.1:{PORT}/metrics
-  kdash entropy export --listen 10.0.0.5:{PORT}
+  kdash entropy export --listen 10.0.0.5:{PORT} {DANGER}
   kdash entropy export --textfile /var/lib/node_exporter/textfile_collector/kdash.prom
 
 FILE is for everybody to read (mode 0644), as node_exporter is another user, and always whole.
@@ -46,6 +47,11 @@ def run(argv: list[str]) -> int:
     """Carry out the command and return the exit status."""
     parser = export_parser()
     arguments = parser.parse_args(argv)
+    if arguments.listen is not None and not arguments.others and others_reach(arguments.listen[0]):
+        parser.error(
+            f"{shown(*arguments.listen)} is reached from other machines, and nobody is asked for a "
+            f"password; {DANGER} serves them, too"
+        )
     if arguments.textfile is None:
         for option in ("interval", "count"):
             if getattr(arguments, option) is not None:
@@ -71,6 +77,9 @@ def export_parser() -> Parser:
     )
     parser.add_argument(
         "--listen", type=_address, metavar="[HOST]:PORT", help=f"where to serve (127.0.0.1:{PORT})"
+    )
+    parser.add_argument(
+        DANGER, action="store_true", dest="others", help="serve other machines, too"
     )
     parser.add_argument(
         "--textfile", type=Path, metavar="FILE", help="write FILE instead, for node_exporter"

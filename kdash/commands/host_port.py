@@ -31,6 +31,17 @@ def shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def others_reach(host: str) -> bool:
+    """Whether other machines reach what listens at `host`; False where the name leads nowhere."""
+    import socket
+
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return False  # who listens there says why it can't be done
+    return not all(is_loopback(str(address[0])) for *_, address in found)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the numeric address `host`."""
     return ipaddress.ip_address(host.partition("%")[0]).is_loopback

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 from kdash.commands.argument_parser import Parser
 from kdash.commands.vcpu_guest import guest_of, start_of
 from kdash.commands.vcpu_input import serial_input
-from kdash.commands.vcpu_parsers import caps_parser, main_parser, run_parser, trace_parser
+from kdash.commands.vcpu_parsers import (
+    GDB_DANGER,
+    caps_parser,
+    main_parser,
+    run_parser,
+    trace_parser,
+)
 from kdash.commands.vcpu_stdout import kept_from_devices
 from kdash.commands.vcpu_stops import stops_of
 from kdash.exit_status import ExitStatus
@@ -46,6 +52,8 @@ def run_command(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.gdb is not None:
         refuse_beside_gdb(parser, arguments)
+    elif arguments.others:
+        parser.error(f"{GDB_DANGER} goes with --gdb")
     elif arguments.recording != "auto":
         parser.error("--recording goes with --gdb; without it --record FILE keeps the steps")
     elif arguments.record_memory is not None and arguments.record is None:
@@ -68,7 +76,9 @@ def run_command(argv: list[str]) -> int:
 
 
 def refuse_beside_gdb(parser: Parser, arguments: argparse.Namespace) -> None:
-    """Options that a run which gdb controls has no use for."""
+    """Options that a run which gdb controls has no use for, and addresses that others reach."""
+    from kdash.commands.host_port import others_reach, shown
+
     wrong = {
         "--format json": arguments.format == "json",
         "--raw-exits": arguments.raw_exits,
@@ -80,6 +90,11 @@ def refuse_beside_gdb(parser: Parser, arguments: argparse.Namespace) -> None:
     }
     for option in (name for name, typed in wrong.items() if typed):
         parser.error(f"{option} does not go with --gdb; in gdb, monitor exits shows exits")
+    if not arguments.others and others_reach(arguments.gdb[0]):
+        parser.error(
+            f"{shown(*arguments.gdb)} is reached from other machines, and gdb gives no password: "
+            f"who connects has the guest; ssh -L is safe, {GDB_DANGER} does it all the same"
+        )
 
 
 def trace_command(argv: list[str]) -> int:

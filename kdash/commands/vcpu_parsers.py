@@ -12,6 +12,8 @@ from kdash.commands.vcpu_guest import add_guest_options, add_recording_options
 from kdash.commands.vcpu_help import CAPS_EPILOG, DESCRIPTION, EPILOG, RUN_EPILOG, TRACE_EPILOG
 from kdash.commands.vcpu_stops import add_options as add_stop_options
 
+GDB_DANGER: Final = "--let-others-control-the-guest"
+
 
 def main_parser() -> Parser:
     """`kdash vcpu`: names the commands below it."""
@@ -33,6 +35,8 @@ def run_parser() -> Parser:
     parser.add_argument("--quiet", action="store_true", help="no exits on stderr")
     parser.add_argument("--gdb", type=gdb_address, metavar="HOST:PORT",
         help="wait for gdb there and let it run the guest (host: 127.0.0.1)")  # fmt: skip
+    parser.add_argument(GDB_DANGER, action="store_true", dest="others",
+        help="--gdb where other machines reach it: who connects has the guest")  # fmt: skip
     return parser
 
 

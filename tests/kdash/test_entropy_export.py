@@ -130,8 +130,15 @@ def test_a_sampler_that_ended_is_told_to_who_asks(
     assert capsys.readouterr().err == ""
 
 
+def test_an_address_that_others_reach_needs_the_flag_that_says_so() -> None:
+    done = export("--listen", "0.0.0.0:0")
+    assert done.returncode == 2
+    assert "0.0.0.0:0 is reached from other machines" in done.stderr
+    assert "--let-others-read" in done.stderr
+
+
 def test_an_address_that_others_reach_is_warned_about() -> None:
-    with serving("--listen", "0.0.0.0:0") as (_, _, said):
+    with serving("--listen", "0.0.0.0:0", "--let-others-read") as (_, _, said):
         assert "whoever reaches 0.0.0.0:" in said[0]
 
 

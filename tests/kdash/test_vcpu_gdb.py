@@ -18,6 +18,7 @@ from kdash.commands.host_port import host_port
 pytestmark = pytest.mark.kvm
 
 WAIT = 30
+OTHERS = "--let-others-control-the-guest"
 SPIN = bytes.fromhex("ebfe")
 #: Prints A on the serial port, then writes AL to the exit port.
 PRINTS = bytes.fromhex("baf803 b041 ee b000 e6f4")
@@ -98,13 +99,23 @@ def test_a_port_in_use_is_one_line_and_status_3(guest: str) -> None:
 
 
 def test_a_host_that_is_not_ours_is_one_line_and_status_3(guest: str) -> None:
-    status, told = refused(guest, "--gdb", "192.0.2.1:0")
+    status, told = refused(guest, "--gdb", "192.0.2.1:0", OTHERS)
     assert (status, told.count("\n")) == (3, 1)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1"])
+def test_another_address_than_loopback_needs_the_flag_that_names_the_danger(
+    guest: str, host: str
+) -> None:
+    status, told = refused(guest, "--gdb", f"{host}:0")
+    assert status == 2
+    assert f"{host}:0 is reached from other machines" in told
+    assert OTHERS in told
 
 
 def test_another_host_than_the_loopback_is_warned_of(guest: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "kdash", "vcpu", "run", guest, "--gdb", "0.0.0.0:0"],
+        [sys.executable, "-m", "kdash", "vcpu", "run", guest, "--gdb", "0.0.0.0:0", OTHERS],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
