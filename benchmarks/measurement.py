@@ -40,6 +40,11 @@ class Aim:
         subject = "ratio " if self.ratio else ""
         return f"{subject}{'at least' if self.least else 'at most'} {number(self.limit)}"
 
+    def beside(self, value: float) -> str:
+        """A value as it is shown: as precisely as it takes to tell it from the limit."""
+        near = value != self.limit and number(value) == number(self.limit)
+        return f"{value:,.5g}" if near else number(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -76,6 +81,18 @@ class Measurement:
         return self.value / self.statistic.of(self.theirs)
 
     @property
+    def value_told(self) -> str:
+        """Our figure as it is shown."""
+        return number(self.value) if self.aim is None else self.aim.beside(self.value)
+
+    @property
+    def ratio_told(self) -> str:
+        """The ratio as it is shown; empty without one."""
+        if self.ratio is None:
+            return ""
+        return number(self.ratio) if self.aim is None else self.aim.beside(self.ratio)
+
+    @property
     def met(self) -> bool | None:
         """Whether the aim was reached; None without one."""
         if self.aim is None or self.missing:
@@ -93,13 +110,13 @@ class Measurement:
     def __str__(self) -> str:
         if self.missing:
             return f"{self.subject}: not measured: {self.missing}"
-        told = [f"{self.subject}: {number(self.value)} {self.unit}".rstrip()]
+        told = [f"{self.subject}: {self.value_told} {self.unit}".rstrip()]
         if len(self.ours) > 1:
             told[0] += f" ({spread(self)})"
         if self.peer_value is not None:
             told.append(f"{self.peer} {number(self.peer_value)}")
         if self.ratio is not None:
-            told.append(f"ratio {number(self.ratio)}")
+            told.append(f"ratio {self.ratio_told}")
         if self.aim is not None:
             told.append(f"aim {self.aim}: {self.verdict or 'no peer'}")
         return ", ".join(told)

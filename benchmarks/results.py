@@ -86,9 +86,8 @@ def table(measurements: Sequence[Measurement]) -> str:
 def _row(one: Measurement) -> tuple[str, ...]:
     if one.missing:
         return (one.subject, f"not measured: {one.missing.replace('|', '/')}", "", "", "", "")
-    ours = f"{number(one.value)} {one.unit}".strip()
+    ours = f"{one.value_told} {one.unit}".strip()
     if len(one.ours) > 1:
         ours += f" ({spread(one)})"
     peer = f"{one.peer}: {number(one.peer_value)}" if one.peer_value is not None else ""
-    ratio = number(one.ratio) if one.ratio is not None else ""
-    return (one.subject, ours, peer, ratio, str(one.aim or ""), one.verdict)
+    return (one.subject, ours, peer, one.ratio_told, str(one.aim or ""), one.verdict)

@@ -47,6 +47,11 @@ def test_the_ratio_is_the_median_over_pairs_that_ran_in_turn() -> None:
     assert RATE.met
 
 
+def test_a_figure_that_just_misses_its_aim_is_not_shown_as_the_aim() -> None:
+    aim = Aim(0.95, least=True, ratio=True)
+    assert [aim.beside(value) for value in (0.94963, 0.95, 0.9)] == ["0.94963", "0.95", "0.9"]
+
+
 def test_a_late_figure_is_the_one_that_95_of_100_stay_below() -> None:
     assert 95 <= LATE.value <= 97
     assert LATE.verdict == "missed"
