@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from textual import events, on
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import Input
 
+from kdash.orderly_app import OrderlyApp
 from kdash.panes.prompt_history import PromptHistory
 from kdash.settings import Settings
 from kdash.terminal import colour_count
@@ -34,7 +33,6 @@ from kdash.widgets.too_small import TooSmall
 
 if TYPE_CHECKING:
     from textual.command import Provider
-    from textual.driver import Driver
     from textual.filter import LineFilter
 
     from kdash.widgets.ascii_filter import AsciiFilter
@@ -93,7 +91,7 @@ class FailedPane(Pane):
         self.report_status("unavailable", "bad")
 
 
-class KdashApp(App[int]):
+class KdashApp(OrderlyApp):
     """The dashboard. `run()` returns the exit status, None for an ordinary end."""
 
     TITLE = "kdash"
@@ -149,15 +147,6 @@ class KdashApp(App[int]):
         yield KeyLine()
         yield TooSmall(*LEAST)
 
-    def get_driver_class(self) -> type[Driver]:
-        """Textual's driver; on a terminal one that outlives it."""
-        driver = super().get_driver_class()
-        if driver.__name__ != "LinuxDriver":
-            return driver
-        from kdash.driver import LastingDriver
-
-        return LastingDriver
-
     def get_key_display(self, binding: Binding) -> str:
         """What stands for a key: its sign, in ASCII its name."""
         display = super().get_key_display(binding)
@@ -189,8 +178,7 @@ class KdashApp(App[int]):
         return pane
 
     def on_mount(self) -> None:
-        """Set colours and signals, then build the other panes behind the first picture."""
-        self._handle_signals()
+        """Set colours, then build the other panes behind the first picture."""
         if self.settings.keys:
             self.set_keymap(dict(self.settings.keys))
         self.app_resume_signal.subscribe(self, self._redraw)
@@ -215,18 +203,13 @@ class KdashApp(App[int]):
             await box.mount(pane, before=later[0] if later else None)
             await asyncio.sleep(0)
         self.all_built = True
-        if self.settings.guided and not isinstance(self.screen.focused, Input):
+        seen = not self.query_one(TooSmall).is_shown
+        if self.settings.guided and seen and not isinstance(self.screen.focused, Input):
             from kdash.panes.first_start import HINT, told_now
 
             if told_now():
                 line = self.query_one(CommandLine)
                 line.answer("\n".join(filter(None, [line.told, HINT])))
-
-    def _handle_exception(self, error: Exception) -> None:
-        """End with the error, unless it is a message that came while the widgets were leaving."""
-        if isinstance(error, NoMatches) and not self.is_running:
-            return
-        super()._handle_exception(error)
 
     def on_resize(self, event: events.Resize) -> None:
         """Say so where there is too little room; a widget that is hidden is not told."""
@@ -236,11 +219,6 @@ class KdashApp(App[int]):
     def _redraw(self, _: App[object]) -> None:
         """Draw everything: the terminal has forgotten the screen while kdash was suspended."""
         self.screen.refresh(layout=True)
-
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, self.exit, None, 128 + number)
 
     # -- panes --------------------------------------------------------------------------
 

@@ -85,6 +85,8 @@ def run(argv: list[str]) -> int:
     Returns:
         The exit status (see ExitStatus).
     """
+    if sys.stdout is not None:
+        _fill_closed()
     if not isinstance(sys.stderr, Narration):
         sys.stderr = Narration(sys.stderr)
     if sys.stdout is None:
@@ -105,6 +107,19 @@ def run(argv: list[str]) -> int:
         sys.stderr.write(f"kdash: standard output can't be written: {error.strerror}\n")
         return ExitStatus.ENVIRONMENT
     return status
+
+
+def _fill_closed() -> None:
+    """Let standard input and error that are closed lead nowhere.
+
+    Else the first files that are opened, such as /dev/kvm, take their numbers.
+    """
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+        sys.stdin = sys.__dict__["__stdin__"] = open(0, closefd=False)  # noqa: SIM115 - for ever
+    if sys.stderr is None:
+        os.open(os.devnull, os.O_WRONLY)
+        sys.stderr = sys.__dict__["__stderr__"] = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _forget_output() -> None:

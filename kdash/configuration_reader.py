@@ -12,7 +12,7 @@ from kdash.backends.stack.printable import printable
 from kdash.backends.stack.rules import LEVELS, RULES
 from kdash.configuration import PANES, THEMES, Configuration, ConfigurationError
 from kdash.settings import Layout
-from kdash.toml_lines import Key, value_lines
+from kdash.toml_lines import Key, first_refused, value_lines
 
 _AT_LINE: Final = r" \(at line (\d+), column \d+\)$"  # of tomllib's messages
 _INTERVALS: Final = (0.25, 60.0)  # seconds between two samples of the entropy pane
@@ -21,6 +21,8 @@ _ANIMATIONS: Final = (1, 10_000)  # steps a second, as the keys go
 _COLUMNS: Final = (144, 1000)  # of a terminal with three panes beside each other
 _LEAST: Final = 48  # columns of a pane that shows what it is for
 _SHARES: Final = (1, 9)
+_DEEPEST: Final = 10  # tables and arrays in each other; what is known has three
+_BITS: Final = 64  # of a number (TOML 1.0.0, "Integer")
 _NAME: Final = re.compile(r"[^\s\x00-\x20\x7f-\x9f]{1,1024}")  # of a symbol
 
 
@@ -47,6 +49,7 @@ class Reader:
             ConfigurationError: What is wrong, and in which line.
         """
         data = self._parsed()
+        self._bounded(data)
         self._known((), data, ("dashboard", "layout", "vcpu", "entropy", "keys", "stack"))
         return Configuration(
             **self._stack(self._table((), "stack", data)),
@@ -69,6 +72,25 @@ class Reader:
             raise ConfigurationError(printable(f"{self._path}:{line}: {message}")) from None
         except RecursionError:
             raise ConfigurationError(f"{self._path}: nested too deeply") from None
+        except ValueError:  # Python's limit, which comes without a place
+            line = first_refused(self._text)
+            raise ConfigurationError(f"{self._path}:{line}: a number of too many digits") from None
+
+    def _bounded(self, data: dict[str, Any]) -> None:
+        """Refuse what TOML allows and nobody means: Python's own limits would end the program."""
+        level: list[tuple[Key, Any]] = [((), data)]
+        for _ in range(_DEEPEST):
+            inner: list[tuple[Key, Any]] = []
+            for at, value in level:
+                if isinstance(value, dict):
+                    inner += (((*at, name), one) for name, one in value.items())
+                elif isinstance(value, list):
+                    inner += ((at, one) for one in value)
+                elif isinstance(value, int) and value.bit_length() > _BITS:
+                    self._refuse(at, f"a number of more than {_BITS} bits")
+            level = inner
+        if level:
+            raise ConfigurationError(f"{self._path}: nested too deeply")
 
     # -- tables -------------------------------------------------------------------------
 

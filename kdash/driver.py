@@ -11,10 +11,14 @@ import time
 from typing import Any, Final, TextIO
 
 from textual import constants
+from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
+from textual.app import ScreenError
 from textual.drivers.linux_driver import LinuxDriver
 
 _TICK: Final = constants.ESCAPE_DELAY / 5
+_AT_ONCE: Final = 1 << 9  # bytes
+_MOST_WAITING: Final = 64  # messages; a quick typist or a held key makes a few
 # Seconds behind the last byte in which Escape alone may still turn out to begin a longer key.
 _SETTLED: Final = 2 * constants.ESCAPE_DELAY
 
@@ -65,6 +69,18 @@ class LastingDriver(LinuxDriver):
         self._file: Any = LastingOutput(self._file)
         self._ending = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
+    def _sigcont_application(self, *_: object) -> None:
+        """Take the terminal again, of which nobody knows what a shell has made of it meanwhile.
+
+        Stopped by SIGSTOP nothing was left first; Textual would keep its own settings as those to
+        go back to, and read what is typed in two threads.
+        """
+        if self._auto_restart:
+            if self._key_thread is not None and self._key_thread.is_alive():
+                self.suspend_application_mode()
+                self._must_signal_resume = True
+            self.resume_application_mode()
+
     def disable_input(self) -> None:
         """Wake the thread that waits for keys and end it."""
         os.eventfd_write(self._ending, 1)
@@ -86,16 +102,37 @@ class LastingDriver(LinuxDriver):
                     if not (data := self._received()):
                         os.kill(os.getpid(), signal.SIGHUP)
                         return
-                    for event in feed(decode(data)):
-                        self.process_message(event)
+                    try:
+                        for event in feed(decode(data)):
+                            self._wait_for_room()
+                            self.process_message(event)
+                    except (ValueError, IndexError, ParseError):  # numbers that no terminal sends
+                        feed, tick = (parser := XTermParser(self._debug)).feed, parser.tick
                     settled = time.monotonic() + _SETTLED
                 for event in tick():
                     self.process_message(event)
 
+    def _wait_for_room(self) -> None:
+        """Take keys no faster than they are answered.
+
+        What still waits in the terminal is thrown away at the end, what waits in the program has
+        to be answered first: a flood of input would hold up a signal for minutes.
+        """
+        while not self.exit_event.is_set() and self._waiting() > _MOST_WAITING:
+            time.sleep(_TICK / 10)
+
+    def _waiting(self) -> int:
+        """How many messages are on their way to what has the keyboard."""
+        try:
+            places = {self._app, self._app.screen, self._app.focused}
+        except ScreenError:
+            return 0  # before the first screen, and behind the last
+        return sum(place.message_queue_size for place in places if place is not None)
+
     def _received(self) -> bytes:
         """What was typed; nothing when the terminal is gone."""
         try:
-            return os.read(self.fileno, 1 << 12)
+            return os.read(self.fileno, _AT_ONCE)
         except OSError:
             return b""
 

@@ -35,6 +35,25 @@ def value_lines(text: str) -> dict[Key, int]:
     return found
 
 
+def first_refused(text: str) -> int:
+    """The line of the first statement that Python can't take though it is TOML.
+
+    Args:
+        text: a document that tomllib refuses with a ValueError that names no line.
+    """
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        end = at + 1
+        try:
+            while not _whole(lines, at, end):
+                end += 1
+        except ValueError:
+            return at + 1
+        at = end
+    return len(lines)
+
+
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Each header and each key with its value, and the line it begins in."""
     lines = text.split("\n")

@@ -20,6 +20,11 @@ class TooSmall(Static):
         super().__init__()
         self._needed = (columns, lines)
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether it covers everything."""
+        return self.has_class("-shown")
+
     def on_mount(self) -> None:
         """Look at the size there is; the application tells every other one."""
         self.fit(*self.app.size)

@@ -189,14 +189,14 @@ def opened(argv: list[str], configuration: Configuration) -> Settings:
 
 def _look_at(configuration: Configuration, key: str, paths: Sequence[Path]) -> None:
     for path in paths:
-        if belongs_to_stack(path) != (key == "objects"):
-            kind = "an object, a folder or results" if key == "guest" else "a guest"
-            raise configuration.wrong(f"dashboard.{key}", f"{path} is {kind}")
         try:
             path.stat()
         except OSError as error:
             why = f"{path}: {error.strerror}"
             raise configuration.wrong(f"dashboard.{key}", why) from None
+        if belongs_to_stack(path) != (key == "objects"):
+            kind = "an object, a folder or results" if key == "guest" else "a guest"
+            raise configuration.wrong(f"dashboard.{key}", f"{path} is {kind}")
 
 
 def configured(settings: Settings, configuration: Configuration) -> Settings:

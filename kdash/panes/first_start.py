@@ -54,5 +54,4 @@ def told_now() -> bool:
     """Whether this is the first time that the user is told; from now on it is not."""
     if read_state(_KEPT) is not None:
         return False
-    write_state(_KEPT, {"told": True})
-    return True
+    return write_state(_KEPT, {"told": True})  # where that can't be kept it would come for ever

@@ -51,8 +51,8 @@ def _opened(path: Path) -> int:
     return descriptor
 
 
-def write_state(name: str, data: Any) -> None:
-    """Keep `data`, of what JSON can hold, as `name`."""
+def write_state(name: str, data: Any) -> bool:
+    """Keep `data`, of what JSON can hold, as `name`; tells whether it could be."""
     import json
 
     with contextlib.suppress(OSError, RuntimeError, UnicodeEncodeError):
@@ -66,3 +66,5 @@ def write_state(name: str, data: Any) -> None:
         except BaseException:
             Path(temporary).unlink()
             raise
+        return True
+    return False

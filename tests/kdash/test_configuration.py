@@ -94,6 +94,10 @@ def test_levels_and_names_are_read(tmp_path: Path) -> None:
         ),
         ("[layout]\nside_by_side = true\n", ":2: [layout] side_by_side: no number of columns"),
         ("[layout]\nzoomed = 1\n", ":2: [layout] zoomed: neither true nor false"),
+        ("a" + ".a" * 3000 + " = 1\n", ": nested too deeply"),
+        ("x = " + "[" * 12 + "]" * 12 + "\n", ": nested too deeply"),
+        ("\n\nx = " + "9" * 5000 + "\n", ":3: a number of too many digits"),
+        ("[vcpu]\nanimation = 0x" + "f" * 5000 + "\n", ":2: [vcpu] animation: a number of more"),
         ("[vcpu]\nanimation = 0.5\n", ":2: [vcpu] animation: no whole number of steps a second"),
     ],
 )

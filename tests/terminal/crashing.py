@@ -1,7 +1,8 @@
 """Starts the program with faults in its backends.
 
 `python crashing.py FAULT PYTHON -m kdash ARGUMENT...`; the FAULT is that of the Entropy pane, or
-"guest": the VCPU's thread alone, once the guest has gone at full speed for a while.
+"guest": the VCPU's thread alone, once the guest has gone at full speed, or "program":
+the interface itself, at the key of a pane.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 from typing import Any, NoReturn
 
+from kdash.app import KdashApp
 from kdash.backends.entropy.history import History
 from kdash.backends.entropy.live_model import LiveModel
 from kdash.backends.kvm.vcpu_thread import VcpuThread
@@ -51,6 +53,7 @@ FAULTS = {
     "model": EVERYWHERE,
     "sampler": (*EVERYWHERE, (History, "add", crash)),
     "guest": ((VcpuThread, "_next", crash_at_full_speed),),
+    "program": ((KdashApp, "action_show_pane", crash),),
 }[sys.argv[1]]
 for owner, name, fault in FAULTS:
     setattr(owner, name, fault)

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+import termios
 import time
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,14 @@ import pexpect
 import pyte
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What a dashboard asks of a terminal, and what takes it back: the screen, the cursor, focus,
+#: the mouse, pastes, line wrap, kitty's keys.
+MODES = (
+    *((b"\x1b[?%dh" % mode, b"\x1b[?%dl" % mode) for mode in (1049, 1004, 1000, 1003, 1006, 2004)),
+    (b"\x1b[?25l", b"\x1b[?25h"),
+    (b"\x1b[?7l", b"\x1b[?7h"),
+    (b"\x1b[>25u", b"\x1b[<u"),
+)
 PATIENCE = 30.0  # seconds; how long a busy machine may take, never how long it should
 
 
@@ -56,6 +65,8 @@ class Program:
         )
         if shell:
             self.child.sendline(shlex.join(command))
+        self._settings = termios.tcgetattr(self.child.child_fd)[:4]
+        self._settings_left = self._settings
         self._gone = False  # the terminal
         self.raw = b""
         self._screen = pyte.Screen(columns, lines)
@@ -157,6 +168,7 @@ class Program:
             self.pump()
         self.pump(0.2)
         assert not self.child.isalive(), f"still running:\n{self.text}"
+        self._settings_left = termios.tcgetattr(self.child.child_fd)[:4]
         self.child.close()
         if self.child.signalstatus is not None:
             return 128 + int(self.child.signalstatus)
@@ -164,7 +176,7 @@ class Program:
 
     @property
     def restored(self) -> bool:
-        """Whether the alternate screen was left and the cursor shown again, in the end."""
-        left = self.raw.rfind(b"\x1b[?1049l")
-        shown = self.raw.rfind(b"\x1b[?25h")
-        return left > self.raw.rfind(b"\x1b[?1049h") and shown > self.raw.rfind(b"\x1b[?25l")
+        """Whether the terminal's modes, and once it has ended its settings, are as they were."""
+        return self._settings_left == self._settings and all(
+            self.raw.rfind(left) >= self.raw.rfind(entered) for entered, left in MODES
+        )

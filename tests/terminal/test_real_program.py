@@ -86,7 +86,8 @@ def test_an_unknown_command_word_is_answered_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+    ("number", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGQUIT, 131)],
 )
 def test_a_signal_ends_it_with_its_status_and_restores_the_terminal(
     number: signal.Signals, status: int

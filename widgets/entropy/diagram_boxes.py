@@ -49,6 +49,8 @@ def box(
 
 def marked_bar(value: float, top: float, width: int, marks: Sequence[float], tone: str) -> Line:
     """A bar filled up to value / top with a mark at each of `marks`, which are values too."""
+    if width <= 0:
+        return ()
     drawn = bar(value, top, width)
     filled = len(drawn.rstrip("·"))
     cells = list(drawn)
