@@ -177,10 +177,13 @@ class KdashApp(OrderlyApp):
         self._panes[index] = pane
         return pane
 
-    def on_mount(self) -> None:
-        """Set colours, then build the other panes behind the first picture."""
+    def on_load(self) -> None:
+        """Give bindings their keys before the first hint names one."""
         if self.settings.keys:
             self.set_keymap(dict(self.settings.keys))
+
+    def on_mount(self) -> None:
+        """Set colours, then build the other panes behind the first picture."""
         self.app_resume_signal.subscribe(self, self._redraw)
         self.query_one(TabLine).set_active(self.active)
         self.call_after_refresh(self._first_picture)

@@ -391,3 +391,12 @@ async def test_news_of_a_pane_that_arrive_while_the_program_ends_are_no_fault() 
     async with app.run_test(size=WIDE) as pilot:
         await built(app, pilot)
     assert app.return_code in (None, 0)
+
+
+async def test_hints_name_the_keys_that_the_user_has_given() -> None:
+    app = KdashApp(Settings(keys=(("vcpu.step", "f8"), ("vcpu.run", "f5"))), RECORDED)
+    async with app.run_test(size=SMALL) as pilot:
+        await built(app, pilot)
+        text = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+        assert "f8 1 step" in text
+        assert "no exits yet: f8 steps, f5 runs" in text

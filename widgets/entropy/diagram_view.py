@@ -18,6 +18,7 @@ from kdash.widgets.entropy.model_view import ModelView
 from kdash.widgets.entropy.pool_map import strip_legend
 from kdash.widgets.entropy.step_lines import change_lines, spread_lines
 from kdash.widgets.entropy.tone_lines import Line, Span, wrapped
+from kdash.widgets.key_names import key_of
 
 ROOMY = 30  # lines from which on the words of the pools are drawn in their boxes
 
@@ -104,9 +105,10 @@ class DiagramView(ModelView):
         if slowed:
             clock += f", reached x{factor(state.reached)}"
         if state.nodes:
-            design, other = f"PER NODE, {counted(state.nodes, 'node')}", "d: stock"
+            design, other = f"PER NODE, {counted(state.nodes, 'node')}", "stock"
         else:
-            design, other = "STOCK 4.3", "d: per node"
+            design, other = "STOCK 4.3", "per node"
+        key = key_of(self, "diagram.design", "d")
         seed = [Span(f"seed {state.seed[:16]}", "accent")] if state.seed else []
         made_up = ", ".join(f"{kind} {rate:g}/s" for kind, rate in state.load if rate)
         pieces = [
@@ -114,13 +116,17 @@ class DiagramView(ModelView):
             Span(clock, "warning" if slowed else "accent"),
             Span(f"{_time(state.seconds)} since boot"),
             Span(design, "strong"),
-            Span(other, "muted"),
+            Span(f"{key}: {other}", "muted"),
             *seed,
             Span(f"fed by {state.feed}", "muted"),
             *([Span(f"made up: {made_up}", "muted")] if made_up else []),
         ]
         if self._frozen:
-            pieces.insert(1, Span("FROZEN, s steps, space resumes", "warning"))
+            step, resume = (
+                key_of(self, "entropy.step", "s"),
+                key_of(self, "entropy.freeze", "space"),
+            )
+            pieces.insert(1, Span(f"FROZEN, {step} steps, {resume} resumes", "warning"))
         return joined(pieces, width)
 
     def _step_lines(self, width: int) -> list[Line]:

@@ -16,6 +16,7 @@ from kdash.widgets.entropy.series import SERIES, Series, first_series
 from kdash.widgets.entropy.signals import signal_lines, signals
 from kdash.widgets.entropy.timeline import Timeline, Trend
 from kdash.widgets.entropy.tone_lines import Line, Span, ToneLines, plain, wrapped
+from kdash.widgets.key_names import key_of
 
 TALLEST_PLOT = 16  # lines; more tells nothing more
 GENERATORS = {
@@ -146,7 +147,8 @@ class KernelView(ToneLines):
         self._plot_rows = range(0)
         if reading is None:
             return [(Span("reading the generator's state", "muted"),)]
-        top = [*_state_lines(reading, width, frozen=self.frozen), *_number_lines(reading, width)]
+        resumed_by = key_of(self, "entropy.freeze", "space") if self.frozen else ""
+        top = [*_state_lines(reading, width, resumed_by), *_number_lines(reading, width)]
         told = [line for signal in signals(reading) for line in signal_lines(signal, width)]
         left = height - len(top) - len(told)
         plot = self._plot_lines(reading, width, min(left - 1, TALLEST_PLOT))
@@ -161,11 +163,12 @@ class KernelView(ToneLines):
     def _plot_lines(self, reading: Reading, width: int, height: int) -> list[Line]:
         if self.series is None or self._trend is None:
             return [(Span("the plot begins with the second reading", "muted"),)]
-        plot = Plot(self.series, reading, self._trend, self.timeline, self._interval)
+        key = key_of(self, "entropy.plot", "p")
+        plot = Plot(self.series, reading, self._trend, self.timeline, self._interval, key)
         return plot_lines(plot, width, max(LEAST_HEIGHT + 1, height))
 
 
-def _state_lines(reading: Reading, width: int, *, frozen: bool) -> list[Line]:
+def _state_lines(reading: Reading, width: int, resumed_by: str) -> list[Line]:
     if reading.ready is None:
         lamp = Span("? READINESS UNKNOWN", "warning")
     elif reading.ready:
@@ -173,8 +176,8 @@ def _state_lines(reading: Reading, width: int, *, frozen: bool) -> list[Line]:
     else:
         lamp = Span("○ NOT SEEDED", "bad")
     words = Span(f"  {_readiness(reading)}")
-    if frozen:
-        words = Span("  FROZEN, space resumes", "warning")
+    if resumed_by:
+        words = Span(f"  FROZEN, {resumed_by} resumes", "warning")
     era = Span(GENERATORS[reading.era], "muted")
     line: Line = (lamp, words)
     spare = width - cell_len(plain(line)) - len(era.text)

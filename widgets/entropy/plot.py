@@ -13,7 +13,7 @@ from kdash.widgets.entropy.timeline import Timeline, Trend
 from kdash.widgets.entropy.tone_lines import Line, Span
 
 LABELS = 6  # cells of the labels left of the axis
-HINTS = ("  p: next", "  + -: zoom", "  arrows: cursor")
+HINTS = ("  {next}: next", "  + -: zoom", "  arrows: cursor")
 LEAST_HEIGHT = 5  # lines below which a plot can't be read
 CURSOR = "▲"
 
@@ -27,6 +27,7 @@ class Plot:
     trend: Trend
     timeline: Timeline
     interval: float  # seconds between two readings
+    key: str = "p"  # that plots the next series
 
     def columns(self, count: int) -> Sequence[Extent | None]:
         """What the series was, a dot column each, oldest first."""
@@ -118,7 +119,7 @@ def _title(plot: Plot, known: Sequence[Extent], at_cursor: Extent | None, width:
         return (name, Span(told))
     spare -= len(extent)
     hints = ""
-    for hint in HINTS:
+    for hint in (one.format(next=plot.key) for one in HINTS):
         hints += hint if len(hints) + len(hint) <= spare else ""
     return (name, Span(told), Span(extent), Span(hints, "muted"))
 

@@ -18,6 +18,7 @@ from kdash.widgets.entropy.pool_map import (
 )
 from kdash.widgets.entropy.step_lines import change_lines
 from kdash.widgets.entropy.tone_lines import Line, Span, wrapped
+from kdash.widgets.key_names import key_of
 
 # Defaults of Linux 4.3, drivers/char/random.c: random_read_wakeup_bits, random_write_wakeup_bits.
 READ_WAKEUP = 64  # bits
@@ -117,7 +118,10 @@ class PoolView(ModelView):
         tone = "warning" if self._feed.startswith("FROZEN") else "muted"
         feed = wrapped(self._feed, width, tone) if self._feed else []
         if not self._steps:
-            return [*feed, (Span("no step yet: s takes one", "muted"),)]
+            return [
+                *feed,
+                (Span(f"no step yet: {key_of(self, 'entropy.step', 's')} takes one", "muted"),),
+            ]
         step = self._steps[-1]
         changed = len(step.changed_words)
         did = f"#{step.index} {step.operation}; {changed} word{'s' * (changed != 1)} changed"
@@ -129,7 +133,8 @@ class PoolView(ModelView):
 
     def _output_lines(self, width: int) -> list[Line]:
         if not self._output:
-            return [(Span("nothing extracted yet: x takes up to 10 bytes", "muted"),)]
+            key = key_of(self, "entropy.extract", "x")
+            return [(Span(f"nothing extracted yet: {key} takes up to 10 bytes", "muted"),)]
         lines = wrapped(f"last extraction: {self._output.hex(' ')}", width, indent="  ")
         if len(lines) <= OUTPUT_LINES:
             return lines

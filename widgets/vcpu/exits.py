@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.timer import Timer
 
 from kdash.backends.kvm.facts import Exit, ExitReason, IoExit, MmioExit, RunState, Snapshot
+from kdash.widgets.key_names import key_of
 from kdash.widgets.line_table import Cell, Column, LineTable
 from kdash.widgets.vcpu.detailed_list import DetailedList
 from kdash.widgets.vcpu.status import amount
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 LIMIT = 20_000  # exits kept
 KEPT = 5_000  # exits kept when LIMIT is passed
 LIVE = 0.25  # seconds between two looks at a list that runs by: no one reads it faster
-EMPTY = "no exits yet: s steps, space runs"
+EMPTY = "no exits yet: {step} steps, {run} runs"
 EMPTY_IN = {
-    RunState.RUNNING: "no exits yet: space pauses",
-    RunState.ENDED: "the guest ended without an exit; R restarts it",
+    RunState.RUNNING: "no exits yet: {run} pauses",
+    RunState.ENDED: "the guest ended without an exit; {restart} restarts it",
 }
+KEYS = {"step": "s", "run": "space", "restart": "R"}  # of the pane's bindings, as they usually are
 DROPS = "Esc in its line drops it"
 FILTERED = f"no exit passes the filter; {DROPS}"
 
@@ -89,7 +91,7 @@ class ExitTable(LineTable[Exit]):
             SINGLE, self._toned,
             fields=exit_fields, names=FIELDS, numbers=NUMBERS, follow=True, id=id,
         )  # fmt: skip
-        self.placeholder = EMPTY
+        self.placeholder = EMPTY.format(**KEYS)
 
     def name_vcpus(self, several: bool) -> None:
         """Say of each exit on which VCPU it came, where there are several."""
@@ -246,7 +248,8 @@ class ExitList(DetailedList[Exit]):
         filtered = FILTERED
         if held < self._total:
             filtered = f"none of the {held:,} exits that are listed passes the filter; {DROPS}"
-        empty = filtered if held else EMPTY_IN.get(self._state, EMPTY)
+        keys = {name: key_of(self, f"vcpu.{name}", usual) for name, usual in KEYS.items()}
+        empty = filtered if held else EMPTY_IN.get(self._state, EMPTY).format(**keys)
         if self.table.placeholder != empty:
             self.table.placeholder = empty
         listed = f"the last {held:,} of " if held < self._total else ""

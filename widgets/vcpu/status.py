@@ -17,6 +17,7 @@ from kdash.backends.kvm.facts import (
     Snapshot,
     VcpuState,
 )
+from kdash.widgets.key_names import key_of
 from kdash.widgets.printable import printable
 from kdash.widgets.vcpu.console import HOW, LABEL
 from kdash.widgets.vcpu.part import Line, LinePart, Piece
@@ -86,6 +87,7 @@ def status_line(  # noqa: PLR0913 - what stands in it
     *,
     typing: bool = False,
     animated: bool = False,
+    key: str = "s",
 ) -> Line:
     """The parts in order of reading; the least important go first when room is short."""
     parts = [*_how(snapshot, animated=animated)]
@@ -109,7 +111,7 @@ def status_line(  # noqa: PLR0913 - what stands in it
     parts.append(Part(3, (exits,)))
     if snapshot.state in (RunState.READY, RunState.STOPPED) and not animated:
         size = "1 step" if step_size == 1 else f"{step_size:,} steps"
-        parts.append(Part(4, ((Piece("s ", "accent"), Piece(size, "label")),)))
+        parts.append(Part(4, ((Piece(f"{key} ", "accent"), Piece(size, "label")),)))
     guest = printable(snapshot.guest).replace("\n", " ")
     parts.append(Part(6, ((Piece(guest, "label"),),), least=12))
     parts.append(Part(7, ((Piece(f"on {snapshot.engine}", "label"),),)))
@@ -273,5 +275,6 @@ class StatusLine(LinePart, can_focus=False):
             line = status_line(
                 self._snapshot, self._step_size, self._rate, width,
                 typing=self._typing, animated=self._animated,
+                key=key_of(self, "vcpu.step", "s"),
             )  # fmt: skip
             self.set_lines([line])
