@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from kdash.web_mode import REFUSED, in_browser
 if TYPE_CHECKING:
     from textual.app import App
 
+ENDING = (signal.SIGHUP, signal.SIGTERM)
+GRACE_SECONDS = 5.0
 GOTO = ("code", "codium", "code-insiders", "cursor", "zed")  # take FILE:LINE, not +LINE FILE
 
 
@@ -38,13 +42,34 @@ def edit(app: App[int], path: Path, line: int) -> None:
     try:
         command = editor_command(path, line)
         with app.suspend():
-            subprocess.run(command, check=False)
+            _run(command)
     except SuspendNotSupported:
         raise EditorError("no editor here: this terminal can't be handed over") from None
     except (OSError, ValueError) as error:
         raise EditorError(f"the editor did not start: {error}") from None
     finally:
         app.refresh()
+
+
+def _run(command: list[str]) -> None:
+    """Wait for the editor; a signal that ends the program ends it, too."""
+    with subprocess.Popen(command) as editor:
+        # One that does not answer is not waited for.
+        last_resort = threading.Timer(GRACE_SECONDS, editor.kill)
+
+        def pass_on(number: int, _: object) -> None:
+            editor.send_signal(number)
+            if last_resort.ident is None:
+                last_resort.start()
+
+        # The event loop is told of a signal as well, and ends the program once it goes on.
+        before = {number: signal.signal(number, pass_on) for number in ENDING}
+        try:
+            editor.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            last_resort.cancel()
 
 
 def find_source(name: str, object_file: str, directory: str = "") -> Path | None:

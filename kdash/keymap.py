@@ -22,6 +22,7 @@ from kdash.widgets.pane import Pane
 
 _CHARACTERS = {_character_to_key(chr(code)) for code in range(0x21, 0x7F)}
 _MODIFIERS = ("ctrl+", "shift+", "alt+", "super+", "hyper+", "meta+")
+_TAKEN = App.COMMAND_PALETTE_BINDING  # before any binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ def check_keymap(configuration: Configuration) -> None:
             if not _is_key(name):
                 why = f"{name!r} is no key; f8, ctrl+s, space, plus or a character is one"
                 raise configuration.wrong(f"keys.{binding}", why)
+            if name == _TAKEN:
+                raise configuration.wrong(f"keys.{binding}", f"{name} opens the palette")
     chosen = {binding: _split(keys) for binding, keys in configuration.keys}
     held = {name: chosen.get(name, one.keys) for name, one in known.items()}
     for binding in reversed(chosen):  # the later of two is the one too many

@@ -99,6 +99,7 @@ def test_every_binding_is_listed_as_lines_of_the_file(
         ('"vcpu.stepp" = "f8"', "2: [keys] vcpu.stepp: no such binding; near it: vcpu.step"),
         ('app.zoom = "bananas"', "2: [keys] app.zoom: 'bananas' is no key"),
         ('app.zoom = "f5"\napp.help = "f5"', "3: [keys] app.help: f5 is app.zoom's already"),
+        ('vcpu.step = "ctrl+p"', "2: [keys] vcpu.step: ctrl+p opens the palette"),
         ('vcpu.step = "q"', "2: [keys] vcpu.step: q is app.quit's already; give that one"),
         ('stack.watch = "?"', "2: [keys] stack.watch: ? is app.help's already"),
         ('vcpu.step = "j"', "2: [keys] vcpu.step: j is "),

@@ -7,15 +7,18 @@ import random
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.terminal.program import Program
+from tests.terminal.program import PATIENCE, ROOT, Program
 from tests.terminal.test_crashes import CRASHING
+from tests.terminal.test_real_program import processes_of_session
 
 pytestmark = pytest.mark.terminal
 
 FLOOD_SECONDS = 1.0
+SAMPLE = str(ROOT / "backends" / "stack" / "samples" / "uart_irq.o")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -38,16 +41,25 @@ def test_stopped_and_continued_by_others_it_takes_and_leaves_the_terminal_once(
 ) -> None:
     with Program("--engine", "emulator") as program:
         program.wait_for("EMULATED ready", "rax")
-        since = len(program.raw)
         for number in numbers:
+            since = len(program.raw)
             program.child.kill(number)
-            program.pump(0.3)
-        program.wait_for_sent(b"\x1b[?1049h", b"rax", since=since)
+            if number is signal.SIGCONT:
+                program.wait_for_sent(b"\x1b[?1049h", b"rax", since=since)
+            else:
+                wait_stopped(program)
         program.press("s")
         program.wait_for("steps 1")  # a key is read once
         program.press("q")
         assert program.end() == 0
         assert program.restored
+
+
+def wait_stopped(program: Program) -> None:
+    end = time.monotonic() + PATIENCE
+    while Path(f"/proc/{program.child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        program.pump(0.02)
+        assert time.monotonic() < end
 
 
 def test_a_flood_of_input_holds_up_no_signal() -> None:
@@ -99,3 +111,21 @@ def test_a_fault_of_the_program_is_told_as_data_on_the_terminal_as_it_was() -> N
         assert b"a fault in kdash; please report it" in told
         assert rb"injected[red]\x1b[2J" in told
         assert b"\x1b[2J" not in told
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_while_the_editor_is_open_ends_both(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\necho EDITING\nexec sleep 1000\n")
+    editor.chmod(0o755)
+    with Program(SAMPLE, env={"VISUAL": str(editor)}, columns=120, lines=40) as program:
+        program.wait_for("uart_irq", "what")
+        session = program.child.pid
+        program.press("e")
+        program.wait_for("EDITING")
+        program.child.kill(number)
+        assert program.end() == status
+        assert program.restored
+        assert processes_of_session(session) == []
