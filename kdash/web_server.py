@@ -147,7 +147,7 @@ class WebServer:
         token = request.path.removeprefix("/").partition("/")[0].encode(errors="replace")
         if not (
             hmac.compare_digest(token, self._token)
-            and self._is_our_name(request.host)
+            and self._is_our_name(request.headers.get("Host", ""))
             and self._is_our_origin(request)
         ):
             return web.Response(status=403, text="403: open the address that kdash web printed\n")

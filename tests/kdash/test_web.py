@@ -72,6 +72,13 @@ async def test_another_host_is_refused_on_the_page_and_the_websocket(
     assert await status_of(program, f"/{program.token}/{path}", **headers) in (400, 403)
 
 
+def test_who_tells_no_host_is_refused(program: WebProgram) -> None:
+    where, _, port = program.host.rpartition(":")
+    with socket.create_connection((where, int(port))) as connection:
+        connection.sendall(f"GET /{program.token}/ HTTP/1.0\r\n\r\n".encode())
+        assert connection.recv(12) == b"HTTP/1.0 403"
+
+
 @pytest.mark.parametrize("host", ["localhost:9", "127.0.0.1:9", "[::1]:9", "localhost"])
 async def test_a_port_that_ssh_forwards_is_as_good(program: WebProgram, host: str) -> None:
     assert await status_of(program, f"/{program.token}/", Host=host) == 200
