@@ -38,6 +38,7 @@ _STATUS = (
     ("3", "The environment: something this machine lacks or refuses, a file that can't be read."),
     ("141", "Whoever read the output went away (SIGPIPE)."),
     ("129, 130, 143", "Ended by SIGHUP, SIGINT or SIGTERM; what is known so far was printed."),
+    ("131", "The dashboard, ended by SIGQUIT."),
 )
 _ENVIRONMENT = (
     ("KDASH_CONFIG", "The configuration file; empty for none."),
