@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
@@ -96,7 +96,7 @@ class KdashApp(OrderlyApp):
 
     TITLE = "kdash"
     CSS_PATH = "kdash.tcss"
-    COMMANDS = App.COMMANDS | {_key_provider}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_key_provider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show_pane(0)", "VCPU", show=False, id="app.vcpu", tooltip="The VCPU pane"),
         Binding("2", "show_pane(1)", "Stack", show=False, id="app.stack", tooltip="The stack pane"),

@@ -112,11 +112,11 @@ def run(argv: list[str]) -> int:
 def _fill_closed() -> None:
     """Let standard input and error that are closed lead nowhere.
 
-    Else the first files that are opened, such as /dev/kvm, take their numbers.
+    Else the first files that are opened, such as /dev/kvm, take their numbers. What wants to read
+    standard input still finds none.
     """
     if sys.stdin is None:
         os.open(os.devnull, os.O_RDONLY)
-        sys.stdin = sys.__dict__["__stdin__"] = open(0, closefd=False)  # noqa: SIM115 - for ever
     if sys.stderr is None:
         os.open(os.devnull, os.O_WRONLY)
         sys.stderr = sys.__dict__["__stderr__"] = open(2, "w", closefd=False)  # noqa: SIM115

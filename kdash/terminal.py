@@ -13,7 +13,7 @@ def unfit_reason() -> str:
     The interface is written to standard error, or to standard output where errors go elsewhere,
     and read from standard input.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         return "standard input is not a terminal"
     if not sys.stdout.isatty():
         return "standard output is not a terminal"
