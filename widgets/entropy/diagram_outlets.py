@@ -132,7 +132,7 @@ def _reading(state: ModelState, reader: ReaderState) -> tuple[str, str, str]:
         bits = min(bits_of(state.pools[0]), state.read_wakeup)
         need = (
             f"{bits:.0f}/{state.read_wakeup} bits" if reader.device == "/dev/random"
-            else "the first seed"
+            else "no seed"
         )  # fmt: skip
         return name, f"WAITS {reader.waiting:.0f} s, {need}", "bad"
     short = f", {reader.short:,} short" if reader.short else ""
