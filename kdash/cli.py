@@ -8,7 +8,7 @@ import os
 import sys
 from importlib import import_module
 
-from kdash import __version__
+from kdash import __version__, fault
 from kdash.exit_status import ExitStatus
 from kdash.narration import Narration
 
@@ -85,6 +85,7 @@ def run(argv: list[str]) -> int:
     Returns:
         The exit status (see ExitStatus).
     """
+    sys.excepthook = fault.tell
     if sys.stdout is not None:
         _fill_closed()
     if not isinstance(sys.stderr, Narration):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from textual import events
@@ -13,7 +12,7 @@ from textual.app import App
 from textual.css.query import NoMatches
 from textual.geometry import Size
 
-from kdash.widgets.printable import printable
+from kdash import fault
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 ENDING: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 #: What is drawn for at least; a terminal with less shows a part of it.
 LEAST: Final = Size(20, 6)
-FAULT: Final = "kdash: a fault in kdash; please report it with the lines above"
 
 
 class OrderlyApp(App[int]):
@@ -67,8 +65,7 @@ class OrderlyApp(App[int]):
     def _fatal_error(self) -> None:
         """End and show the first fault, as data: it may quote what a file or a guest has named."""
         if not self._exit_renderables:
-            lines = traceback.format_exc().splitlines()
-            self._exit_renderables.append("\n".join([*map(printable, lines), FAULT]))
+            self._exit_renderables.append(fault.told(sys.exc_info()[1]))
         self._close_messages_no_wait()
 
     def _print_error_renderables(self) -> None:

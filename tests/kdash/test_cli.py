@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import kdash
-from kdash import cli
+from kdash import cli, fault
 
 LOADED = (
     "import sys; from kdash.cli import run\n"
@@ -104,6 +104,20 @@ def test_a_bad_argument_names_itself_in_one_line(argv: list[str], status: int, w
 def test_an_escape_sequence_in_an_argument_is_shown_not_sent() -> None:
     result = kdash_process("\x1b[31mno\npe")
     assert result.stderr == "kdash: \\x1b[31mno\\npe: No such file or directory\n"
+
+
+def test_a_fault_of_the_program_is_told_as_data() -> None:
+    program = (
+        "import sys, kdash.cli, kdash.commands.doctor\n"
+        "def run(argv): raise RuntimeError('[red]\\x1b[2J')\n"
+        "kdash.commands.doctor.run = run\n"
+        "sys.exit(kdash.cli.run(['doctor']))"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "RuntimeError: [red]\\x1b[2J" in result.stderr
+    assert result.stderr.endswith(f"\n{fault.WORDS}\n")
 
 
 @pytest.mark.parametrize("command", [["--help"], ["doctor"], ["stack", "explain", "unreachable"]])
